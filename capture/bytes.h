@@ -1,0 +1,135 @@
+/* bytes.h - a read cursor over bytes we neither own nor trust.
+ *
+ * Reading past the end returns zero and sets `ran_out` for good, so a parser
+ * reads a whole header straight down, as the RFC draws it, and asks once. An
+ * inner length becomes a cursor of its own (bytes_sub), so that an inner
+ * parser cannot read into what follows it. */
+#ifndef CAPTURE_BYTES_H
+#define CAPTURE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bytes {
+	const uint8_t *at;	/* borrowed; NULL only with left == 0 */
+	size_t left;
+	bool ran_out;		/* sticky: some read wanted more than there was */
+};
+
+static inline struct bytes
+bytes_of(const void *p, size_t n)
+{
+	return (struct bytes){ .at = p, .left = n, .ran_out = false };
+}
+
+/* The next `n` bytes, or NULL (and `ran_out`) when there are fewer. */
+static inline const uint8_t *
+bytes_take(struct bytes *b, size_t n)
+{
+	const uint8_t *p = b->at;
+
+	if (b->ran_out || n > b->left) {
+		b->ran_out = true;
+		b->left = 0;
+		return NULL;
+	}
+	if (n) {
+		b->at += n;
+		b->left -= n;
+	}
+	return p;
+}
+
+static inline void
+bytes_skip(struct bytes *b, size_t n)
+{
+	(void)bytes_take(b, n);
+}
+
+static inline uint8_t
+bytes_u8(struct bytes *b)
+{
+	const uint8_t *p = bytes_take(b, 1);
+
+	return p ? p[0] : 0;
+}
+
+static inline uint16_t
+bytes_be16(struct bytes *b)
+{
+	const uint8_t *p = bytes_take(b, 2);
+
+	if (!p)
+		return 0;
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint16_t
+bytes_le16(struct bytes *b)
+{
+	const uint8_t *p = bytes_take(b, 2);
+
+	if (!p)
+		return 0;
+	return (uint16_t)(p[1] << 8 | p[0]);
+}
+
+static inline uint32_t
+bytes_be32(struct bytes *b)
+{
+	const uint8_t *p = bytes_take(b, 4);
+
+	if (!p)
+		return 0;
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+	    (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline uint32_t
+bytes_le32(struct bytes *b)
+{
+	const uint8_t *p = bytes_take(b, 4);
+
+	if (!p)
+		return 0;
+	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 |
+	    (uint32_t)p[1] << 8 | p[0];
+}
+
+static inline uint64_t
+bytes_be64(struct bytes *b)
+{
+	uint64_t high = bytes_be32(b);
+
+	return high << 32 | bytes_be32(b);
+}
+
+static inline uint64_t
+bytes_le64(struct bytes *b)
+{
+	uint64_t low = bytes_le32(b);
+
+	return (uint64_t)bytes_le32(b) << 32 | low;
+}
+
+/* The next `n` bytes as a cursor of their own. If there are fewer, both the
+ * child and the parent have run out. */
+static inline struct bytes
+bytes_sub(struct bytes *b, size_t n)
+{
+	const uint8_t *p = bytes_take(b, n);
+
+	return (struct bytes){
+		.at = p, .left = b->ran_out ? 0 : n, .ran_out = b->ran_out };
+}
+
+/* As bytes_sub, but a short rest is handed over as it is: for what a snap
+ * length may have cut. Never runs out. */
+static inline struct bytes
+bytes_sub_at_most(struct bytes *b, size_t n)
+{
+	return bytes_sub(b, n < b->left ? n : b->left);
+}
+
+#endif

@@ -1,0 +1,785 @@
+/* engine.c - one packet through everything, and time.
+ *
+ * The hard part is time. It comes from the packets, yet captures lie: clocks
+ * step back, single records carry absurd stamps, files begin hours apart. Trace
+ * time never runs backwards and never jumps on one packet's word; within that,
+ * steps of one second alternate with the packets, so that what is judged when
+ * depends on the packets alone. */
+#include "capture/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture/decode.h"
+#include "capture/defrag.h"
+#include "capture/duplicate.h"
+#include "capture/stream.h"
+
+/* A clock that steps back further than reordering explains goes on from where
+ * it was; a stamp further ahead than this must be confirmed by the next. */
+#define STEP_BACK_NS NS_PER_S
+#define JUMP_AHEAD_NS (86400 * NS_PER_S)
+
+/* One side only, after this many acknowledging packets, is a mirror's doing. */
+enum { ONE_WAY_PACKETS = 3 };
+
+struct watch {
+	struct timer timer;
+	struct engine *engine;
+	struct flow *flow;
+	struct watch *unused_next;
+};
+
+struct engine {
+	struct engine_config config;
+	struct engine_observer observer;
+	struct clock *clock;
+	struct flow_pool *pool;
+	struct flow_table *flows;
+	struct host_table *hosts;
+	struct duplicates *duplicates;
+	struct defrag *defrag;
+	struct stream_pool *streams;
+	struct watch *unused_watches;
+	struct flow *touched, *ended;
+	struct app_report app_report;
+	struct capture_stats stats;
+	struct instant step_end, last_step, last_packet;
+	int64_t time_offset_ns;		/* added to stamps since a step back */
+	struct instant raw_last;	/* stamp of the frame before */
+	struct instant raw_time;	/* and of the one in hand */
+	struct instant ahead;		/* a jump that waits to be confirmed */
+	bool stepped;			/* something happened since the last step */
+};
+
+static void flow_left(void *context, struct flow *);
+
+static void
+forward_app(void *context, const struct app_event *e)
+{
+	struct engine *en = context;
+
+	if (en->observer.on_app)
+		en->observer.on_app(en->observer.context, e);
+}
+
+static void
+apply_defaults(struct engine_config *c)
+{
+	if (!c->flow_limit)
+		c->flow_limit = 1000000;
+	if (!c->host_limit)
+		c->host_limit = 65536;
+	if (!c->stream_bytes)
+		c->stream_bytes = (size_t)64 << 20;
+	if (!c->fragment_bytes)
+		c->fragment_bytes = (size_t)4 << 20;
+}
+
+struct engine *
+engine_new(const struct engine_config *config,
+    const struct engine_observer *observer)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	if (config)
+		e->config = *config;
+	apply_defaults(&e->config);
+	if (observer)
+		e->observer = *observer;
+	e->stats.link_type = -1;
+	e->app_report = (struct app_report){ forward_app, e };
+	e->clock = clock_new();
+	e->pool = flow_pool_new();
+	e->flows = e->pool ? flow_table_new(e->config.flow_limit, e->pool) : NULL;
+	e->hosts = host_table_new(e->config.host_limit);
+	e->duplicates = duplicates_new();
+	e->defrag = defrag_new(e->config.fragment_bytes);
+	e->streams = stream_pool_new(e->config.stream_bytes);
+	if (!e->clock || !e->flows || !e->hosts || !e->duplicates ||
+	    !e->defrag || !e->streams) {
+		engine_free(&e);
+		return NULL;
+	}
+	flow_table_on_end(e->flows, flow_left, e);
+	return e;
+}
+
+static void
+flow_dispose(struct engine *e, struct flow *f)
+{
+	app_release(f);
+	stream_release(e->streams, f);
+	if (f->watch) {
+		clock_disarm(e->clock, &f->watch->timer);
+		f->watch->unused_next = e->unused_watches;
+		e->unused_watches = f->watch;
+	}
+	for (int s = CLIENT; s <= SERVER; s++)
+		if (f->host[s])
+			f->host[s]->flows--;
+	flow_release(e->pool, f);
+}
+
+static void
+dispose_all(struct engine *e)
+{
+	e->observer = (struct engine_observer){ 0 };
+	if (e->flows)
+		flow_finish_all(e->flows, FLOW_END_CAPTURE);
+	while (e->ended) {
+		struct flow *f = e->ended;
+
+		e->ended = f->hash_next;
+		flow_dispose(e, f);
+	}
+}
+
+void
+engine_free(struct engine **ep)
+{
+	struct engine *e = *ep;
+
+	*ep = NULL;
+	if (!e)
+		return;
+	dispose_all(e);
+	while (e->unused_watches) {
+		struct watch *w = e->unused_watches;
+
+		e->unused_watches = w->unused_next;
+		free(w);
+	}
+	stream_pool_free(&e->streams);
+	defrag_free(&e->defrag);
+	duplicates_free(&e->duplicates);
+	host_table_free(&e->hosts);
+	flow_table_free(&e->flows);
+	flow_pool_free(&e->pool);
+	clock_free(&e->clock);
+	free(e);
+}
+
+/* --- touched flows and wakes ------------------------------------------------ */
+
+void
+engine_touch(struct engine *e, struct flow *f)
+{
+	if (f->flags & FLOW_TOUCHED)
+		return;
+	f->flags |= FLOW_TOUCHED;
+	f->touched_next = e->touched;
+	e->touched = f;
+	e->stepped = true;
+}
+
+static void
+wake_flow(struct timer *t, struct instant now)
+{
+	struct watch *w = (struct watch *)t;	/* its first member */
+
+	(void)now;
+	engine_touch(w->engine, w->flow);
+}
+
+void
+engine_wake(struct engine *e, struct flow *f, struct instant at)
+{
+	struct watch *w = f->watch;
+
+	if (f->flags & FLOW_ENDED)
+		return;
+	if (w && timer_is_armed(&w->timer) && !instant_before(at, w->timer.at))
+		return;
+	if (!w) {
+		w = e->unused_watches;
+		if (w)
+			e->unused_watches = w->unused_next;
+		else
+			w = calloc(1, sizeof(*w));
+		if (!w)
+			return;
+		memset(w, 0, sizeof(*w));
+		w->timer.fire = wake_flow;
+		w->engine = e;
+		w->flow = f;
+		f->watch = w;
+	}
+	clock_disarm(e->clock, &w->timer);
+	clock_arm(e->clock, &w->timer, at);
+}
+
+static void
+flow_left(void *context, struct flow *f)
+{
+	struct engine *e = context;
+
+	engine_touch(e, f);
+	f->hash_next = e->ended;
+	e->ended = f;
+}
+
+/* --- the step phase ------------------------------------------------------------ */
+
+static struct flow *
+merge_by_id(struct flow *a, struct flow *b)
+{
+	struct flow *list = NULL, **end = &list;
+
+	while (a && b) {
+		struct flow **first = a->id < b->id ? &a : &b;
+
+		*end = *first;
+		end = &(*first)->touched_next;
+		*first = *end;
+	}
+	*end = a ? a : b;
+	return list;
+}
+
+/* Bottom-up merge sort of the touched list: the step phase must not depend on
+ * the order in which flows were touched. */
+static struct flow *
+sort_by_id(struct flow *list)
+{
+	struct flow *run[48] = { NULL };
+	struct flow *all = NULL;
+
+	while (list) {
+		struct flow *one = list;
+		size_t i = 0;
+
+		list = list->touched_next;
+		one->touched_next = NULL;
+		for (; i < 47 && run[i]; i++) {
+			one = merge_by_id(run[i], one);
+			run[i] = NULL;
+		}
+		run[i] = run[i] ? merge_by_id(run[i], one) : one;
+	}
+	for (size_t i = 0; i < 48; i++)
+		all = merge_by_id(all, run[i]);
+	return all;
+}
+
+static void
+bury_ended(struct engine *e)
+{
+	struct flow *list = e->ended;
+
+	e->ended = NULL;
+	while (list) {
+		struct flow *f = list;
+
+		list = f->hash_next;
+		flow_dispose(e, f);
+	}
+}
+
+static void
+report_ended(struct engine *e)
+{
+	if (!e->observer.on_flow_end)
+		return;
+	for (struct flow *f = e->touched; f; f = f->touched_next)
+		if (f->flags & FLOW_ENDED)
+			e->observer.on_flow_end(e->observer.context, f);
+}
+
+static void
+run_step(struct engine *e, struct instant now)
+{
+	flow_expire(e->flows, now);
+	e->touched = sort_by_id(e->touched);
+	report_ended(e);
+	if (e->observer.on_step)
+		e->observer.on_step(e->observer.context, e, now);
+	while (e->touched) {
+		struct flow *f = e->touched;
+
+		e->touched = f->touched_next;
+		f->touched_next = NULL;
+		f->flags &= (uint16_t)~FLOW_TOUCHED;
+	}
+	bury_ended(e);
+	e->last_step = now;
+	e->stepped = false;
+}
+
+/* The longer nothing came, the longer the strides: a capture that pauses for a
+ * night must not cost a step for each of its seconds, nor a corrupt stamp that
+ * leaps a century. */
+static int64_t
+stride(const struct engine *e)
+{
+	int64_t quiet = instant_since(e->step_end, e->last_packet);
+
+	if (quiet < 60 * NS_PER_S)
+		return ENGINE_STEP_NS;
+	if (quiet < 3600 * NS_PER_S)
+		return 10 * NS_PER_S;
+	return quiet < 86400 * NS_PER_S ? 60 * NS_PER_S : 3600 * NS_PER_S;
+}
+
+static void
+advance(struct engine *e, struct instant t)
+{
+	if (!instant_is_set(e->step_end)) {
+		e->step_end.ns = t.ns - t.ns % ENGINE_STEP_NS + ENGINE_STEP_NS;
+		e->last_packet = t;
+	}
+	while (!instant_before(t, e->step_end)) {
+		clock_advance(e->clock, e->step_end);
+		run_step(e, e->step_end);
+		e->step_end.ns += stride(e);
+	}
+	clock_advance(e->clock, t);
+}
+
+/* Trace time of a frame stamped `raw`. */
+static struct instant
+trace_time(struct engine *e, struct instant raw)
+{
+	struct instant now = clock_now(e->clock);
+	struct instant t = instant_plus(raw, e->time_offset_ns);
+
+	if (!instant_is_set(now))
+		return raw;
+	if (instant_before(raw, e->raw_last)) {
+		int64_t back = instant_since(e->raw_last, raw);
+
+		e->stats.time_regressions++;
+		if (back > e->stats.worst_regression_ns)
+			e->stats.worst_regression_ns = back;
+	}
+	e->raw_last = raw;
+	if (e->time_offset_ns && !instant_before(raw, now)) {
+		e->time_offset_ns = 0;		/* one stray stamp, or caught up */
+		t = raw;
+	}
+	if (instant_since(now, t) > STEP_BACK_NS) {
+		e->time_offset_ns = instant_since(now, raw);
+		return now;
+	}
+	if (instant_since(t, now) > JUMP_AHEAD_NS && (!instant_is_set(e->ahead) ||
+	    instant_since(t, e->ahead) < -JUMP_AHEAD_NS)) {
+		e->ahead = t;
+		return now;
+	}
+	e->ahead.ns = 0;
+	return instant_before(t, now) ? now : t;
+}
+
+/* --- the packet phase ----------------------------------------------------------- */
+
+static void
+note_extent(struct engine *e, const struct frame *fr)
+{
+	struct capture_stats *s = &e->stats;
+
+	s->packets++;
+	s->bytes += fr->wire_bytes > fr->captured_bytes ? fr->wire_bytes :
+	    fr->captured_bytes;
+	s->snap_cut += fr->wire_bytes > fr->captured_bytes;
+	if (!instant_is_set(s->first) || instant_before(fr->time, s->first))
+		s->first = fr->time;
+	if (instant_before(s->last, fr->time))
+		s->last = fr->time;
+	if (s->link_type == -1)
+		s->link_type = fr->link_type;
+	else if (s->link_type != fr->link_type)
+		s->mixed_link_types = true;
+}
+
+static void
+note_result(struct capture_stats *s, enum decode_result r)
+{
+	s->decode[r]++;
+	if (r == DECODE_TRUNCATED)
+		s->truncated++;
+	else if (r == DECODE_NON_IP)
+		s->non_ip++;
+	else if (r != DECODE_OK)
+		s->decode_errors++;
+}
+
+static void
+note_coalesced(struct engine *e, const struct flow *f, const struct segment *seg)
+{
+	uint16_t mss = f->half[other_side(seg->side)].mss;
+
+	if (!mss || seg->packet->payload_bytes <= mss)
+		return;
+	if (!e->stats.coalesced++)
+		e->stats.first_coalesced_frame = seg->packet->frame;
+}
+
+/* Is only one side of this flow mirrored? Its acknowledgments move, so the
+ * other side speaks; we just do not hear it. */
+static void
+note_ways(struct engine *e, struct flow *f)
+{
+	bool c = f->half[CLIENT].flags & HALF_SEEN;
+	bool v = f->half[SERVER].flags & HALF_SEEN;
+	const struct tcp_half *seen = &f->half[c ? CLIENT : SERVER];
+
+	if (c && v) {
+		if (f->flags & FLOW_COUNTED_TWO_WAY || f->state == FLOW_NEW)
+			return;
+		f->flags |= FLOW_COUNTED_TWO_WAY;
+		e->stats.flows_two_way++;
+		if (f->flags & FLOW_COUNTED_ONE_WAY)
+			e->stats.flows_one_way--;
+	} else if (!(f->flags & FLOW_COUNTED_ONE_WAY) && seen->flags & HALF_ACKED
+	    && seen->packets >= ONE_WAY_PACKETS && f->state != FLOW_NEW) {
+		f->flags |= FLOW_COUNTED_ONE_WAY;
+		e->stats.flows_one_way++;
+	}
+}
+
+static void
+note_quality(struct engine *e, struct flow *f, const struct segment *seg)
+{
+	struct capture_stats *s = &e->stats;
+
+	if (seg->facts & SEG_ACKS)
+		s->acked_bytes += seg->acked_bytes;
+	if (seg->lost_bytes) {
+		s->lost_bytes += seg->lost_bytes;
+		if (!s->lost_events++)
+			s->first_lost_frame = seg->packet->frame;
+	}
+	note_coalesced(e, f, seg);
+	note_ways(e, f);
+}
+
+/* Who is the server when no SYN tells: whom the configuration names, who is
+ * known to accept connections, who speaks from the well-known port. */
+static enum side
+guess_sender(struct engine *e, const struct packet *p)
+{
+	const struct host *src = host_of(e->hosts, &p->src, false);
+	const struct host *dst = host_of(e->hosts, &p->dst, false);
+
+	if (e->config.is_server) {
+		bool s = e->config.is_server(e->config.context, &p->src, p->sport);
+		bool d = e->config.is_server(e->config.context, &p->dst, p->dport);
+
+		if (s != d)
+			return s ? SERVER : CLIENT;
+	}
+	if ((p->sport < 1024) != (p->dport < 1024))
+		return p->sport < 1024 ? SERVER : CLIENT;
+	if ((src && src->accepted) != (dst && dst->accepted))
+		return src && src->accepted ? SERVER : CLIENT;
+	return p->sport < p->dport ? SERVER : CLIENT;
+}
+
+static struct flow *
+new_flow(struct engine *e, const struct packet *p, struct instant now,
+    const struct flow *before)
+{
+	enum side sender;
+	struct flow *f;
+
+	if (p->protocol == IP_TCP && p->tcp_flags & TCP_SYN)
+		sender = p->tcp_flags & TCP_ACK ? SERVER : CLIENT;
+	else if (p->protocol == IP_UDP)
+		sender = CLIENT;
+	else
+		sender = guess_sender(e, p);
+	f = flow_create(e->flows, p, sender);
+	if (!f)
+		return NULL;
+	if (p->protocol == IP_TCP && !(p->tcp_flags & TCP_SYN))
+		f->flags |= FLOW_GUESSED;
+	if (p->tunnels)
+		f->flags |= FLOW_TUNNELLED;
+	f->began = f->last = now;
+	if (before && p->tcp_flags & TCP_ACK)
+		tcp_adopt_syn(f, before);
+	return f;
+}
+
+static void
+hold_host(struct engine *e, struct flow *f, enum side s, bool make)
+{
+	if (f->host[s])
+		return;
+	f->host[s] = host_of(e->hosts, &f->addr[s], make);
+	if (f->host[s])
+		f->host[s]->flows++;
+}
+
+/* The flow of a TCP packet, after settling whether it begins a new one. */
+static struct flow *
+tcp_flow(struct engine *e, const struct packet *p, struct instant now,
+    enum side *side)
+{
+	struct flow *f = flow_find(e->flows, p, side), *old = f;
+
+	if (f && tcp_begins_anew(f, p, *side)) {
+		f = new_flow(e, p, now, old);
+		flow_finish(e->flows, old, FLOW_END_REUSED);
+	} else if (!f) {
+		f = new_flow(e, p, now, NULL);
+	}
+	if (f)
+		*side = memcmp(f->addr[CLIENT].octet, p->src.octet,
+		    sizeof(p->src.octet)) == 0 && f->port[CLIENT] == p->sport ?
+		    CLIENT : SERVER;
+	return f;
+}
+
+static void
+feed_stream(struct engine *e, struct flow *f, const struct segment *seg,
+    struct instant now)
+{
+	const struct packet *p = seg->packet;
+	struct app_context c = {
+		.pool = e->pool, .flow = f, .now = now, .frame = p->frame,
+		.side = seg->side, .report = &e->app_report,
+		.end_seq = p->seq + p->payload_bytes,
+	};
+	const struct tcp_half *me = &f->half[seg->side];
+
+	if (seg->facts & SEG_ACKS && f->stream[other_side(seg->side)])
+		stream_acked(e->streams, &c, p->ack);
+	if (!(seg->facts & SEG_DATA) || seg->facts & SEG_DAMAGED ||
+	    !app_wants(f, seg->side))
+		return;
+	stream_segment(e->streams, &c, p->tcp_flags & TCP_SYN ? p->seq + 1 :
+	    p->seq, p->payload, p->payload_bytes, me->flags & HALF_SYN,
+	    me->isn + 1);
+}
+
+/* --packets wants every TCP packet, copies too, as it was stamped. */
+static void
+show_raw(struct engine *e, const struct packet *p, const struct flow *f,
+    bool copy)
+{
+	struct packet raw;
+
+	if (!e->observer.on_raw_tcp)
+		return;
+	raw = *p;
+	raw.time = e->raw_time;
+	e->observer.on_raw_tcp(e->observer.context, &raw, f ? f->id : 0, copy);
+}
+
+static void
+show_copy(struct engine *e, const struct packet *p)
+{
+	enum side side;
+
+	if (packet_is_tcp(p))
+		show_raw(e, p, flow_find(e->flows, p, &side), true);
+}
+
+static void
+take_tcp(struct engine *e, const struct packet *p, struct instant now)
+{
+	struct segment seg;
+	enum side side;
+	struct flow *f = tcp_flow(e, p, now, &side);
+
+	e->stats.tcp_packets++;
+	show_raw(e, p, f, false);
+	if (!f)
+		return;
+	tcp_segment(e->pool, f, p, side, now, &seg);
+	flow_heard(e->flows, f, now);
+	engine_touch(e, f);
+	hold_host(e, f, SERVER, true);
+	hold_host(e, f, CLIENT, f->state != FLOW_NEW);
+	host_count(e->hosts, f->host[side], f->host[other_side(side)], p, &seg, now);
+	note_quality(e, f, &seg);
+	if (e->observer.on_segment)
+		e->observer.on_segment(e->observer.context, f, &seg);
+	feed_stream(e, f, &seg, now);
+}
+
+static void
+count_datagram_half(struct flow *f, enum side side, const struct packet *p,
+    struct instant now)
+{
+	struct tcp_half *h = &f->half[side];
+
+	h->flags |= HALF_SEEN | (p->payload_bytes ? HALF_DATA : 0);
+	h->packets++;
+	h->bytes += p->payload_bytes;
+	h->last = h->last_data = now;
+	h->ttl = p->ttl;
+	h->ip_id = p->ip_id;
+	if (side == CLIENT)
+		f->last_asked = now;
+	else
+		f->last_answered = now;
+}
+
+static void
+take_datagram(struct engine *e, const struct packet *p, struct instant now)
+{
+	struct host *from = host_of(e->hosts, &p->src, true);
+	struct host *to = host_of(e->hosts, &p->dst, true);
+	struct app_context c = { .pool = e->pool, .now = now, .frame = p->frame,
+		.report = &e->app_report };
+
+	host_count(e->hosts, from, to, p, NULL, now);
+	if (p->protocol == IP_UDP && p->has_transport) {
+		e->stats.udp_packets++;
+		c.flow = flow_find(e->flows, p, &c.side);
+		if (!c.flow) {
+			c.flow = new_flow(e, p, now, NULL);
+			c.side = CLIENT;
+		}
+		if (!c.flow)
+			return;
+		count_datagram_half(c.flow, c.side, p, now);
+		flow_heard(e->flows, c.flow, now);
+		engine_touch(e, c.flow);
+		hold_host(e, c.flow, SERVER, false);
+		hold_host(e, c.flow, CLIENT, false);
+	}
+	app_datagram(&c, p);
+}
+
+static void
+take_arp(struct engine *e, const struct packet *p, struct instant now)
+{
+	/* an ARP request is for the target, whoever the frame was sent to */
+	struct host *from = host_of(e->hosts, &p->arp_sender, true);
+	struct host *to = host_of(e->hosts, &p->arp_target, true);
+
+	host_count(e->hosts, from, from == to ? NULL : to, p, NULL, now);
+}
+
+static void
+dispatch(struct engine *e, const struct packet *p, struct instant now)
+{
+	if (e->observer.on_packet)
+		e->observer.on_packet(e->observer.context, p);
+	if (p->arp)
+		take_arp(e, p, now);
+	else if (packet_is_tcp(p))
+		take_tcp(e, p, now);
+	else if (p->ip_version)
+		take_datagram(e, p, now);
+}
+
+static bool
+is_copy(struct engine *e, const struct packet *p)
+{
+	if (!duplicates_seen(e->duplicates, p))
+		return false;
+	if (!e->stats.duplicates++)
+		e->stats.first_duplicate_frame = p->frame;
+	return true;
+}
+
+
+void
+engine_frame(struct engine *e, const struct frame *fr)
+{
+	struct packet p;
+	struct instant now = trace_time(e, fr->time);
+	bool copy;
+
+	note_extent(e, fr);
+	advance(e, now);
+	now = clock_now(e->clock);
+	e->last_packet = now;
+	note_result(&e->stats, decode_frame(fr, &p));
+	copy = is_copy(e, &p);
+	if (p.is_fragment) {
+		e->stats.fragments++;
+		if (copy || !defrag_add(e->defrag, &p))
+			return;
+	}
+	e->raw_time = p.time;
+	if (copy) {
+		show_copy(e, &p);
+		return;
+	}
+	p.time = now;
+	dispatch(e, &p, now);
+}
+
+void
+engine_idle(struct engine *e, struct instant now)
+{
+	if (instant_is_set(e->step_end))
+		advance(e, now);
+}
+
+void
+engine_finish(struct engine *e)
+{
+	struct instant now = clock_now(e->clock);
+
+	if (!instant_is_set(now))
+		return;
+	run_step(e, now);
+	flow_finish_all(e->flows, FLOW_END_CAPTURE);
+	run_step(e, now);
+}
+
+/* --- what observers may ask -------------------------------------------------------- */
+
+struct flow *
+engine_touched_flows(struct engine *e)
+{
+	return e->touched;
+}
+
+struct host *
+engine_touched_hosts(struct engine *e)
+{
+	return host_table_touched(e->hosts);
+}
+
+struct host_table *
+engine_hosts(struct engine *e)
+{
+	return e->hosts;
+}
+
+struct flow_pool *
+engine_pool(struct engine *e)
+{
+	return e->pool;
+}
+
+struct instant
+engine_now(const struct engine *e)
+{
+	return clock_now(e->clock);
+}
+
+const struct capture_stats *
+engine_stats(const struct engine *e)
+{
+	return &e->stats;
+}
+
+void
+engine_flow_stats(const struct engine *e, struct flow_stats *out)
+{
+	flow_table_stats(e->flows, out);
+}
+
+double
+capture_lost_share(const struct capture_stats *s)
+{
+	return s->acked_bytes ? (double)s->lost_bytes / (double)s->acked_bytes : 0;
+}
+
+double
+capture_one_way_share(const struct capture_stats *s)
+{
+	uint64_t all = s->flows_one_way + s->flows_two_way;
+
+	return all ? (double)s->flows_one_way / (double)all : 0;
+}

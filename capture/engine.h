@@ -1,0 +1,99 @@
+/* engine.h - one packet through everything: decode, copies out, defragment,
+ * flow, TCP, stream, application; then whoever observes.
+ *
+ * Two phases alternate. In the packet phase packets update flows and hosts and
+ * the observer's on_segment and on_app may take notes. Each second of trace
+ * time the step phase begins: the observer may look at everything that was
+ * touched (flows and hosts, in the order of their first frames) and judge. Time
+ * comes from the packets alone; an idle tick moves it when there are none. */
+#ifndef CAPTURE_ENGINE_H
+#define CAPTURE_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/app.h"
+#include "capture/flow.h"
+#include "capture/host.h"
+#include "capture/packet.h"
+#include "capture/source.h"
+#include "capture/tcp.h"
+
+#define ENGINE_STEP_NS NS_PER_S
+
+struct engine;
+
+struct engine_config {
+	size_t flow_limit;		/* 0: 1,000,000 */
+	size_t host_limit;		/* 0: 65,536 */
+	size_t stream_bytes;		/* 0: 64 MiB for joining */
+	size_t fragment_bytes;		/* 0: 4 MiB */
+	bool name_with_ndpi;
+	bool (*is_server)(void *context, const struct address *, uint16_t port);
+	void *context;			/* for is_server; both may be NULL */
+};
+
+/* The `capture` record of the contract, and more. */
+struct capture_stats {
+	uint64_t packets, bytes;	/* frames read, bytes on the wire */
+	uint64_t duplicates, truncated, non_ip, decode_errors, time_regressions;
+	uint64_t decode[DECODE_RESULT_COUNT];
+	uint64_t tcp_packets, udp_packets, fragments;
+	uint64_t coalesced;		/* frames that GRO, LRO or TSO put together */
+	uint64_t acked_bytes;		/* TCP bytes that receivers acknowledged */
+	uint64_t lost_bytes;		/* of those, never seen by us */
+	uint64_t lost_events;
+	uint64_t flows_two_way, flows_one_way;	/* established, with data */
+	struct instant first, last;	/* packet time, lowest and highest */
+	int link_type;			/* of the first frame; -1 none */
+	bool mixed_link_types;
+	int64_t worst_regression_ns;
+	uint64_t first_duplicate_frame, first_lost_frame, first_coalesced_frame;
+	uint64_t snap_cut;		/* packets cut by the snap length */
+};
+double capture_lost_share(const struct capture_stats *);	/* 0..1 */
+double capture_one_way_share(const struct capture_stats *);	/* 0..1 */
+
+/* All optional. Pointers are valid during the call; flows and hosts stay until
+ * on_flow_end of theirs / the end. */
+struct engine_observer {
+	void *context;
+	/* packet phase */
+	void (*on_packet)(void *, const struct packet *);	/* every decoded
+				 * packet, copies left out, TCP included */
+	void (*on_segment)(void *, struct flow *, const struct segment *);
+	void (*on_app)(void *, const struct app_event *);
+	/* only for --packets: each TCP packet, copies included, before on_segment */
+	void (*on_raw_tcp)(void *, const struct packet *, uint64_t flow_id,
+	    bool is_copy);
+	/* step phase */
+	void (*on_step)(void *, struct engine *, struct instant now);
+	/* step phase, before on_step: the flow is leaving (see flow->end) */
+	void (*on_flow_end)(void *, struct flow *);
+};
+
+struct engine *engine_new(const struct engine_config *,
+    const struct engine_observer *);	/* NULL if out of memory */
+void engine_free(struct engine **);
+
+void engine_frame(struct engine *, const struct frame *);
+void engine_idle(struct engine *, struct instant now);
+/* End of capture: last step, then every flow ended as FLOW_END_CAPTURE, and a
+ * step for them. */
+void engine_finish(struct engine *);
+
+/* Step phase: what was touched in this step, in the order of first frames. */
+struct flow *engine_touched_flows(struct engine *);	/* by touched_next */
+struct host *engine_touched_hosts(struct engine *);
+struct host_table *engine_hosts(struct engine *);
+struct flow_pool *engine_pool(struct engine *);
+struct instant engine_now(const struct engine *);
+/* Have the flow among the touched of the step at `at` (or the first after),
+ * though it stays silent. One wake a flow: the earliest asked for. */
+void engine_wake(struct engine *, struct flow *, struct instant at);
+void engine_touch(struct engine *, struct flow *);
+
+const struct capture_stats *engine_stats(const struct engine *);
+void engine_flow_stats(const struct engine *, struct flow_stats *);
+
+#endif

@@ -1,0 +1,314 @@
+/* flow.h - the flows alive now: who talks to whom, and what each side has
+ * done so far, as a passive observer knows it.
+ *
+ * A flow is plain data. The packet phase (tcp.c, stream.c, app_*.c and the
+ * detectors' on_segment) writes it; the step phase (the detectors' reviews)
+ * reads it. What is rare (evidence, requests waiting for an answer, streams
+ * being joined) hangs off it in pooled records, so that an idle flow stays
+ * small. */
+#ifndef CAPTURE_FLOW_H
+#define CAPTURE_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/clock.h"
+#include "capture/packet.h"
+
+/* Sequence numbers wrap, so "a < b" is never the question (RFC 9293, 3.4). */
+static inline bool
+seq_before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static inline bool
+seq_after(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0;
+}
+
+static inline uint32_t
+seq_max(uint32_t a, uint32_t b)
+{
+	return seq_before(a, b) ? b : a;
+}
+
+enum side { CLIENT, SERVER };	/* SERVER accepted the connection */
+
+static inline enum side
+other_side(enum side s)
+{
+	return s == CLIENT ? SERVER : CLIENT;
+}
+
+enum { SHIFT_UNKNOWN = 255 };	/* the SYN was not seen */
+
+enum half_flag {
+	HALF_SYN = 1,		/* its SYN (or SYN-ACK) was seen */
+	HALF_FIN = 2, HALF_RST = 4,
+	HALF_DATA = 8,		/* it sent payload */
+	HALF_SEEN = 16,		/* any packet: `next` means something */
+	HALF_TS = 32,		/* timestamps: offered in its SYN */
+	HALF_SACK = 64,		/* SACK permitted in its SYN */
+	HALF_WSCALE = 128,	/* window scaling in its SYN */
+	HALF_ACKED = 256,	/* it sent an ACK: `acked` means something */
+	HALF_FIN_ACKED = 512,	/* the other side acknowledged its FIN */
+	HALF_MAC = 1024,	/* `mac` is set */
+};
+
+/* What one side has sent, and what it has acknowledged of the other's. */
+struct tcp_half {
+	uint32_t isn;		/* of its SYN */
+	uint32_t next;		/* end of what it sent so far (SND.NXT as seen) */
+	uint32_t acked;		/* highest acknowledgment it sent */
+	uint32_t una;		/* its own data before this is acknowledged */
+	uint32_t window;	/* last advertised, scaled; raw while shift unknown */
+	uint32_t window_max;	/* largest of those */
+	uint16_t flags;		/* enum half_flag */
+	uint16_t mss;		/* it announced; 0: none seen */
+	uint8_t shift;		/* window scale in force, SHIFT_UNKNOWN */
+	uint8_t ttl;		/* of its last packet */
+	uint16_t ip_id;		/* of its last IPv4 packet */
+	uint16_t ids_low, ids_high;	/* packets after the handshake with an IP ID
+				 * below / from 0x8000; saturating; while not 0 */
+	uint32_t ts_value;	/* highest TSval sent */
+	uint32_t packets;
+	uint32_t retransmissions, out_of_order, zero_windows, keep_alives;
+	uint64_t bytes;		/* payload, on the wire, retransmissions too */
+	struct instant last;		/* its last packet */
+	struct instant last_data;	/* its last new payload */
+	struct instant last_advance;	/* when `acked` last moved */
+	/* the oldest data of its that is not acknowledged (una..next) */
+	struct instant una_since;	/* sent first; 0: nothing outstanding */
+	uint32_t una_sends;		/* how often that byte was seen sent */
+	/* round trip from the sniffer to the other side and back, in us */
+	uint32_t srtt_us, rttvar_us, rtt_min_us, rtt_max_us;
+	uint32_t rtt_seq;		/* ACK of this completes the sample */
+	struct instant rtt_since;	/* 0: no sample running (Karn) */
+	uint8_t mac[6];			/* source MAC of its last packet */
+};
+
+/* Evidence gathered in the packet phase about one thing on one flow: how
+ * often, when, which frames. `what` is an id that belongs to the writer (an
+ * enum note_id for what tcp.c writes, NOTE_DETECTOR + n for detectors). */
+enum { NOTE_FRAMES = 12, NOTE_VALUES = 4, NOTES_PER_FLOW = 24 };
+
+enum reset_mark {
+	RESET_AFTER_DATA = 1,		/* its sender had sent data */
+	RESET_UNKNOWN_CONNECTION = 2,	/* it says: I have no such connection */
+	RESET_AFTER_FIN = 4,		/* one side had closed */
+	RESET_REFUSES = 8,		/* in answer to a SYN */
+};
+
+enum note_id {
+	NOTE_KEEP_ALIVE,	/* run of probes by `side`, unanswered so far */
+	NOTE_RETRANSMIT,	/* run of sends of the byte at the other's ack */
+	NOTE_ZERO_WINDOW,	/* `side` advertises zero: since first; value 0
+				 * = probes seen, 1 = probes answered */
+	NOTE_CHECKSUM,		/* bad sums sent by `side` */
+	NOTE_ACK_AHEAD,		/* `side` acked what was never seen; value 0 = the
+				 * ack, 1 = bytes, 2 = proofs that it was unsent */
+	NOTE_ACK_BACK,		/* `side`'s ack went back; value 0 = by bytes */
+	NOTE_SYN_AGAIN,		/* SYN on a live flow; value 0 = its seq and
+				 * options (tcp.c), 1 = challenge ACKs, 2 = RSTs
+				 * that followed, 3 = distinct SYNs */
+	NOTE_RESET,		/* RST by `side`; value 0 = seq, 1 = enum
+				 * reset_mark, 2 = its TTL, 3 = TTL before */
+	NOTE_ID_FLIP,		/* `side`'s IP ID changed half; value 0 = flips
+				 * up, 1 = flips down, 2 = last id before, 3 after */
+	NOTE_HOLES,		/* ranges of `side`'s data not seen by us; values:
+				 * those still open (left << 32 | right, 0: none);
+				 * count: those the other side acknowledged, so
+				 * that we know that we missed them */
+	NOTE_OVERSIZE,		/* segments beyond the peer's MSS; value 0 = max
+				 * bytes, 1 = accepted, 2 = sent again, 3 = end seq */
+	NOTE_DETECTOR = 32,	/* and up: detectors' own */
+};
+
+struct note {
+	struct note *next;
+	uint16_t what;		/* enum note_id, or a detector's */
+	uint8_t kind;		/* writer's sub-case, 0 if none */
+	uint8_t side;		/* whose behaviour */
+	uint8_t frame_count;
+	bool open;		/* a run that is still going on */
+	uint32_t count;
+	struct instant first, last;
+	uint64_t value[NOTE_VALUES];
+	uint64_t frame[NOTE_FRAMES];	/* the first ones and the last one */
+};
+
+/* A request and its wait for an answer. Parsers open and close them by key;
+ * where no parser knows the protocol, tcp.c keeps one per turn: the client's
+ * bytes since the server last spoke. */
+enum exchange_flag {
+	EXCHANGE_PARKS = 1,	/* meant to wait long (AsyncWaitEx, notify ...) */
+	EXCHANGE_ONE_WAY = 2,	/* no answer is due */
+	EXCHANGE_TURN = 4,	/* guessed from turns, no parser */
+	EXCHANGE_FIRST = 8,	/* the connection's first: negotiation */
+	EXCHANGE_PARTIAL = 16,	/* the request itself is not complete */
+	EXCHANGE_FROM_SERVER = 32, /* asked by the server (rare) */
+};
+
+struct exchange {
+	struct exchange *next;	/* newest last */
+	uint64_t key;		/* parser's: call id, MID, xid */
+	uint32_t label;		/* app_label: protocol, interface, operation */
+	uint16_t flags;
+	uint32_t request_end;	/* sequence number after the request */
+	uint32_t request_bytes;
+	uint32_t missing_bytes;	/* PARTIAL: what the PDU still lacks */
+	struct instant asked;	/* its last byte so far */
+	struct instant began;	/* its first byte */
+	struct instant first_pdu; /* its first fragment was whole; as `asked` where
+				 * a request is one piece */
+	struct instant acked;	/* the peer acknowledged all of it; 0: not yet */
+	uint64_t frame_first, frame_last, frame_acked;
+};
+
+enum { EXCHANGES_PER_FLOW = 64 };
+
+enum flow_state { FLOW_NEW, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW_CLOSED };
+enum flow_end {
+	FLOW_END_NONE, FLOW_END_FIN, FLOW_END_RST, FLOW_END_TIMEOUT,
+	FLOW_END_EVICTED, FLOW_END_REUSED, FLOW_END_CAPTURE,
+};
+
+enum flow_flag {
+	FLOW_MIDSTREAM = 1,	/* no SYN seen */
+	FLOW_GUESSED = 2,	/* who is server was guessed */
+	FLOW_TOUCHED = 4,	/* on the list of this step */
+	FLOW_SERVER_FIRST = 8,	/* the server spoke first */
+	FLOW_HANDSHAKE = 16,	/* SYN, SYN-ACK and ACK all seen */
+	FLOW_COALESCED = 32,	/* segments beyond the MSS: seen at a host */
+	FLOW_APP_SETTLED = 64,	/* no more looking for its protocol */
+	FLOW_TUNNELLED = 128,
+	FLOW_ENDED = 256,	/* see `end`; freed after this step's review */
+	FLOW_COUNTED_ONE_WAY = 512, FLOW_COUNTED_TWO_WAY = 1024, /* quality */
+	FLOW_PARSED = 2048,	/* a parser opens its exchanges */
+	FLOW_APP_STOPPED = 2048, /* named, but no parser follows it (any more) */
+	FLOW_APP_LOST_CLIENT = 4096, /* this side's bytes are out of step: the */
+	FLOW_APP_LOST_SERVER = 8192, /* parser looks for where a PDU begins */
+};
+
+struct host;			/* host.h */
+struct stream;			/* stream.h */
+struct watch;			/* engine: wakes a flow that waits */
+
+struct flow {
+	struct flow *hash_next;
+	uint64_t hash;
+	struct address addr[2];		/* by enum side */
+	uint16_t port[2];
+	uint32_t tunnel_id;		/* VXLAN or Geneve network, else 0 */
+	uint8_t protocol;		/* IP_TCP, IP_UDP */
+	uint8_t state;			/* enum flow_state */
+	uint8_t end;			/* enum flow_end */
+	uint8_t app;			/* enum app_protocol */
+	uint16_t flags;			/* enum flow_flag */
+	uint8_t syn_count, synack_count;
+	uint8_t idle_class;		/* which idle list (flow.c) */
+	uint16_t app_name;		/* nDPI's name for it (app_ndpi.h), 0: none */
+	uint64_t id;			/* first frame: 1, 2, ... in capture order */
+	uint64_t first_frame;
+	uint32_t file;			/* of the first frame */
+	struct instant began, last;
+	struct instant established;	/* 0: never */
+	struct tcp_half half[2];	/* by sender; UDP uses packets, bytes, last */
+	struct host *host[2];		/* may be NULL (client not known yet) */
+	struct exchange *waiting;	/* open exchanges, oldest first */
+	struct exchange *waiting_last;
+	uint16_t waiting_count;
+	uint16_t turns;			/* answered turns or exchanges; saturates */
+	struct instant last_asked, last_answered;
+	int64_t wait_max_ns;		/* longest wait that ended in an answer */
+	struct note *notes;
+	struct stream *stream[2];	/* being joined for a parser, or NULL */
+	void *app_state;		/* the parser's; freed by it */
+	struct watch *watch;
+	struct flow *touched_next;
+	struct flow *older, *newer;	/* by last packet, in its class */
+	void *outcome;			/* the step phase's record of this flow */
+};
+
+/* The note (what, kind, side) of a flow, or NULL. */
+struct note *flow_note_find(const struct flow *, unsigned what, unsigned kind,
+    enum side);
+
+struct flow_pool;		/* where pooled records come from (engine) */
+
+/* The same, made if new; NULL when the flow has too many (counted). Adds
+ * nothing to it. */
+struct note *flow_note(struct flow_pool *, struct flow *, unsigned what,
+    unsigned kind, enum side);
+/* Count one more piece of evidence: count, last, frames (the first ones kept,
+ * the last slot always the newest). */
+void note_add(struct note *, struct instant, uint64_t frame);
+/* Begin a run anew: count, frames and values cleared, open set. */
+void note_restart(struct note *);
+
+struct flow_stats {
+	uint64_t created, evicted_half_open, evicted_established, timed_out;
+	uint64_t notes_refused, exchanges_refused;
+	size_t now, peak;
+};
+
+/* A table that never holds more than `limit` flows. */
+struct flow_table;
+struct flow_table *flow_table_new(size_t limit, struct flow_pool *);
+void flow_table_free(struct flow_table **);
+/* The live flow of `p`, or NULL. `side` says who sent `p`. */
+struct flow *flow_find(struct flow_table *, const struct packet *p, enum side *);
+/* A new flow in which `p`'s sender plays `sender`. At the limit the oldest
+ * half-open flow makes room, then the oldest closed, then the oldest idle UDP
+ * flow, an established TCP flow last. Evicted flows are handed to the `ended`
+ * callback. */
+struct flow *flow_create(struct flow_table *, const struct packet *p,
+    enum side sender);
+/* It was heard of just now (keeps the idle lists in order). */
+void flow_heard(struct flow_table *, struct flow *, struct instant);
+/* Move to the idle list of its present state. */
+void flow_reclass(struct flow_table *, struct flow *);
+/* End what has been idle too long at `now`. */
+void flow_expire(struct flow_table *, struct instant now);
+/* Take it out of the table; `ended` is called, the caller frees it later. */
+void flow_finish(struct flow_table *, struct flow *, enum flow_end);
+/* Every flow still alive, ended with `how`. */
+void flow_finish_all(struct flow_table *, enum flow_end how);
+void flow_table_on_end(struct flow_table *,
+    void (*ended)(void *context, struct flow *), void *context);
+void flow_table_stats(const struct flow_table *, struct flow_stats *);
+
+/* Records of bounded number, handed out and taken back without malloc on the
+ * way of a packet. */
+struct flow_pool *flow_pool_new(void);
+void flow_pool_free(struct flow_pool **);
+struct flow *flow_pool_flow(struct flow_pool *);
+/* Back to the pool with all that hangs off it (not streams, app state, watch:
+ * the engine has taken those). */
+void flow_release(struct flow_pool *, struct flow *);
+
+/* Exchanges. Opening the 65th drops the oldest (counted). NULL: no memory. */
+struct exchange *exchange_open(struct flow_pool *, struct flow *, uint64_t key,
+    uint32_t label, unsigned flags);
+struct exchange *exchange_find(const struct flow *, uint64_t key);
+/* Take it off the flow's list and back to the pool. */
+void exchange_close(struct flow_pool *, struct flow *, struct exchange *);
+
+/* Retransmission timeout a sender of this half would use, by RFC 6298 with
+ * Windows' and Linux' floor of 300 / 200 ms; 3 s before any sample. */
+int64_t half_rto_ns(const struct tcp_half *);
+
+const char *flow_end_name(enum flow_end);	/* fin rst timeout evicted ... */
+const char *flow_state_name(enum flow_state);	/* new established closed */
+
+/* Community ID v1, seed 0, "1:<base64 of SHA-1>" (github.com/corelight/
+ * community-id-spec). TCP and UDP. */
+enum { COMMUNITY_ID_BYTES = 32 };
+const char *community_id(const struct address *src, uint16_t sport,
+    const struct address *dst, uint16_t dport, uint8_t protocol,
+    char out[COMMUNITY_ID_BYTES]);
+
+#endif

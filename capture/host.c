@@ -1,0 +1,378 @@
+/* host.c - the hosts by address, and the counting of what they do.
+ *
+ * The IP-ID counts separate what surely comes from the host's own stack (SYN-
+ * ACKs, UDP, ICMP: no offload engine sends those) from established TCP, which
+ * may come from either. A counter that steps by one across 0x7FFF/0x8000 uses
+ * all sixteen bits, and then the halves say nothing. */
+#include "capture/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HOST_BUCKETS = 16384, EVICTION_LOOKS = 16 };
+
+struct host_table {
+	struct host *bucket[HOST_BUCKETS];
+	size_t count, limit;
+	uint64_t next_number, refused;
+	struct host *oldest, *newest;
+	struct host *touched, **touched_end;
+};
+
+struct host_table *
+host_table_new(size_t limit)
+{
+	struct host_table *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->limit = limit;
+	t->touched_end = &t->touched;
+	return t;
+}
+
+void
+host_table_free(struct host_table **tp)
+{
+	struct host_table *t = *tp;
+
+	*tp = NULL;
+	if (!t)
+		return;
+	while (t->oldest) {
+		struct host *h = t->oldest;
+
+		t->oldest = h->newer;
+		free(h);
+	}
+	free(t);
+}
+
+static size_t
+bucket_of(const struct address *a)
+{
+	uint32_t h = 2166136261U;
+
+	for (size_t i = 0; i < sizeof(a->octet); i++)
+		h = (h ^ a->octet[i]) * 16777619U;
+	return (h ^ h >> 15) % HOST_BUCKETS;
+}
+
+static void
+unlink_age(struct host_table *t, struct host *h)
+{
+	if (h->older)
+		h->older->newer = h->newer;
+	else
+		t->oldest = h->newer;
+	if (h->newer)
+		h->newer->older = h->older;
+	else
+		t->newest = h->older;
+}
+
+static void
+append_age(struct host_table *t, struct host *h)
+{
+	h->older = t->newest;
+	h->newer = NULL;
+	if (t->newest)
+		t->newest->newer = h;
+	else
+		t->oldest = h;
+	t->newest = h;
+}
+
+static bool
+make_room(struct host_table *t)
+{
+	struct host *h = t->oldest;
+	struct host **link;
+
+	for (int i = 0; h && i < EVICTION_LOOKS; i++, h = h->newer)
+		if (!h->flows && !h->server && !h->touched)
+			break;
+	if (!h || h->flows || h->server || h->touched)
+		return false;
+	link = &t->bucket[bucket_of(&h->address)];
+	while (*link != h)
+		link = &(*link)->hash_next;
+	*link = h->hash_next;
+	unlink_age(t, h);
+	free(h);
+	t->count--;
+	return true;
+}
+
+static struct host *
+host_make(struct host_table *t, const struct address *a, size_t bucket)
+{
+	struct host *h;
+
+	if (t->count >= t->limit && !make_room(t)) {
+		t->refused++;
+		return NULL;
+	}
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return NULL;
+	h->address = *a;
+	h->number = ++t->next_number;
+	h->hash_next = t->bucket[bucket];
+	t->bucket[bucket] = h;
+	append_age(t, h);
+	t->count++;
+	return h;
+}
+
+struct host *
+host_of(struct host_table *t, const struct address *a, bool make)
+{
+	size_t bucket;
+
+	if (address_is_multicast(a) || address_is_unspecified(a))
+		return NULL;
+	bucket = bucket_of(a);
+	for (struct host *h = t->bucket[bucket]; h; h = h->hash_next)
+		if (memcmp(h->address.octet, a->octet, sizeof(a->octet)) == 0)
+			return h;
+	return make ? host_make(t, a, bucket) : NULL;
+}
+
+struct host *
+host_each(struct host_table *t, size_t *cursor)
+{
+	/* in order of appearance: few callers, none of them in a hurry */
+	struct host *best = NULL;
+
+	for (struct host *h = t->oldest; h; h = h->newer)
+		if (h->number > *cursor && (!best || h->number < best->number))
+			best = h;
+	if (best)
+		*cursor = best->number;
+	return best;
+}
+
+uint64_t
+host_table_refused(const struct host_table *t)
+{
+	return t->refused;
+}
+
+static void
+touch(struct host_table *t, struct host *h)
+{
+	if (t->newest != h) {
+		unlink_age(t, h);
+		append_age(t, h);
+	}
+	if (h->touched)
+		return;
+	h->touched = true;
+	h->touched_next = NULL;
+	*t->touched_end = h;
+	t->touched_end = &h->touched_next;
+}
+
+struct host *
+host_table_touched(struct host_table *t)
+{
+	struct host *list = t->touched;
+
+	for (struct host *h = list; h; h = h->touched_next)
+		h->touched = false;
+	t->touched = NULL;
+	t->touched_end = &t->touched;
+	return list;
+}
+
+/* --- IP IDs ------------------------------------------------------------------ */
+
+static bool
+comes_from_stack(const struct packet *p)
+{
+	if (p->protocol != IP_TCP)
+		return p->protocol == IP_UDP || p->protocol == IP_ICMP;
+	return p->tcp_flags & TCP_SYN;
+}
+
+static void
+count_step(struct host_ids *ids, uint16_t id)
+{
+	uint16_t before = ids->last_id;
+
+	ids->steps++;
+	if ((uint16_t)(before + 1) != id)
+		return;
+	ids->steps_by_one++;
+	if (before == 0x7fff || (before == 0xffff && id == 0))
+		ids->wraps_16++;
+}
+
+/* The stack's own counter and the upper half's each have their wrap. */
+static void
+count_wraps(struct host_ids *ids, uint16_t id)
+{
+	if (id < 0x8000) {
+		if (ids->has_stack_last && ids->last_stack_id >= 0x7ff0 &&
+		    id < 0x10)
+			ids->wraps_15++;
+		ids->last_stack_id = id;
+		ids->has_stack_last = true;
+	} else {
+		if (ids->has_high_last && ids->last_high_id >= 0xfff0 &&
+		    id < 0x8010)
+			ids->wraps_high++;
+		ids->last_high_id = id;
+		ids->has_high_last = true;
+	}
+}
+
+static void
+count_ids(struct host_ids *ids, const struct packet *p)
+{
+	bool high = p->ip_id & 0x8000;
+
+	if (p->ip_version != 4)
+		return;
+	if (comes_from_stack(p)) {
+		if (!p->ip_id)
+			ids->stack_zero++;
+		else if (high)
+			ids->stack_high++;
+		else
+			ids->stack_low++;
+		if (p->ip_id && !high && ids->data_high)
+			ids->stack_low_after_high++;
+	} else if (high) {
+		ids->data_high++;
+		if (!p->df)
+			ids->data_high_df_clear++;
+	} else {
+		ids->data_low++;
+	}
+	if (!p->ip_id)
+		return;
+	if (ids->has_last)
+		count_step(ids, p->ip_id);
+	count_wraps(ids, p->ip_id);
+	ids->last_id = p->ip_id;
+	ids->has_last = true;
+}
+
+/* --- doings ------------------------------------------------------------------- */
+
+static bool
+answers_echo(const struct packet *p)
+{
+	return (p->protocol == IP_ICMP && p->icmp_type == 0) ||
+	    (p->protocol == IP_ICMPV6 && p->icmp_type == 129);
+}
+
+static bool
+asks_echo(const struct packet *p)
+{
+	return (p->protocol == IP_ICMP && p->icmp_type == 8) ||
+	    (p->protocol == IP_ICMPV6 && p->icmp_type == 128);
+}
+
+static void
+count_out_tcp(struct host_counts *c, const struct segment *seg)
+{
+	if (seg->facts & SEG_SYN_ACK)
+		c->syn_ack_out++;
+	else if (seg->facts & SEG_RST)
+		c->rst_out++;
+	else if (seg->packet->tcp_flags & TCP_ACK)
+		c->acks_out++;
+	if (seg->facts & SEG_DATA)
+		c->tcp_data_out++;
+}
+
+static void
+count_out(struct host_counts *c, const struct packet *p,
+    const struct segment *seg, struct instant now)
+{
+	if (!c->packets_out++) {
+		c->first_out = now;
+		c->first_out_frame = p->frame;
+	}
+	c->last_out = now;
+	c->last_out_frame = p->frame;
+	if (seg)
+		count_out_tcp(c, seg);
+	else if (p->protocol == IP_UDP)
+		c->udp_out++;
+	else if (p->has_transport && answers_echo(p))
+		c->echo_answered++;
+	else if (p->arp == ARP_REPLY)
+		c->arp_answered++;
+	if (p->arp && address_compare(&p->arp_sender, &p->arp_target) == 0)
+		c->gratuitous_arp++;
+	if (p->checksum != CHECKSUM_UNVERIFIABLE && p->has_transport) {
+		c->checked_sums_out++;
+		c->bad_sums_out += p->checksum != CHECKSUM_GOOD;
+	}
+}
+
+static void
+count_in(struct host_counts *c, const struct packet *p,
+    const struct segment *seg, struct instant now)
+{
+	if (!c->packets_in++) {
+		c->first_in = now;
+		c->first_in_frame = p->frame;
+	}
+	c->last_in = now;
+	c->last_in_frame = p->frame;
+	if (seg) {
+		c->syn_in += (seg->facts & (SEG_SYN | SEG_SYN_ON_LIVE)) != 0;
+		c->tcp_data_in += (seg->facts & SEG_DATA) != 0;
+	} else if (p->protocol == IP_UDP) {
+		c->udp_in++;
+	} else if (p->has_transport && asks_echo(p)) {
+		c->echo_asked++;
+	} else if (p->arp == ARP_REQUEST) {
+		c->arp_asked++;
+	}
+}
+
+static void
+heard_from(struct host *h, const struct packet *p, const struct segment *seg,
+    struct instant now)
+{
+	if (!instant_is_set(h->first))
+		h->first = now;
+	h->last = now;
+	if ((seg && seg->facts & SEG_SYN_ACK) || p->arp == ARP_REPLY ||
+	    (p->protocol == IP_UDP && !seg) ||
+	    (p->has_transport && answers_echo(p)))
+		h->last_stack = now;
+	if (seg && seg->facts & SEG_SYN_ACK)
+		h->accepted++;
+	if (seg && seg->facts & SEG_SYN)
+		h->connects++;
+	if (p->has_mac && memcmp(h->mac, p->src_mac, sizeof(h->mac)) != 0) {
+		h->mac_changes += h->has_mac;
+		memcpy(h->mac, p->src_mac, sizeof(h->mac));
+		h->has_mac = true;
+	}
+	count_ids(&h->ids, p);
+}
+
+void
+host_count(struct host_table *t, struct host *from, struct host *to,
+    const struct packet *p, const struct segment *seg, struct instant now)
+{
+	if (from) {
+		heard_from(from, p, seg, now);
+		count_out(&from->step, p, seg, now);
+		count_out(&from->total, p, seg, now);
+		touch(t, from);
+	}
+	if (to) {
+		count_in(&to->step, p, seg, now);
+		count_in(&to->total, p, seg, now);
+		touch(t, to);
+	}
+}

@@ -1,0 +1,94 @@
+/* host.h - what each address did as a host, over all its flows: is it there
+ * at all, does it answer ARP, echo and SYNs, how does it number its packets.
+ *
+ * This is the same-host contrast on which a verdict stands: a server whose old
+ * flows are dead while it answers new SYNs has a different illness from one
+ * that answers nothing. Counts are kept for the step in hand and for the whole
+ * run; the step phase reads and clears the former. */
+#ifndef CAPTURE_HOST_H
+#define CAPTURE_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/packet.h"
+#include "capture/tcp.h"
+
+/* One step's (or the whole run's) doings. "in" is towards the host. */
+struct host_counts {
+	uint32_t packets_in, packets_out;	/* anything, ARP included */
+	uint32_t tcp_data_in, tcp_data_out;
+	uint32_t acks_out;			/* on established flows */
+	uint32_t syn_in, syn_ack_out, rst_out;
+	uint32_t arp_asked, arp_answered;	/* ARP, neighbour solicitation */
+	uint32_t echo_asked, echo_answered;
+	uint32_t udp_in, udp_out;
+	uint32_t gratuitous_arp;
+	uint32_t bad_sums_out, checked_sums_out;
+	struct instant first_in, last_in, first_out, last_out;
+	uint64_t first_in_frame, last_in_frame, first_out_frame, last_out_frame;
+};
+
+/* IP IDs of an IPv4 host (docs: NDIS, "Sending Data from an Offload Target",
+ * and "Offloading the Segmentation of Large TCP Packets"). */
+struct host_ids {
+	uint32_t stack_low, stack_high;	/* on SYN-ACK, SYN, RST without flow, UDP,
+					 * ICMP: surely the host's own stack */
+	uint32_t stack_zero;		/* of those, ID 0 (Linux SYN-ACKs) */
+	uint32_t data_low, data_high;	/* established TCP */
+	uint32_t data_high_df_clear;	/* high without DF: no offload target */
+	uint32_t steps_by_one;		/* packet to packet, +1 */
+	uint32_t steps;
+	uint32_t wraps_15;		/* 0x7FFF -> 0x0000 seen in +1 order */
+	uint32_t wraps_high;		/* 0xFFFF -> 0x8000 */
+	uint32_t wraps_16;		/* 0x7FFF -> 0x8000 or 0xFFFF -> 0x0000:
+					 * a 16-bit counter, halves mean nothing */
+	uint32_t stack_low_after_high;	/* stack IDs low after some data was high */
+	uint16_t last_id, last_stack_id, last_high_id;
+	bool has_last, has_stack_last, has_high_last;
+};
+
+struct host {
+	struct host *hash_next;
+	struct address address;
+	uint64_t number;		/* order of appearance */
+	bool has_mac, is_broadcast;
+	uint8_t mac[6];			/* source MAC of its packets, latest */
+	uint32_t mac_changes;
+	struct instant first, last;	/* its own packets; 0: it never sent */
+	struct instant last_stack;	/* sent what only a live host stack sends:
+					 * SYN-ACK, ARP or echo reply, UDP */
+	struct host_counts step, total;
+	struct host_ids ids;
+	bool touched;			/* on the list of this step */
+	struct host *touched_next;
+	struct host *older, *newer;	/* by last heard */
+	uint32_t flows;			/* that hold it */
+	void *server;			/* step phase's record, or NULL */
+	uint32_t accepted, connects;	/* SYN-ACKs sent, SYNs sent */
+};
+
+struct host_table;
+
+/* At most `limit` hosts; the host longest unheard of that no flow holds makes
+ * room (counted). */
+struct host_table *host_table_new(size_t limit);
+void host_table_free(struct host_table **);
+/* The host of an address, made if new when `make`; NULL if it is not known, or
+ * for multicast and unspecified addresses. */
+struct host *host_of(struct host_table *, const struct address *, bool make);
+/* Walk all, in order of appearance. */
+struct host *host_each(struct host_table *, size_t *cursor);
+uint64_t host_table_refused(const struct host_table *);
+
+/* The hosts touched since the last call, in order of appearance (by
+ * touched_next); their `touched` is cleared, their `step` counts are not. */
+struct host *host_table_touched(struct host_table *);
+
+/* Count a packet for its sender and receiver (either may be NULL), and mark
+ * both touched. `seg` is NULL for anything but TCP. */
+void host_count(struct host_table *, struct host *from, struct host *to, const struct packet *,
+    const struct segment *seg, struct instant now);
+
+#endif

@@ -1,0 +1,13 @@
+/* log.h - what toewatch has to say to the person who runs it: one clear
+ * sentence on standard error, naming what, where and why. Never called for
+ * each packet. */
+#ifndef CAPTURE_LOG_H
+#define CAPTURE_LOG_H
+
+/* "toewatch: <message>\n". */
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "toewatch: note: <message>\n"; only when verbose. */
+void log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_set_verbose(int on);
+
+#endif

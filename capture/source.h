@@ -1,0 +1,66 @@
+/* source.h - where frames come from: capture files, standard input, a
+ * directory, or an interface. The only room with libpcap in it. */
+#ifndef CAPTURE_SOURCE_H
+#define CAPTURE_SOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/packet.h"
+
+struct source;
+
+enum source_result {
+	SOURCE_FRAME,		/* `frame` is filled in, valid until the next call */
+	SOURCE_IDLE,		/* live: nothing for now; `frame->time` is a time
+				 * that no later frame will precede */
+	SOURCE_END,
+	SOURCE_FAILED,		/* could not go on: source_error() says why */
+};
+
+enum { SOURCE_ERROR_BYTES = 512 };
+
+/* Several captures as one stream in time order; a directory stands for the
+ * captures in it; "-" is standard input. `filter` is a pcap-filter(7)
+ * expression or NULL. Files whose frames do not overlap are read one after
+ * another, in the order of their first frames; overlapping ones are merged by
+ * time, equal times in the order given. Few files are open at once, however
+ * many are named. 0, or -1 with a sentence in `err`. */
+int source_open_files(const char *const *paths, size_t count, const char *filter,
+    struct source **out, char err[SOURCE_ERROR_BYTES]);
+
+/* Live, one or more interfaces. */
+int source_open_interfaces(const char *const *names, size_t count,
+    const char *filter, struct source **out, char err[SOURCE_ERROR_BYTES]);
+
+enum source_result source_next(struct source *, struct frame *);
+
+/* Why SOURCE_FAILED. A capture cut short is no failure: it ends there, and a
+ * warning that names the file and the offset has been logged. */
+const char *source_error(const struct source *);
+
+/* The path or interface a frame came from. */
+const char *source_name(const struct source *, uint32_t file);
+size_t source_count(const struct source *);
+
+struct source_stats {
+	uint64_t dropped_kernel, dropped_interface;	/* live only */
+	uint64_t cut_files;		/* captures that ended in mid-record */
+	uint64_t bytes_read, bytes_total; /* of files; total 0 when unknown */
+};
+void source_stats(const struct source *, struct source_stats *);
+
+/* Ask source_next to end soon; safe in a signal handler. */
+void source_stop(struct source *);
+
+void source_close(struct source **);
+
+/* "EN10MB" for DLT_EN10MB, or NULL when libpcap has no name for it. */
+const char *source_link_type_name(int link_type);
+
+/* "libpcap version 1.10.3 ..." */
+const char *source_library_version(void);
+/* Print the interfaces that can be watched, one a line. 0 or -1. */
+int source_list_interfaces(char err[SOURCE_ERROR_BYTES]);
+
+#endif

@@ -1,0 +1,72 @@
+/* source_internal.h - what the parts of the source share. For source*.c. */
+#ifndef CAPTURE_SOURCE_INTERNAL_H
+#define CAPTURE_SOURCE_INTERNAL_H
+
+#include <pcap.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "capture/source.h"
+
+/* No frame is larger: what libpcap and Wireshark hold for the maximum, and
+ * four times the largest IPv4 packet. A record that claims more is damaged. */
+enum { FRAME_BYTES_MAX = 262144 };
+
+/* The filter, made for each link type that turns up. */
+struct filter;
+
+/* 0, or -1 with a sentence in `err` if it cannot be made for `link_type`. With
+ * a NULL `text` everything passes. */
+int filter_new(const char *text, int link_type, struct filter **out,
+    char err[SOURCE_ERROR_BYTES]);
+void filter_free(struct filter **);
+bool filter_passes(struct filter *, const struct frame *);
+
+/* One kind of source: files, or interfaces. `state` is its own. */
+struct source_kind {
+	enum source_result (*next)(struct source *, void *state,
+	    struct frame *);
+	const char *(*name)(const void *state, uint32_t file);
+	size_t (*count)(const void *state);
+	void (*stats)(void *state, struct source_stats *);
+	void (*free)(void *state);
+};
+
+struct source {
+	const struct source_kind *kind;
+	void *state;
+	atomic_bool stopped;
+	char error[SOURCE_ERROR_BYTES];
+};
+
+/* A source of that kind, which then owns `state`; NULL if out of memory. */
+struct source *source_new(const struct source_kind *, void *state);
+
+/* source_pcapng.c: what one pcapng file holds, block by block. */
+struct pcapng;
+
+enum record_result {
+	RECORD_FRAME,
+	RECORD_END,
+	RECORD_CUT,		/* the file ends in the middle of a record */
+	RECORD_DAMAGED,		/* a record contradicts itself */
+	RECORD_ERROR,		/* reading or memory failed: errno */
+};
+
+/* `in` is borrowed, and stands at the beginning. NULL if out of memory. */
+struct pcapng *pcapng_new(FILE *in);
+void pcapng_free(struct pcapng **);
+
+/* Fills time, interface, link type, lengths and data (valid until the next
+ * call), and counts `number` on. On CUT and DAMAGED, `why` is set. */
+enum record_result pcapng_next(struct pcapng *, struct frame *,
+    const char **why);
+/* Where the block that was read last begins. */
+uint64_t pcapng_offset(const struct pcapng *);
+
+/* The DLT that libpcap gives for a number in a file (pcap-linktype(7)): they
+ * differ for a few old ones. */
+int link_type_of_file(uint32_t number);
+
+#endif

@@ -1,0 +1,318 @@
+/* config.c - the configuration file, read with libConfuse over the defaults.
+ *
+ * The hard part is to say what is wrong and on which line: values are therefore
+ * judged while the file is being read, in libConfuse's callbacks, which carry
+ * no pointer of ours. `reading` is that pointer; one file is read at a time. */
+#include "detectors/config.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_FILE_BYTES = 1 << 20 };	/* far more than 256 servers take */
+
+const char *const config_systems[] = {
+	"windows-2003", "windows-2008", "windows-2008r2", "windows-2012",
+	"windows", "linux", "freebsd", "vmware", "hyper-v", NULL
+};
+
+struct reading {
+	struct config *config;
+	const char *path;
+	char *err;
+	size_t errsize;
+	bool failed;
+};
+
+static struct reading *reading;
+
+void
+config_default(struct config *c)
+{
+	memset(c, 0, sizeof(*c));
+#define X(name, value, text) c->limit.name = value;
+	THRESHOLDS(X)
+#undef X
+}
+
+static bool
+same_prefix(const struct address *a, const struct address *b, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	if (memcmp(a->octet, b->octet, whole) != 0)
+		return false;
+	return !rest || (a->octet[whole] ^ b->octet[whole]) >> (8 - rest) == 0;
+}
+
+const struct config_server *
+config_server_of(const struct config *c, const struct address *address)
+{
+	const struct config_server *best = NULL;
+
+	for (size_t i = 0; i < c->server_count; i++) {
+		const struct config_server *s = &c->server[i];
+
+		if (same_prefix(&s->address, address, s->prefix_bits) &&
+		    (!best || s->prefix_bits > best->prefix_bits))
+			best = s;
+	}
+	return best;
+}
+
+/* Only the first complaint is kept: what follows is mostly its echo. */
+static void
+complain(cfg_t *cfg, const char *format, va_list args)
+{
+	size_t n;
+
+	if (reading->failed)
+		return;
+	reading->failed = true;
+	snprintf(reading->err, reading->errsize, "%s:%d: ", reading->path,
+	    cfg ? cfg->line : 0);
+	n = strlen(reading->err);
+	vsnprintf(reading->err + n, reading->errsize - n, format, args);
+}
+
+/* Shares and probabilities end at 1. */
+static bool
+is_share(const char *name)
+{
+	return strcmp(name, "capture_loss_limit") == 0 ||
+	    strcmp(name, "p_value") == 0 || strcmp(name, "rss_p_value") == 0;
+}
+
+static int
+check_threshold(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *name = cfg_opt_name(opt);
+	double value = cfg_opt_getnfloat(opt, 0);
+
+	if (!isfinite(value) || value < 0) {
+		cfg_error(cfg, "%s must be a number from 0 up", name);
+		return -1;
+	}
+	if (is_share(name) && value > 1) {
+		cfg_error(cfg, "%s is a share: it must lie from 0 to 1, not %g",
+		    name, value);
+		return -1;
+	}
+	return 0;
+}
+
+static bool
+known_system(const char *name)
+{
+	for (size_t i = 0; config_systems[i]; i++)
+		if (strcmp(config_systems[i], name) == 0)
+			return true;
+	return false;
+}
+
+static int
+check_system(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *name = cfg_opt_getnstr(opt, 0);
+	char known[200] = "";
+
+	if (!name || !*name || known_system(name))
+		return 0;
+	for (size_t i = 0; config_systems[i]; i++) {
+		strcat(known, i ? ", " : "");
+		strcat(known, config_systems[i]);
+	}
+	cfg_error(cfg, "no remedies are known for system \"%s\"; known are: %s",
+	    name, known);
+	return -1;
+}
+
+/* "10.20.30.5", "10.20.30.0/24", "2001:db8::/64". */
+static bool
+parse_prefix(const char *text, struct config_server *out)
+{
+	char address[ADDRESS_TEXT_BYTES];
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	unsigned long bits;
+	char *end;
+	bool v4;
+
+	if (n >= sizeof(address))
+		return false;
+	memcpy(address, text, n);
+	address[n] = '\0';
+	if (!address_parse(address, &out->address))
+		return false;
+	v4 = address_is_v4(&out->address);
+	out->prefix_bits = 128;
+	if (!slash)
+		return true;
+	if (slash[1] < '0' || slash[1] > '9')
+		return false;
+	bits = strtoul(slash + 1, &end, 10);
+	if (*end || bits > (v4 ? 32 : 128))
+		return false;
+	out->prefix_bits = (uint8_t)(v4 ? bits + 96 : bits);
+	return true;
+}
+
+static const struct config_server *
+same_entry(const struct config *c, const struct config_server *s)
+{
+	for (size_t i = 0; i < c->server_count; i++)
+		if (c->server[i].prefix_bits == s->prefix_bits &&
+		    same_prefix(&c->server[i].address, &s->address,
+			s->prefix_bits))
+			return &c->server[i];
+	return NULL;
+}
+
+static int
+add_address(cfg_t *section, const char *text)
+{
+	struct config *c = reading->config;
+	struct config_server s = { .prefix_bits = 128 };
+	const struct config_server *other;
+
+	if (!parse_prefix(text, &s)) {
+		cfg_error(section, "\"%s\" is no IP address or prefix", text);
+		return -1;
+	}
+	other = same_entry(c, &s);
+	if (other) {
+		cfg_error(section, "%s belongs to server \"%s\" already", text,
+		    other->name);
+		return -1;
+	}
+	if (c->server_count == CONFIG_SERVERS_MAX) {
+		cfg_error(section, "more than %d server addresses",
+		    CONFIG_SERVERS_MAX);
+		return -1;
+	}
+	snprintf(s.name, sizeof(s.name), "%s", cfg_title(section));
+	snprintf(s.system, sizeof(s.system), "%s",
+	    cfg_getstr(section, "system"));
+	c->server[c->server_count++] = s;
+	return 0;
+}
+
+/* A server section is whole: take it over. */
+static int
+check_server(cfg_t *cfg, cfg_opt_t *opt)
+{
+	cfg_t *section = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+	const char *name = cfg_title(section);
+	unsigned count = cfg_size(section, "address");
+
+	if (!name || !*name || strlen(name) >= CONFIG_NAME_BYTES) {
+		cfg_error(cfg, "a server's name has from 1 to %d letters",
+		    CONFIG_NAME_BYTES - 1);
+		return -1;
+	}
+	if (count == 0) {
+		cfg_error(section, "server \"%s\" has no address", name);
+		return -1;
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (add_address(section, cfg_getnstr(section, "address", i)))
+			return -1;
+	return 0;
+}
+
+/* The whole file, NUL-ended and to be freed, or NULL with a sentence in err. */
+static char *
+read_file(struct reading *r)
+{
+	FILE *file = fopen(r->path, "r");
+	char *text = file ? malloc(CONFIG_FILE_BYTES + 1) : NULL;
+	size_t n = text ? fread(text, 1, CONFIG_FILE_BYTES, file) : 0;
+	const char *why = NULL;
+
+	if (!text || ferror(file))
+		why = strerror(errno);
+	else if (n == CONFIG_FILE_BYTES)
+		why = "it is too large for a configuration";
+	else if (memchr(text, '\0', n))
+		why = "it is no text file";
+	if (file)
+		fclose(file);
+	if (why) {
+		snprintf(r->err, r->errsize, "cannot read %s: %s", r->path, why);
+		free(text);
+		return NULL;
+	}
+	text[n] = '\0';
+	return text;
+}
+
+static int
+parse(struct reading *r, const char *text)
+{
+	cfg_opt_t thresholds[] = {
+#define X(name, value, why) CFG_FLOAT(#name, value, CFGF_NONE),
+		THRESHOLDS(X)
+#undef X
+		CFG_END()
+	};
+	cfg_opt_t server[] = {
+		CFG_STR_LIST("address", NULL, CFGF_NODEFAULT),
+		CFG_STR("system", "", CFGF_NONE),
+		CFG_END()
+	};
+	cfg_opt_t top[] = {
+		CFG_SEC("thresholds", thresholds, CFGF_NONE),
+		CFG_SEC("server", server,
+		    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_END()
+	};
+	cfg_t *cfg = cfg_init(top, CFGF_NONE), *limits;
+
+	if (!cfg) {
+		snprintf(r->err, r->errsize, "out of memory");
+		return -1;
+	}
+	cfg_set_error_function(cfg, complain);
+#define X(name, value, why) \
+	cfg_set_validate_func(cfg, "thresholds|" #name, check_threshold);
+	THRESHOLDS(X)
+#undef X
+	cfg_set_validate_func(cfg, "server|system", check_system);
+	cfg_set_validate_func(cfg, "server", check_server);
+	if (cfg_parse_buf(cfg, text) != CFG_SUCCESS && !r->failed) {
+		snprintf(r->err, r->errsize, "%s: it cannot be read", r->path);
+		r->failed = true;
+	}
+	limits = cfg_getsec(cfg, "thresholds");
+#define X(name, value, why) \
+	r->config->limit.name = cfg_getfloat(limits, #name);
+	THRESHOLDS(X)
+#undef X
+	cfg_free(cfg);
+	return r->failed ? -1 : 0;
+}
+
+int
+config_read(struct config *out, const char *path, char *err, size_t errsize)
+{
+	struct config fresh;
+	struct reading r = { .config = &fresh, .path = path, .err = err,
+		.errsize = errsize };
+	char *text = read_file(&r);
+	int failed;
+
+	if (!text)
+		return -1;
+	config_default(&fresh);
+	reading = &r;
+	failed = parse(&r, text);
+	reading = NULL;
+	free(text);
+	if (!failed)
+		*out = fresh;
+	return failed;
+}

@@ -1,0 +1,79 @@
+/* config.h - what can be set, each with a working default. */
+#ifndef DETECTORS_CONFIG_H
+#define DETECTORS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/packet.h"
+
+/* Every threshold, its default, its unit and why: one list, from which the
+ * configuration file's keys, its documentation and the defaults are made. */
+#define THRESHOLDS(X)							\
+	X(user_notices_s, 8.0, "a request waits this long before anyone calls "	\
+	    "it missing: Outlook 2003 and 2007 show their dialog after 8 s") \
+	X(baseline_factor, 4.0, "a wait is long when it exceeds this many times " \
+	    "the longest wait that the same service ended well")	\
+	X(parked_limit_s, 330.0, "a call meant to park is overdue after this: " \
+	    "EcDoAsyncWaitEx ends within 5 minutes (MS-OXCRPC 3.3.4.1)") \
+	X(retransmit_min, 3.0, "sends of the same byte, never acknowledged, " \
+	    "before a flow counts as blackholed")			\
+	X(keepalive_min, 3.0, "unanswered probes in a row before they count") \
+	X(zero_window_s, 10.0, "a window stays at zero this long before it counts") \
+	X(half_close_s, 60.0, "the server owes its FIN this long after the "	\
+	    "client's was acknowledged")				\
+	X(connect_s, 9.0, "a connection attempt is given up after this: Windows " \
+	    "sends SYN at 0, 3 and 9 s")				\
+	X(silent_s, 10.0, "a host that is sent to and sends nothing this long " \
+	    "is silent")						\
+	X(silent_min_peers, 2.0, "peers that must have asked meanwhile")	\
+	X(capture_loss_limit, 0.01, "share of bytes missed by the sniffer above " \
+	    "which findings that need them are withheld or lose confidence") \
+	X(p_value, 1e-3, "chance below which the offloaded/host-stack table counts") \
+	X(odds_ratio, 8.0, "odds ratio above which that table counts")	\
+	X(rss_p_value, 1e-6, "chance below which stalled flows share a queue") \
+	X(witness_min, 2.0, "clients or flows that must agree before an incident") \
+	X(incident_gap_s, 120.0, "quiet time after which trouble is a new incident") \
+	X(leak_min_sessions, 20.0, "sessions held after their client left")	\
+	X(leak_hours, 1.0, "time over which they must have grown")	\
+	X(checksum_min, 3.0, "segments or datagrams with a wrong sum that were " \
+	    "not taken, before the sender's NIC is suspected")		\
+	X(checksum_share, 0.005, "and their share of what it sent: below it is " \
+	    "the odd bit flip on the way")					\
+	X(zero_window_long_s, 30.0, "a window at zero this long at a server is " \
+	    "a stall of its application, whatever the load")
+
+struct thresholds {
+#define X(name, value, text) double name;
+	THRESHOLDS(X)
+#undef X
+};
+
+enum { CONFIG_SERVERS_MAX = 256, CONFIG_NAME_BYTES = 64 };
+
+struct config_server {
+	struct address address;
+	uint8_t prefix_bits;		/* 128: one address (IPv4 counts from 96) */
+	char name[CONFIG_NAME_BYTES];	/* "EX01" */
+	char system[CONFIG_NAME_BYTES];	/* one of config_systems, or "": remedies */
+};
+
+/* The operating systems for which remedies are known, "windows-2003", "linux"
+ * ...; ends with NULL. */
+extern const char *const config_systems[];
+
+struct config {
+	struct thresholds limit;
+	size_t server_count;		/* 0: whoever accepts connections */
+	struct config_server server[CONFIG_SERVERS_MAX];
+};
+
+void config_default(struct config *);
+/* Read a file over the defaults. 0, or -1 with "file:line: what" in `err`. */
+int config_read(struct config *, const char *path, char *err, size_t errsize);
+/* The server entry that covers an address, or NULL. */
+const struct config_server *config_server_of(const struct config *,
+    const struct address *);
+
+#endif

@@ -1,0 +1,119 @@
+/* detector.h - the contract between a detector and the rest.
+ *
+ * A detector is one file that ends in a `const struct detector` and one line
+ * in registry.c. It sees flows in two phases. In the packet phase (on_segment,
+ * on_packet, on_app) it may only take notes: flow_note() on a flow, or its own
+ * state; it must be quick and must not judge. In the step phase (review_*, once
+ * a second of trace time, and at the end) it may look at all that is known of
+ * the flow, the server and the capture, and raise findings. All callbacks are
+ * optional. A review is called again and again for the same flow, so it raises
+ * through finding_raise, which finds the finding again by its subject.
+ *
+ * What the sniffer missed or doubled is settled before: copies are gone, and
+ * judge_trusts() says whether losses or a missing direction forbid a judgement
+ * that rests on what was *not* seen. */
+#ifndef DETECTORS_DETECTOR_H
+#define DETECTORS_DETECTOR_H
+
+#include "capture/app.h"
+#include "capture/engine.h"
+#include "capture/flow.h"
+#include "capture/tcp.h"
+#include "detectors/config.h"
+#include "detectors/finding.h"
+#include "detectors/server.h"
+
+/* What a detector judges with. Step phase only. */
+struct judge {
+	struct instant now;		/* end of this step */
+	bool finishing;			/* the capture is over: nothing more comes */
+	const struct config *config;
+	const struct thresholds *limit;	/* &config->limit */
+	struct engine *engine;
+	const struct capture_stats *capture;
+	struct server *servers;		/* all, by next */
+	struct registry *registry;
+};
+
+struct detector {
+	enum finding_name finding;	/* what it raises (its own name only) */
+	/* for --explain, the man page and the web page; whole sentences */
+	const char *meaning;		/* what it means */
+	const char *decided;		/* how it is decided, with the figures */
+	const char *mimics;		/* what can look like it, how ruled out */
+	const char *source;		/* RFC, KB article, publication */
+	const char *const *kinds;	/* NULL-ended, or NULL */
+
+	/* packet phase. `state` is what `new` gave */
+	void (*on_segment)(void *state, struct flow_pool *, struct flow *,
+	    const struct segment *);
+	void (*on_packet)(void *state, const struct packet *); /* non-TCP only */
+	void (*on_app)(void *state, const struct app_event *);
+
+	/* step phase */
+	void (*review_flow)(void *state, struct judge *, struct server *,
+	    struct flow *);		/* touched, woken or ended in this step */
+	void (*review_server)(void *state, struct judge *, struct server *);
+					/* each step, every server */
+	void (*review_capture)(void *state, struct judge *); /* each step */
+	void (*finish)(void *state, struct judge *);	/* once, last */
+
+	void *(*new)(void);		/* one state for the run; NULL: no memory */
+	void (*free)(void *state);
+	void (*release)(void *server_state);	/* server->detector_state[finding] */
+};
+
+/* The finding of this detector with this subject: made if new (severity,
+ * confidence, side and text are then for the caller to fill in; count 0), else
+ * the same one again, marked changed. `flow` or `service_port` may be NULL / 0:
+ * the subject is then the service or the server; `server` NULL: the capture.
+ * Never NULL: beyond the limit (10,000 a name and server) a scrap record is
+ * handed out that is counted and not reported. */
+struct finding *finding_raise(struct judge *, const struct detector *,
+    const char *kind, struct server *, const struct flow *,
+    uint16_t service_port);
+/* The same, if it is there already. */
+struct finding *finding_lookup(struct judge *, const struct detector *,
+    const char *kind, const struct server *, const struct flow *,
+    uint16_t service_port);
+/* Explained away by later packets. */
+void finding_retract(struct finding *);
+/* Copy a note's frames, times and count into a finding. */
+void finding_from_note(struct finding *, const struct note *);
+
+/* The flow fares ill since `since`: kept in its outcome, for the tables. */
+void flow_afflicted(struct flow *, enum finding_name, struct instant since);
+
+enum trust {
+	TRUST_LOSS = 1,		/* it rests on packets that were not seen at all */
+	TRUST_BOTH_WAYS = 2,	/* it needs both directions of this flow / server */
+};
+/* 0..1: how far this capture may be trusted for such a judgement on this flow
+ * (or server, flow NULL). 0: withhold it. Multiply it into the confidence. */
+double judge_trusts(const struct judge *, const struct server *,
+    const struct flow *, unsigned needs);
+
+/* Have the flow reviewed again at `at`, though it stays silent. */
+static inline void
+judge_wake(struct judge *j, struct flow *f, struct instant at)
+{
+	engine_wake(j->engine, f, at);
+}
+
+/* Is this note's slot a detector's own? ids for flow_note(): */
+static inline unsigned
+detector_note(enum finding_name name)
+{
+	return NOTE_DETECTOR + (unsigned)name;
+}
+
+/* Did the host send anything at all / accept or answer something that needs its
+ * own stack (SYN-ACK, ARP, echo, UDP) / send TCP data, in [from, to]? */
+bool server_sent(const struct server *, struct instant from, struct instant to);
+bool server_stack_answered(const struct server *, struct instant from,
+    struct instant to);
+/* Flows of the server, other than `but`, that got data from it in [from, to]. */
+size_t server_flows_answered(const struct server *, const struct flow *but,
+    struct instant from, struct instant to);
+
+#endif

@@ -1,0 +1,114 @@
+/* finding.h - one thing that was seen, with its evidence: who, when, how often,
+ * which frames, the figures, and what speaks against it. */
+#ifndef DETECTORS_FINDING_H
+#define DETECTORS_FINDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/clock.h"
+#include "capture/packet.h"
+
+/* The names are fixed: they are what other people's tools read. */
+#define FINDINGS(X)							\
+	X(keepalive_unanswered)	X(orphaned_session)	X(flow_blackholed) \
+	X(reply_missing)	X(rpc_stall)		X(checksum_artifact) \
+	X(checksum_discarded)	X(checksum_unresolved)	X(oversized_segment) \
+	X(zero_window_stall)	X(window_collapse)	X(sequence_violation) \
+	X(option_violation)	X(connect_failure)	X(server_silent) \
+	X(host_stack_dead)	X(server_restart)	X(offload_active) \
+	X(rss_bucket_stall)	X(session_leak)		X(throughput_collapse) \
+	X(dhcp_unanswered)	X(vpn_data_dead)	X(ftp_data_failure) \
+	X(logon_slow)		X(nat_intermittent)	X(rpc_fragment_stuck) \
+	X(handover_violation)	X(sack_hole_unfilled)	X(burst_lost_whole) \
+	X(merged_forwarding)	X(egress_dead)		X(stale_neighbor) \
+	X(capture_duplicates)	X(capture_loss)		X(capture_one_way)
+
+enum finding_name {
+#define X(name) FINDING_##name,
+	FINDINGS(X)
+#undef X
+	FINDING_COUNT
+};
+
+const char *finding_name_text(enum finding_name);
+/* By its text, or -1. */
+int finding_name_parse(const char *);
+
+enum severity {
+	SEVERITY_INFO, SEVERITY_LOW, SEVERITY_MEDIUM, SEVERITY_HIGH,
+	SEVERITY_CRITICAL,
+};
+const char *severity_text(enum severity);
+
+enum fault_side {		/* whose behaviour is at fault */
+	FAULT_UNKNOWN, FAULT_SERVER, FAULT_CLIENT, FAULT_NETWORK, FAULT_CAPTURE,
+};
+const char *fault_side_text(enum fault_side);
+
+enum {
+	FINDING_FRAMES = 32,	/* evidence frames kept: the first ones, the last */
+	FINDING_METRICS = 12,
+	FINDING_TEXT_BYTES = 400,
+	FINDING_FILTER_BYTES = 400,
+};
+
+struct metric {
+	const char *name;	/* a literal, unit in it: "waited_s" */
+	double value;
+};
+
+struct server;			/* server.h */
+struct detector;		/* detector.h */
+
+struct finding {
+	struct finding *next;		/* all, in the order they were raised */
+	struct finding *next_of_server, *hash_next;
+	bool scrap;			/* beyond the limit: not reported */
+	uint64_t id;			/* 1, 2, ... */
+	enum finding_name name;
+	const char *kind;		/* literal, or NULL */
+	const struct detector *detector;
+	enum severity severity;
+	double confidence;		/* 0..1 */
+	enum fault_side side;
+	struct server *server;		/* NULL: the capture itself */
+	bool has_client;
+	struct address client;
+	uint8_t protocol;		/* IP_TCP, IP_UDP; 0: no one flow */
+	uint16_t client_port, server_port; /* 0: no one flow / service */
+	uint64_t flow_id;		/* 0: no one flow */
+	uint8_t app;			/* enum app_protocol */
+	struct instant first_seen, last_seen;
+	uint64_t count;
+	uint32_t file;			/* of its frames */
+	unsigned frame_count;
+	uint64_t frame[FINDING_FRAMES];	/* ascending once reported */
+	unsigned metric_count;
+	struct metric metric[FINDING_METRICS];
+	char text[FINDING_TEXT_BYTES];
+	char against[FINDING_TEXT_BYTES]; /* what speaks against it, or "" */
+	char filter[FINDING_FILTER_BYTES]; /* Wireshark; made by the report if "" */
+	bool retracted;			/* later packets explained it away */
+	bool ended;			/* the condition is over (last_seen) */
+	bool changed;			/* since it was last handed to the sinks */
+	uint64_t incident_id;		/* 0: none */
+};
+
+/* One more frame of evidence. Kept: the first ones and always the last. */
+void finding_frame(struct finding *, uint64_t frame);
+/* Set a figure (overwrites one of the same name). */
+void finding_metric(struct finding *, const char *name, double value);
+/* The sentence a person reads, with figures. */
+void finding_say(struct finding *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void finding_against(struct finding *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Stretch first_seen..last_seen to cover `t`. */
+void finding_time(struct finding *, struct instant t);
+/* A Wireshark display filter that selects the finding's frames, in `out`. */
+const char *finding_display_filter(const struct finding *,
+    char out[FINDING_FILTER_BYTES]);
+
+#endif

@@ -1,0 +1,86 @@
+/* host_stack_dead.c - the card still acknowledges, the host behind it is gone.
+ *
+ * An offload engine that holds connections goes on acknowledging them when the
+ * operating system has died; whatever only the host's own stack can answer (ARP,
+ * echo, new SYNs) stays unanswered. Two such kinds of question must fail, so that
+ * a filter or a busy listener is not taken for a dead host. */
+#include "detectors/detector.h"
+
+extern const struct detector detector_host_stack_dead;
+
+enum { DEAD_MIN_SYNS = 3, DEAD_MIN_ARPS = 2, DEAD_MIN_ECHOS = 2,
+    DEAD_MIN_ACKS = 3 };
+
+/* Kinds of question to the host's stack that got no answer at all. */
+static unsigned
+kinds_unanswered(const struct host_counts *c, const struct host_counts *ever)
+{
+	unsigned kinds = 0;
+
+	kinds += c->syn_in >= DEAD_MIN_SYNS && ever->syn_ack_out;
+	kinds += c->arp_asked >= DEAD_MIN_ARPS && ever->arp_answered;
+	kinds += c->echo_asked >= DEAD_MIN_ECHOS && ever->echo_answered;
+	return kinds;
+}
+
+/* How long the stack has answered nothing: from the last answer on. */
+static struct instant
+stack_last_alive(const struct server *s)
+{
+	return s->host ? s->host->last_stack : s->last_sent;
+}
+
+static void
+review_server(void *state, struct judge *j, struct server *s)
+{
+	struct instant since = stack_last_alive(s);
+	double lasted = seconds_of(instant_since(j->now, since));
+	double trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS);
+	struct host_counts c;
+	struct finding *x;
+
+	(void)state;
+	if (!s->host || !instant_is_set(since) || lasted < j->limit->silent_s ||
+	    trust <= 0)
+		return;
+	server_counts(s, instant_plus(since, ENGINE_STEP_NS), j->now, &c);
+	if (c.syn_ack_out || c.arp_answered || c.echo_answered || c.udp_out ||
+	    c.acks_out < DEAD_MIN_ACKS ||
+	    kinds_unanswered(&c, &s->host->total) < 2)
+		return;
+	x = finding_raise(j, &detector_host_stack_dead, NULL, s, NULL, 0);
+	x->severity = SEVERITY_CRITICAL;
+	x->confidence = 0.85 * trust;
+	x->side = FAULT_SERVER;
+	x->count = 1;
+	finding_time(x, since);
+	finding_time(x, j->now);
+	finding_frame(x, c.first_in_frame);
+	finding_frame(x, c.first_out_frame);
+	finding_frame(x, c.last_in_frame);
+	finding_frame(x, c.last_out_frame);
+	finding_metric(x, "lasted_s", lasted);
+	finding_metric(x, "acks", c.acks_out);
+	finding_metric(x, "syn_unanswered", c.syn_in);
+	finding_metric(x, "arp_unanswered", c.arp_asked);
+	finding_metric(x, "echo_unanswered", c.echo_asked);
+	finding_say(x, "for %.0f s the host answered none of %u SYN, %u ARP and %u "
+	    "echo requests, yet %u acknowledgments came for its established "
+	    "connections: the network card lives, the host does not", lasted,
+	    c.syn_in, c.arp_asked, c.echo_asked, c.acks_out);
+}
+
+const struct detector detector_host_stack_dead = {
+	.finding = FINDING_host_stack_dead,
+	.meaning = "The network card goes on acknowledging established connections "
+	    "while the operating system behind it is dead.",
+	.decided = "For silent_s (10 s) no SYN-ACK, ARP reply, echo reply or UDP of "
+	    "the host, at least two of these kinds asked for and answered in "
+	    "better times, and at least three acknowledgments on established "
+	    "connections meanwhile.",
+	.mimics = "A filter that drops echo and SYNs (ARP is answered then), a "
+	    "listener whose backlog is full (ARP and echo are answered).",
+	.source = "NDIS: SYN states, ARP, ICMP and UDP are never offloaded "
+	    "(NDIS_TCP_OFFLOAD state, Connection states that can be offloaded)",
+	.review_server = review_server,
+};

@@ -1,0 +1,472 @@
+/* incident.c - findings of one server and one time become one incident.
+ *
+ * One cause, one alarm: three hundred stalled clients are three hundred
+ * witnesses of one thing. The hard part is the comparison: which flows of the
+ * same server fared well in the same time, and were they offloaded or not. A
+ * flow counts as well only if it asked and was served after the onset, and as
+ * offloaded only if that was after the card had taken it over. */
+#include "detectors/incident_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "detectors/registry.h"
+
+const char *
+verdict_name(enum verdict v)
+{
+	static const char *const name[] = {
+#define X(n) #n,
+		VERDICTS(X)
+#undef X
+	};
+
+	return name[v];
+}
+
+/* log of n! */
+static double
+log_factorial(uint32_t n)
+{
+	return lgamma((double)n + 1);
+}
+
+/* Hypergeometric probability of the table {a b; c d}, summed towards larger
+ * `a`. */
+double
+fisher_one_sided(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+	uint32_t row1 = a + b, row2 = c + d, col1 = a + c, all = row1 + row2;
+	uint32_t most = row1 < col1 ? row1 : col1;
+	double fixed = log_factorial(row1) + log_factorial(row2) +
+	    log_factorial(col1) + log_factorial(all - col1) - log_factorial(all);
+	double sum = 0;
+
+	for (uint32_t x = a; x <= most; x++) {
+		if (col1 - x > row2)
+			continue;
+		sum += exp(fixed - log_factorial(x) - log_factorial(row1 - x) -
+		    log_factorial(col1 - x) - log_factorial(row2 - (col1 - x)));
+	}
+	return sum > 1 ? 1 : sum;
+}
+
+/* --- clusters --------------------------------------------------------------- */
+
+static bool
+matters(const struct finding *x)
+{
+	return !x->retracted && x->severity >= SEVERITY_MEDIUM &&
+	    x->side != FAULT_CAPTURE;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const struct finding *x = *(const struct finding *const *)a;
+	const struct finding *y = *(const struct finding *const *)b;
+
+	if (x->first_seen.ns != y->first_seen.ns)
+		return x->first_seen.ns < y->first_seen.ns ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* The server's findings that matter, by time. NULL: none, or no memory. */
+static struct finding **
+findings_of(const struct server *s, size_t *count)
+{
+	struct finding **list;
+	size_t n = 0;
+
+	for (struct finding *x = s->findings; x; x = x->next_of_server)
+		n += matters(x);
+	*count = n;
+	list = n ? malloc(n * sizeof(struct finding *)) : NULL;
+	if (!list)
+		return NULL;
+	n = 0;
+	for (struct finding *x = s->findings; x; x = x->next_of_server)
+		if (matters(x))
+			list[n++] = x;
+	qsort(list, n, sizeof(struct finding *), by_time);
+	return list;
+}
+
+/* How many of `list` belong to the cluster that begins with its first. */
+static struct cluster
+cluster_take(const struct judge *j, struct server *s, struct finding **list,
+    size_t count)
+{
+	struct cluster c = { .server = s, .finding = list,
+		.start = list[0]->first_seen, .last = list[0]->last_seen };
+	int64_t gap = (int64_t)(j->limit->incident_gap_s * 1e9);
+
+	for (; c.count < count; c.count++) {
+		const struct finding *x = list[c.count];
+
+		if (instant_since(x->first_seen, c.last) > gap)
+			break;
+		if (instant_before(c.last, x->last_seen))
+			c.last = x->last_seen;
+	}
+	return c;
+}
+
+static bool
+is_kind(const struct finding *x, enum finding_name name, const char *kind)
+{
+	return x->name == name &&
+	    (!kind || (x->kind && strcmp(x->kind, kind) == 0));
+}
+
+uint32_t
+cluster_flows(const struct cluster *c, enum finding_name name, const char *kind)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < c->count; i++)
+		n += is_kind(c->finding[i], name, kind);
+	return n;
+}
+
+const struct finding *
+cluster_first(const struct cluster *c, enum finding_name name, const char *kind)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (is_kind(c->finding[i], name, kind))
+			return c->finding[i];
+	return NULL;
+}
+
+bool
+cluster_acks_alive(const struct cluster *c)
+{
+	uint32_t stalled = cluster_flows(c, FINDING_reply_missing, NULL) +
+	    cluster_flows(c, FINDING_rpc_stall, NULL);
+	uint32_t dead = cluster_flows(c, FINDING_flow_blackholed, NULL) +
+	    cluster_flows(c, FINDING_keepalive_unanswered, NULL);
+
+	return stalled >= dead;
+}
+
+/* --- the view: who fares ill, who well ----------------------------------------- */
+
+struct marks {			/* distinct clients, by address */
+	struct address *address;
+	size_t count, slots;
+};
+
+static void
+mark_client(struct marks *m, const struct address *a)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (memcmp(&m->address[i], a, sizeof(*a)) == 0)
+			return;
+	if (m->count == m->slots) {
+		size_t more = m->slots ? m->slots * 2 : 32;
+		struct address *grown = realloc(m->address,
+		    more * sizeof(*grown));
+
+		if (!grown)
+			return;
+		m->address = grown;
+		m->slots = more;
+	}
+	m->address[m->count++] = *a;
+}
+
+static const struct finding *
+finding_of_flow(const struct cluster *c, uint64_t flow_id)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (c->finding[i]->flow_id == flow_id)
+			return c->finding[i];
+	return NULL;
+}
+
+static struct port_view *
+port_of(struct view *v, uint16_t port)
+{
+	for (size_t i = 0; i < v->ports; i++)
+		if (v->port[i].port == port)
+			return &v->port[i];
+	if (v->ports == PORTS_MAX)
+		return &v->port[PORTS_MAX - 1];
+	v->port[v->ports].port = port;
+	return &v->port[v->ports++];
+}
+
+/* When the server last did for this flow what it no longer does for the ill
+ * ones. */
+static struct instant
+last_served(const struct outcome *o, bool acks_alive)
+{
+	if (acks_alive || instant_before(o->last_acked, o->last_answered))
+		return o->last_answered;
+	return o->last_acked;
+}
+
+static void
+count_affected(struct view *v, const struct outcome *o, const struct cluster *c,
+    const struct finding *x)
+{
+	struct port_view *p = port_of(v, o->server_port);
+	struct instant onset = instant_is_set(o->trouble) ? o->trouble :
+	    x->first_seen;
+
+	v->flows_affected++;
+	p->affected++;
+	if (instant_before(c->start, o->established) && !o->turns_answered)
+		p->fresh_dead++, v->fresh_dead++;
+	if (o->stack == STACK_OFFLOADED || o->stack == STACK_MIXED)
+		v->table.affected_offloaded++, v->table.flows_offloaded++;
+	else if (o->stack == STACK_HOST)
+		v->table.affected_host++, v->table.flows_host++;
+	else
+		v->affected_unknown++;
+	if (instant_before(v->last_onset, onset))
+		v->last_onset = onset;
+}
+
+static void
+count_served(struct view *v, const struct outcome *o, const struct cluster *c,
+    struct instant served)
+{
+	struct port_view *p = port_of(v, o->server_port);
+
+	v->served++;
+	p->served++;
+	if (instant_before(c->start, o->established))
+		p->fresh_served++, v->fresh_served++;
+	if (o->stack == STACK_OFFLOADED && instant_before(o->offloaded_at, served))
+		v->table.flows_offloaded++;
+	else if (o->stack == STACK_HOST || o->stack == STACK_OFFLOADED)
+		v->table.flows_host++;	/* served before the card took it over */
+}
+
+static bool
+took_part(const struct outcome *o, const struct cluster *c)
+{
+	return !instant_before(o->last, c->start) &&
+	    !instant_before(c->last, o->began);
+}
+
+static void
+finish_table(struct offload_table *t, const struct server *s)
+{
+	uint32_t well_offloaded = t->flows_offloaded - t->affected_offloaded;
+	uint32_t well_host = t->flows_host - t->affected_host;
+
+	t->known = s->ids_split && t->flows_offloaded + t->flows_host;
+	if (!t->known) {
+		*t = (struct offload_table){ .p_value = 1, .odds_ratio = 1 };
+		return;
+	}
+	t->odds_ratio = ((double)t->affected_offloaded + 0.5) *
+	    ((double)well_host + 0.5) / (((double)well_offloaded + 0.5) *
+	    ((double)t->affected_host + 0.5));
+	t->p_value = fisher_one_sided(t->affected_offloaded, well_offloaded,
+	    t->affected_host, well_host);
+}
+
+/* Flows of the stricken kind that asked and were served after the last one fell
+ * ill: then it is over. */
+static void
+find_recovery(struct view *v, const struct cluster *c, const struct judge *j,
+    bool acks_alive)
+{
+	const struct server *s = c->server;
+	bool offloaded = v->table.known && v->table.affected_offloaded >
+	    v->table.affected_host;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		const struct outcome *o = s->outcome[i];
+		struct instant served = last_served(o, acks_alive);
+		bool same_kind = offloaded ? o->stack == STACK_OFFLOADED &&
+		    instant_before(o->offloaded_at, o->last_asked) :
+		    port_of(v, o->server_port)->affected > 0;
+
+		if (!same_kind || !instant_before(v->last_onset, o->last_asked) ||
+		    instant_before(served, o->last_asked))
+			continue;
+		n++;
+		if (!instant_is_set(v->recovered) ||
+		    instant_before(served, v->recovered))
+			v->recovered = served;
+	}
+	if (n < 2 || instant_since(j->now, v->last_onset) < 30 * NS_PER_S)
+		v->recovered.ns = 0;
+}
+
+static void
+look(const struct judge *j, const struct cluster *c, struct view *v)
+{
+	const struct server *s = c->server;
+	bool acks_alive = cluster_acks_alive(c);
+	struct marks seen = { 0 }, hit = { 0 };
+
+	memset(v, 0, sizeof(*v));
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		const struct outcome *o = s->outcome[i];
+		const struct finding *x = finding_of_flow(c, o->flow_id);
+		struct instant served = last_served(o, acks_alive);
+
+		if (!x && !took_part(o, c))
+			continue;
+		v->flows_seen++;
+		mark_client(&seen, &o->client);
+		if (x) {
+			mark_client(&hit, &o->client);
+			count_affected(v, o, c, x);
+		} else if (instant_before(c->start, served)) {
+			count_served(v, o, c, served);
+		}
+	}
+	v->clients_seen = (uint32_t)seen.count;
+	v->clients_affected = (uint32_t)hit.count;
+	free(seen.address);
+	free(hit.address);
+	finish_table(&v->table, s);
+	find_recovery(v, c, j, acks_alive);
+}
+
+/* --- from cluster to incident ------------------------------------------------------ */
+
+/* Findings about the host as a whole need no second witness. */
+static bool
+speaks_for_the_host(enum finding_name name)
+{
+	switch (name) {
+	case FINDING_server_silent: case FINDING_host_stack_dead:
+	case FINDING_egress_dead: case FINDING_rss_bucket_stall:
+	case FINDING_session_leak: case FINDING_dhcp_unanswered:
+	case FINDING_logon_slow: case FINDING_nat_intermittent:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool
+is_incident(const struct judge *j, const struct cluster *c, const struct view *v)
+{
+	uint64_t counted = 0;
+
+	for (size_t i = 0; i < c->count; i++) {
+		const struct finding *x = c->finding[i];
+
+		if (speaks_for_the_host(x->name))
+			return true;
+		/* a service's finding carries its own witnesses in its count */
+		if (!x->flow_id && x->name != FINDING_server_restart)
+			counted += x->count;
+	}
+	return (double)v->flows_affected >= j->limit->witness_min ||
+	    (double)counted >= j->limit->witness_min + 1;
+}
+
+static bool
+still_open(const struct cluster *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (!c->finding[i]->ended)
+			return true;
+	return false;
+}
+
+static void
+set_end(const struct judge *j, const struct cluster *c, const struct view *v,
+    struct incident *i)
+{
+	int64_t gap = (int64_t)(j->limit->incident_gap_s * 1e9);
+
+	if (instant_is_set(v->recovered))
+		i->end = v->recovered;
+	else if (!still_open(c) || instant_since(j->now, c->last) > gap)
+		i->end = c->last;
+}
+
+static struct incident *
+incident_make(const struct judge *j, const struct cluster *c,
+    const struct view *v, uint64_t id)
+{
+	struct incident *i = calloc(1, sizeof(*i));
+
+	if (!i)
+		return NULL;
+	i->id = id;
+	i->server = c->server;
+	i->start = c->start;
+	i->last = c->last;
+	i->clients_affected = v->clients_affected;
+	i->clients_seen = v->clients_seen;
+	i->flows_affected = v->flows_affected;
+	i->flows_seen = v->flows_seen;
+	i->offload = v->table;
+	for (size_t k = 0; k < c->count; k++) {
+		i->finding_count[c->finding[k]->name] +=
+		    (uint32_t)c->finding[k]->count;
+		c->finding[k]->incident_id = id;
+	}
+	set_end(j, c, v, i);
+	verdict_weigh(j, c, v, i);
+	return i;
+}
+
+static void
+insert_by_start(struct incident **list, struct incident *i)
+{
+	while (*list && !instant_before(i->start, (*list)->start))
+		list = &(*list)->next;
+	i->next = *list;
+	*list = i;
+}
+
+static void
+judge_server(const struct judge *j, struct server *s, struct incident **list,
+    uint64_t *next_id)
+{
+	size_t count, at = 0;
+	struct finding **finding = findings_of(s, &count);
+	struct view v;
+
+	while (finding && at < count) {
+		struct cluster c = cluster_take(j, s, finding + at, count - at);
+		struct incident *i;
+
+		at += c.count;
+		look(j, &c, &v);
+		if (!is_incident(j, &c, &v))
+			continue;
+		i = incident_make(j, &c, &v, *next_id);
+		if (!i)
+			break;
+		++*next_id;
+		insert_by_start(list, i);
+	}
+	free(finding);
+}
+
+struct incident *
+incidents_judge(struct registry *r, struct judge *j)
+{
+	struct incident *list = NULL;
+	uint64_t next_id = 1;
+
+	for (struct server *s = registry_servers(r); s; s = s->next)
+		judge_server(j, s, &list, &next_id);
+	return list;
+}
+
+void
+incidents_free(struct incident **list)
+{
+	while (*list) {
+		struct incident *i = *list;
+
+		*list = i->next;
+		free(i);
+	}
+}

@@ -1,0 +1,84 @@
+/* incident.h - findings of one server and one time become one incident with a
+ * verdict: which part is at fault, how sure that is, what speaks for it, what
+ * against, and what to type. */
+#ifndef DETECTORS_INCIDENT_H
+#define DETECTORS_INCIDENT_H
+
+#include "detectors/detector.h"
+
+#define VERDICTS(X)							\
+	X(offload_engine)	X(checksum_offload)	X(segmentation_offload)	\
+	X(receive_side_scaling)	X(server_application)	X(server_host)	\
+	X(network_path)		X(client_side)		X(undetermined)
+
+enum verdict {
+#define X(name) VERDICT_##name,
+	VERDICTS(X)
+#undef X
+	VERDICT_COUNT
+};
+const char *verdict_name(enum verdict);		/* "offload_engine" */
+/* "Its network card's TCP offload (TOE, TCP Chimney) has lost touch with the
+ * host": what a person reads. */
+const char *verdict_sentence(enum verdict);
+
+enum { INCIDENT_EVIDENCE = 16, EVIDENCE_FRAMES = 12, EVIDENCE_TEXT_BYTES = 300,
+    INCIDENT_CANDIDATES = VERDICT_COUNT };
+
+struct evidence {
+	double weight;			/* log-odds it adds to the verdict, > 0; in
+					 * `against` what it takes away, > 0 */
+	char text[EVIDENCE_TEXT_BYTES];
+	unsigned frame_count;
+	uint64_t frame[EVIDENCE_FRAMES];
+};
+
+/* The 2x2 table: offloaded or host-stack, affected or not (Fisher's exact test,
+ * one-sided). */
+struct offload_table {
+	bool known;			/* the IP IDs tell; else all is 0 */
+	uint32_t flows_offloaded, flows_host, affected_offloaded, affected_host;
+	double odds_ratio;		/* 0.5 added to each cell (Haldane) */
+	double p_value;
+};
+
+struct incident {
+	struct incident *next;		/* all, by start */
+	uint64_t id;
+	struct server *server;
+	enum verdict verdict;
+	double confidence;
+	double score[INCIDENT_CANDIDATES];	/* log-odds by candidate */
+	struct instant start, last, end;	/* end 0: not over */
+	uint32_t clients_affected, clients_seen, flows_affected, flows_seen;
+	uint32_t finding_count[FINDING_COUNT];
+	struct offload_table offload;
+	unsigned evidence_count, against_count;
+	struct evidence evidence[INCIDENT_EVIDENCE], against[INCIDENT_EVIDENCE];
+	char next_step[EVIDENCE_TEXT_BYTES];
+	char summary[EVIDENCE_TEXT_BYTES]; /* one sentence: who froze, how */
+};
+
+/* Incidents of a finished (or, live, of the present) run, by start. They belong
+ * to the registry. */
+struct incident *incidents_judge(struct registry *, struct judge *);
+void incidents_free(struct incident **);
+
+/* P(X >= a) for the table {a b; c d} with fixed margins. */
+double fisher_one_sided(uint32_t a, uint32_t b, uint32_t c, uint32_t d);
+
+/* What to type, or, where nothing is to be typed, what to do (remedy.c). All
+ * static; `undo` is "" when there is nothing to undo. */
+struct remedy {
+	const char *applies_to, *command, *undo, *source;
+	bool for_good;			/* the lasting cure: not the quick test */
+};
+/* The remedies of a verdict for a server (its configured system, its vendor),
+ * the one to try first at first; fills at most `max`, returns how many. */
+size_t remedies_for(const struct incident *, struct remedy *out, size_t max);
+/* "Broadcom", "Dell", "HP" ... or "": by the MAC's OUI. */
+const char *mac_vendor(const uint8_t mac[6]);
+/* The maker of the server's card, "" when it is not known. */
+const char *server_vendor(const struct server *);
+
+#endif

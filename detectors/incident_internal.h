@@ -1,0 +1,52 @@
+/* incident_internal.h - what incident.c gathers and verdict.c weighs. */
+#ifndef DETECTORS_INCIDENT_INTERNAL_H
+#define DETECTORS_INCIDENT_INTERNAL_H
+
+#include "detectors/incident.h"
+
+/* The findings of one server that lie close together in time. */
+struct cluster {
+	struct server *server;
+	struct finding **finding;
+	size_t count;
+	struct instant start, last;
+};
+
+/* One service of the server during the trouble. */
+struct port_view {
+	uint16_t port;
+	uint32_t affected;		/* flows that fare ill */
+	uint32_t served;		/* flows answered after the onset */
+	uint32_t fresh_served;		/* made after the onset and answered */
+	uint32_t fresh_dead;		/* made after the onset and never answered */
+};
+
+enum { PORTS_MAX = 64 };
+
+/* The server's flows during the trouble, seen from its onset. */
+struct view {
+	struct offload_table table;
+	uint32_t flows_seen, flows_affected;
+	uint32_t clients_seen, clients_affected;
+	uint32_t served, fresh_served, fresh_dead;
+	uint32_t affected_unknown;	/* of those, by no known stack */
+	size_t ports;
+	struct port_view port[PORTS_MAX];
+	struct instant last_onset;	/* the last flow that fell ill */
+	struct instant recovered;	/* its kind served again since; 0: no */
+};
+
+/* Does this kind of trouble leave TCP alive (so that acknowledgments are no
+ * sign of health)? */
+bool cluster_acks_alive(const struct cluster *);
+uint32_t cluster_flows(const struct cluster *, enum finding_name,
+    const char *kind);
+const struct finding *cluster_first(const struct cluster *, enum finding_name,
+    const char *kind);
+
+/* Weigh the evidence; fills verdict, confidence, score, evidence, against,
+ * next_step and summary of `i`. */
+void verdict_weigh(const struct judge *, const struct cluster *,
+    const struct view *, struct incident *i);
+
+#endif

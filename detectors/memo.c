@@ -1,0 +1,186 @@
+/* memo.c - a fixed number of records found by key.
+ *
+ * Records lie in one array and are chained by bucket through their numbers. A
+ * hand goes round the array to find who makes room: a record that was found
+ * since it last came by gets a second chance. */
+#include "detectors/memo.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NOBODY = UINT32_MAX };
+
+struct slot {
+	uint64_t key;		/* 0: free */
+	uint32_t next;		/* in its bucket, or among the free */
+	bool used_lately;
+};
+
+struct memo {
+	size_t limit, bytes, count, made;
+	uint64_t evicted;
+	uint32_t hand, unused;
+	size_t buckets;		/* a power of two */
+	uint32_t *bucket;
+	struct slot *slot;
+	unsigned char *record;
+};
+
+struct memo *
+memo_new(size_t limit, size_t bytes)
+{
+	struct memo *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->limit = limit;
+	m->bytes = (bytes + 15) & ~(size_t)15;
+	m->unused = NOBODY;
+	for (m->buckets = 64; m->buckets < limit; m->buckets *= 2)
+		;
+	m->bucket = malloc(m->buckets * sizeof(*m->bucket));
+	m->slot = calloc(limit, sizeof(*m->slot));
+	m->record = calloc(limit, m->bytes);
+	if (!m->bucket || !m->slot || !m->record) {
+		memo_free(&m);
+		return NULL;
+	}
+	for (size_t i = 0; i < m->buckets; i++)
+		m->bucket[i] = NOBODY;
+	return m;
+}
+
+void
+memo_free(struct memo **mp)
+{
+	struct memo *m = *mp;
+
+	*mp = NULL;
+	if (!m)
+		return;
+	free(m->bucket);
+	free(m->slot);
+	free(m->record);
+	free(m);
+}
+
+static uint32_t *
+bucket_of(struct memo *m, uint64_t key)
+{
+	uint64_t h = key * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &m->bucket[(h >> 32) & (m->buckets - 1)];
+}
+
+static void *
+record_of(struct memo *m, uint32_t i)
+{
+	return m->record + i * m->bytes;
+}
+
+void *
+memo_find(struct memo *m, uint64_t key)
+{
+	if (!m->count)
+		return NULL;
+	for (uint32_t i = *bucket_of(m, key); i != NOBODY; i = m->slot[i].next) {
+		if (m->slot[i].key != key)
+			continue;
+		m->slot[i].used_lately = true;
+		return record_of(m, i);
+	}
+	return NULL;
+}
+
+void
+memo_drop(struct memo *m, uint64_t key)
+{
+	uint32_t *link = bucket_of(m, key);
+
+	while (*link != NOBODY && m->slot[*link].key != key)
+		link = &m->slot[*link].next;
+	if (*link == NOBODY)
+		return;
+	uint32_t i = *link;
+
+	*link = m->slot[i].next;
+	m->slot[i] = (struct slot){ .next = m->unused };
+	m->unused = i;
+	m->count--;
+}
+
+static uint32_t
+make_room(struct memo *m)
+{
+	for (;; m->hand = (uint32_t)((m->hand + 1) % m->limit)) {
+		struct slot *s = &m->slot[m->hand];
+
+		if (s->used_lately) {
+			s->used_lately = false;
+			continue;
+		}
+		m->evicted++;
+		memo_drop(m, s->key);
+		m->unused = m->slot[m->hand].next;
+		return m->hand;
+	}
+}
+
+static uint32_t
+take_slot(struct memo *m)
+{
+	uint32_t i = m->unused;
+
+	if (i != NOBODY) {
+		m->unused = m->slot[i].next;
+		return i;
+	}
+	if (m->made < m->limit)
+		return (uint32_t)m->made++;
+	return make_room(m);
+}
+
+void *
+memo_make(struct memo *m, uint64_t key)
+{
+	void *found = memo_find(m, key);
+	uint32_t i, *bucket;
+
+	if (found)
+		return found;
+	i = take_slot(m);
+	bucket = bucket_of(m, key);
+	m->slot[i] = (struct slot){ .key = key, .next = *bucket };
+	*bucket = i;
+	m->count++;
+	memset(record_of(m, i), 0, m->bytes);
+	return record_of(m, i);
+}
+
+size_t
+memo_count(const struct memo *m)
+{
+	return m->count;
+}
+
+uint64_t
+memo_evicted(const struct memo *m)
+{
+	return m->evicted;
+}
+
+void *
+memo_each(struct memo *m, size_t *cursor, uint64_t *key)
+{
+	while (*cursor < m->made) {
+		size_t i = (*cursor)++;
+
+		if (!m->slot[i].key)
+			continue;
+		if (key)
+			*key = m->slot[i].key;
+		return record_of(m, (uint32_t)i);
+	}
+	return NULL;
+}

@@ -1,0 +1,773 @@
+/* registry.c - the one table of detectors, and the run of all of them.
+ *
+ * In the packet phase it passes segments and events on to the detectors that
+ * want them, and gathers answers. In the step phase it brings servers, services
+ * and outcomes up to date first, and only then lets the detectors review, so
+ * that each of them sees the same state whatever their order. */
+#include "detectors/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "detectors/server_internal.h"
+
+/* The order here is the order on the page and in reports. */
+#define DETECTORS(X)							\
+	X(keepalive_unanswered)	X(orphaned_session)	X(flow_blackholed) \
+	X(reply_missing)	X(rpc_stall)		X(rpc_fragment_stuck) \
+	X(connect_failure)	X(server_silent)	X(egress_dead)	\
+	X(host_stack_dead)	X(server_restart)	X(session_leak)	\
+	X(offload_active)
+
+#define DECLARE(name) extern const struct detector detector_##name;
+DETECTORS(DECLARE)
+
+static const struct detector *const detectors[] = {
+#define ENTRY(name) &detector_##name,
+	DETECTORS(ENTRY)
+};
+
+enum {
+	DETECTOR_COUNT = sizeof(detectors) / sizeof(detectors[0]),
+	FINDING_BUCKETS = 8192,
+	FINDINGS_PER_NAME = 10000,	/* and server */
+	SERVERS_MAX = 4096,
+};
+
+/* An answered wait, kept until the step. */
+struct answer {
+	const struct flow *flow;
+	int64_t took_ns;
+	bool turn, parked;
+};
+
+struct registry {
+	const struct config *config;
+	void *state[DETECTOR_COUNT];
+	struct judge judge;
+	struct server *servers, **servers_end;
+	size_t server_count;
+	uint64_t servers_refused;
+	struct finding *findings, **findings_end;
+	struct finding *bucket[FINDING_BUCKETS];
+	struct finding scrap;
+	uint64_t next_finding, findings_refused;
+	struct answer *answers;
+	size_t answer_count, answer_slots;
+	struct instant now;
+	bool finishing;
+};
+
+const struct detector *
+registry_detector(size_t i)
+{
+	return i < DETECTOR_COUNT ? detectors[i] : NULL;
+}
+
+const struct detector *
+registry_find(enum finding_name name)
+{
+	for (size_t i = 0; i < DETECTOR_COUNT; i++)
+		if (detectors[i]->finding == name)
+			return detectors[i];
+	return NULL;
+}
+
+struct registry *
+registry_new(const struct config *config)
+{
+	struct registry *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->config = config;
+	r->servers_end = &r->servers;
+	r->findings_end = &r->findings;
+	r->judge = (struct judge){ .config = config, .limit = &config->limit,
+		.registry = r };
+	for (size_t i = 0; i < DETECTOR_COUNT; i++) {
+		if (!detectors[i]->new)
+			continue;
+		r->state[i] = detectors[i]->new();
+		if (!r->state[i]) {
+			registry_free(&r);
+			return NULL;
+		}
+	}
+	return r;
+}
+
+static void
+release_server_states(struct server *s)
+{
+	for (size_t i = 0; i < DETECTOR_COUNT; i++) {
+		void **state = &s->detector_state[detectors[i]->finding];
+
+		if (*state && detectors[i]->release)
+			detectors[i]->release(*state);
+		*state = NULL;
+	}
+}
+
+void
+registry_free(struct registry **rp)
+{
+	struct registry *r = *rp;
+
+	*rp = NULL;
+	if (!r)
+		return;
+	for (size_t i = 0; i < DETECTOR_COUNT; i++)
+		if (r->state[i] && detectors[i]->free)
+			detectors[i]->free(r->state[i]);
+	while (r->servers) {
+		struct server *s = r->servers;
+
+		r->servers = s->next;
+		release_server_states(s);
+		server_free(&s);
+	}
+	while (r->findings) {
+		struct finding *f = r->findings;
+
+		r->findings = f->next;
+		free(f);
+	}
+	free(r->answers);
+	free(r);
+}
+
+struct finding *
+registry_findings(struct registry *r)
+{
+	return r->findings;
+}
+
+struct server *
+registry_servers(struct registry *r)
+{
+	return r->servers;
+}
+
+struct instant
+registry_now(const struct registry *r)
+{
+	return r->now;
+}
+
+struct judge *
+registry_judge(struct registry *r)
+{
+	return &r->judge;
+}
+
+/* --- the packet phase --------------------------------------------------------- */
+
+static void
+answer_remember(struct registry *r, const struct answer *a)
+{
+	if (r->answer_count == r->answer_slots) {
+		size_t more = r->answer_slots ? r->answer_slots * 2 : 1024;
+		struct answer *grown = realloc(r->answers,
+		    more * sizeof(*grown));
+
+		if (!grown)
+			return;
+		r->answers = grown;
+		r->answer_slots = more;
+	}
+	r->answers[r->answer_count++] = *a;
+}
+
+static void
+on_segment(void *context, struct flow *f, const struct segment *seg)
+{
+	struct registry *r = context;
+
+	if (seg->answered_ns)
+		answer_remember(r, &(struct answer){ .flow = f,
+		    .took_ns = seg->answered_ns, .turn = true });
+	for (size_t i = 0; i < DETECTOR_COUNT; i++)
+		if (detectors[i]->on_segment)
+			detectors[i]->on_segment(r->state[i],
+			    engine_pool(r->judge.engine), f, seg);
+}
+
+static void
+on_packet(void *context, const struct packet *p)
+{
+	struct registry *r = context;
+
+	if (packet_is_tcp(p))
+		return;
+	for (size_t i = 0; i < DETECTOR_COUNT; i++)
+		if (detectors[i]->on_packet)
+			detectors[i]->on_packet(r->state[i], p);
+}
+
+static void
+on_app(void *context, const struct app_event *e)
+{
+	struct registry *r = context;
+
+	if (e->flow && e->type == APP_REQUEST)
+		e->flow->flags |= FLOW_PARSED;
+	if (e->flow && e->type == APP_RESPONSE)
+		answer_remember(r, &(struct answer){ .flow = e->flow,
+		    .took_ns = e->took_ns,
+		    .parked = e->exchange_flags & EXCHANGE_PARKS });
+	for (size_t i = 0; i < DETECTOR_COUNT; i++)
+		if (detectors[i]->on_app)
+			detectors[i]->on_app(r->state[i], e);
+}
+
+/* --- the step phase: servers, services, outcomes ------------------------------- */
+
+static void
+server_fill(struct registry *r, struct server *s, struct host *h)
+{
+	const struct config_server *c = config_server_of(r->config, &s->address);
+
+	if (c) {
+		s->configured = true;
+		memcpy(s->name, c->name, sizeof(s->name));
+		s->name[sizeof(s->name) - 1] = '\0';
+	}
+	s->vendor = "";
+	s->ids_why = "";
+	s->host = h;
+	if (h)
+		h->server = s;
+	*r->servers_end = s;
+	r->servers_end = &s->next;
+	r->server_count++;
+}
+
+static struct server *
+server_make(struct registry *r, const struct address *a, struct host *h)
+{
+	struct server *s;
+
+	if (r->server_count >= SERVERS_MAX) {
+		r->servers_refused++;
+		return NULL;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->address = *a;
+	server_fill(r, s, h);
+	return s;
+}
+
+struct server *
+registry_server(struct registry *r, const struct address *a, bool make)
+{
+	struct host *h;
+
+	for (struct server *s = r->servers; s; s = s->next)
+		if (memcmp(&s->address, a, sizeof(*a)) == 0)
+			return s;
+	if (!make)
+		return NULL;
+	h = r->judge.engine ?
+	    host_of(engine_hosts(r->judge.engine), a, true) : NULL;
+	return server_make(r, a, h);
+}
+
+static bool
+is_served_datagram(const struct flow *f)
+{
+	switch (f->app) {
+	case APP_DNS: case APP_KERBEROS: case APP_LDAP: case APP_NTP:
+		return f->half[SERVER].packets > 0;
+	default:
+		return false;
+	}
+}
+
+/* The server of a flow: made when it accepted, or is known to serve. */
+static struct server *
+server_of_flow(struct registry *r, struct flow *f)
+{
+	struct host *h = f->host[SERVER];
+	bool serves = f->protocol == IP_TCP ?
+	    f->half[SERVER].flags & HALF_SEEN && f->state != FLOW_NEW :
+	    is_served_datagram(f);
+
+	if (h && h->server)
+		return h->server;
+	if (!serves && !(h && config_server_of(r->config, &h->address)))
+		return NULL;
+	return registry_server(r, &f->addr[SERVER], true);
+}
+
+static void
+close_second(struct registry *r, struct host *h, struct instant now)
+{
+	struct server *s = h->server;
+	struct second *x;
+
+	if (!s && config_server_of(r->config, &h->address))
+		s = server_make(r, &h->address, h);
+	if (s) {
+		x = server_new_second(s);
+		if (x) {
+			x->at = instant_plus(now, -ENGINE_STEP_NS);
+			x->counts = h->step;
+			server_note_second(s);
+		}
+		if (h->step.packets_out || !instant_is_set(s->first)) {
+			if (!instant_is_set(s->first))
+				s->first = h->step.packets_out ?
+				    h->step.first_out : h->step.first_in;
+			s->last = h->step.packets_out ? h->step.last_out :
+			    s->last;
+		}
+		if (h->has_mac) {
+			memcpy(s->mac, h->mac, sizeof(s->mac));
+			s->has_mac = true;
+		}
+	}
+	memset(&h->step, 0, sizeof(h->step));
+}
+
+static struct outcome *
+outcome_make(struct server *s, struct flow *f)
+{
+	struct outcome *o;
+
+	if (s->outcome_count >= SERVER_OUTCOMES) {
+		s->outcomes_refused++;
+		return NULL;
+	}
+	if ((s->outcome_count & (s->outcome_count - 1)) == 0) {
+		size_t more = s->outcome_count ? s->outcome_count * 2 : 1;
+		struct outcome **grown = realloc(s->outcome,
+		    more * sizeof(struct outcome *));
+
+		if (!grown)
+			return NULL;
+		s->outcome = grown;
+	}
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return NULL;
+	o->flow_id = f->id;
+	o->client = f->addr[CLIENT];
+	o->client_port = f->port[CLIENT];
+	o->server_port = f->port[SERVER];
+	o->began = f->began;
+	s->outcome[s->outcome_count++] = o;
+	s->flows++;
+	f->outcome = o;
+	return o;
+}
+
+static void
+service_first_words(struct service *v, const struct flow *f, struct outcome *o)
+{
+	bool data = (f->half[CLIENT].flags | f->half[SERVER].flags) & HALF_DATA;
+
+	if (!o->spoke && data && f->flags & FLOW_HANDSHAKE) {
+		o->spoke = true;
+		if (f->flags & FLOW_SERVER_FIRST)
+			v->server_first++;
+		else
+			v->client_first++;
+	}
+	if (!o->first_asked && f->half[CLIENT].flags & HALF_DATA) {
+		o->first_asked = true;
+		v->first_asked++;
+	}
+	if (!o->first_answered && f->turns) {
+		o->first_answered = true;
+		v->first_answered++;
+	}
+}
+
+static void
+outcome_update(struct server *s, struct flow *f)
+{
+	const struct tcp_half *v = &f->half[SERVER];
+	const struct note *flip = flow_note_find(f, NOTE_ID_FLIP, 0, SERVER);
+	struct outcome *o = f->outcome;
+	struct service *service;
+
+	if (!o && (f->state == FLOW_NEW || !(o = outcome_make(s, f))))
+		return;
+	o->app = f->app;
+	o->handshake = f->flags & FLOW_HANDSHAKE;
+	o->two_way = f->half[CLIENT].flags & v->flags & HALF_SEEN;
+	o->established = f->established;
+	o->last = f->last;
+	o->last_asked = f->last_asked;
+	o->last_answered = f->last_answered;
+	o->last_acked = v->last_advance;
+	o->turns_answered = f->turns;
+	o->data_packets = (uint32_t)v->ids_low + v->ids_high;
+	if (v->ids_high && !instant_is_set(o->offloaded_at))
+		o->offloaded_at = flip ? flip->first : f->established;
+	o->stack = (uint8_t)server_flow_stack(s, f);
+	if (instant_is_set(o->trouble) && !instant_is_set(o->recovered) &&
+	    instant_before(o->trouble, f->last_answered))
+		o->recovered = f->last_answered;
+	if (f->flags & FLOW_ENDED) {
+		o->end = f->end;
+		o->ended = f->last;
+	}
+	service = server_service(s, f->protocol, f->port[SERVER], true);
+	if (!service)
+		return;
+	if (f->app)
+		service->app = f->app;
+	if (!instant_is_set(service->first_seen))
+		service->first_seen = f->began;
+	if (instant_before(service->last_answered, f->last_answered))
+		service->last_answered = f->last_answered;
+	service_first_words(service, f, o);
+}
+
+static void
+flow_update(struct registry *r, struct flow *f, struct instant since)
+{
+	struct server *s = server_of_flow(r, f);
+	struct second *x;
+
+	if (!s)
+		return;
+	if (f->protocol == IP_TCP)
+		outcome_update(s, f);
+	else if (server_service(s, f->protocol, f->port[SERVER], true))
+		server_service(s, f->protocol, f->port[SERVER], false)->app =
+		    f->app;
+	if (instant_before(f->half[CLIENT].last, since))
+		return;
+	if (!server_client_heard(s, &f->addr[CLIENT], since) || !s->second_count)
+		return;
+	x = &s->seconds[(s->second_count - 1) % s->second_slots];
+	if (x->peers_in < UINT16_MAX)
+		x->peers_in++;
+}
+
+static void
+answer_count(struct registry *r, const struct answer *a)
+{
+	const struct flow *f = a->flow;
+	struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
+	struct service *v = s ? server_service(s, f->protocol, f->port[SERVER],
+	    true) : NULL;
+	bool slow = (double)a->took_ns > r->judge.limit->user_notices_s * 1e9;
+
+	if (!v || (a->turn && f->flags & FLOW_PARSED))
+		return;
+	v->asked++;
+	v->answered++;
+	latency_add(a->parked || slow ? &v->parked : &v->took, a->took_ns);
+}
+
+static void
+bring_up_to_date(struct registry *r, struct engine *e, struct instant now)
+{
+	struct instant since = instant_plus(now, -ENGINE_STEP_NS);
+
+	for (struct host *h = engine_touched_hosts(e); h; h = h->touched_next)
+		close_second(r, h, now);
+	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next)
+		flow_update(r, f, since);
+	for (struct server *s = r->servers; s; s = s->next)
+		server_judge_ids(s);
+	for (size_t i = 0; i < r->answer_count; i++)
+		answer_count(r, &r->answers[i]);
+	r->answer_count = 0;
+}
+
+/* --- the step phase: reviews ------------------------------------------------------ */
+
+static void
+review_flows(struct registry *r, struct engine *e)
+{
+	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next) {
+		struct server *s = f->host[SERVER] ? f->host[SERVER]->server :
+		    NULL;
+
+		for (size_t i = 0; s && i < DETECTOR_COUNT; i++)
+			if (detectors[i]->review_flow)
+				detectors[i]->review_flow(r->state[i],
+				    &r->judge, s, f);
+	}
+}
+
+static void
+review_servers(struct registry *r)
+{
+	for (size_t i = 0; i < DETECTOR_COUNT; i++)
+		for (struct server *s = r->servers;
+		    s && detectors[i]->review_server; s = s->next)
+			detectors[i]->review_server(r->state[i], &r->judge, s);
+	for (size_t i = 0; i < DETECTOR_COUNT; i++)
+		if (detectors[i]->review_capture)
+			detectors[i]->review_capture(r->state[i], &r->judge);
+}
+
+static void
+on_step(void *context, struct engine *e, struct instant now)
+{
+	struct registry *r = context;
+
+	r->now = r->judge.now = now;
+	r->judge.engine = e;
+	r->judge.capture = engine_stats(e);
+	r->judge.servers = r->servers;
+	bring_up_to_date(r, e, now);
+	r->judge.servers = r->servers;
+	review_flows(r, e);
+	review_servers(r);
+}
+
+void
+registry_observe(struct registry *r, struct engine_observer *o)
+{
+	o->context = r;
+	o->on_segment = on_segment;
+	o->on_packet = on_packet;
+	o->on_app = on_app;
+	o->on_step = on_step;
+}
+
+void
+registry_attach(struct registry *r, struct engine *e)
+{
+	r->judge.engine = e;
+	r->judge.capture = engine_stats(e);
+}
+
+void
+registry_finishing(struct registry *r)
+{
+	r->judge.finishing = true;
+}
+
+/* --- findings ------------------------------------------------------------------------ */
+
+static size_t
+subject_bucket(enum finding_name name, const struct server *s, uint64_t flow_id,
+    uint16_t port)
+{
+	uint64_t h = (uint64_t)name * 0x9e3779b1U + port;
+
+	for (size_t i = 0; s && i < sizeof(s->address.octet); i++)
+		h = (h ^ s->address.octet[i]) * UINT64_C(1099511628211);
+	h = (h ^ flow_id) * UINT64_C(0x9e3779b97f4a7c15);
+	return (size_t)(h >> 32) % FINDING_BUCKETS;
+}
+
+static bool
+is_subject(const struct finding *x, const struct detector *d, const char *kind,
+    const struct server *s, const struct flow *f, uint16_t port)
+{
+	return x->name == d->finding && x->server == s && !x->scrap &&
+	    x->flow_id == (f ? f->id : 0) &&
+	    x->server_port == (f ? f->port[SERVER] : port) &&
+	    (x->kind == kind || (x->kind && kind && !strcmp(x->kind, kind)));
+}
+
+struct finding *
+finding_lookup(struct judge *j, const struct detector *d, const char *kind,
+    const struct server *s, const struct flow *f, uint16_t port)
+{
+	size_t b = subject_bucket(d->finding, s, f ? f->id : 0,
+	    f ? f->port[SERVER] : port);
+
+	for (struct finding *x = j->registry->bucket[b]; x; x = x->hash_next)
+		if (is_subject(x, d, kind, s, f, port))
+			return x;
+	return NULL;
+}
+
+static struct finding *
+finding_make(struct registry *r, struct server *s, enum finding_name name)
+{
+	struct finding *x;
+	size_t count = 0;
+
+	for (x = s ? s->findings : NULL; x; x = x->next_of_server)
+		count += x->name == name;
+	x = count < FINDINGS_PER_NAME ? calloc(1, sizeof(*x)) : NULL;
+	if (!x) {
+		r->findings_refused++;
+		memset(&r->scrap, 0, sizeof(r->scrap));
+		r->scrap.scrap = true;
+		return &r->scrap;
+	}
+	x->id = ++r->next_finding;
+	*r->findings_end = x;
+	r->findings_end = &x->next;
+	if (s) {
+		x->next_of_server = s->findings;
+		s->findings = x;
+	}
+	return x;
+}
+
+struct finding *
+finding_raise(struct judge *j, const struct detector *d, const char *kind,
+    struct server *s, const struct flow *f, uint16_t port)
+{
+	struct finding *x = finding_lookup(j, d, kind, s, f, port);
+	size_t b;
+
+	if (x) {
+		x->changed = true;
+		return x;
+	}
+	x = finding_make(j->registry, s, d->finding);
+	x->name = d->finding;
+	x->detector = d;
+	x->kind = kind;
+	x->server = s;
+	x->server_port = port;
+	x->changed = true;
+	if (f) {
+		x->has_client = true;
+		x->client = f->addr[CLIENT];
+		x->protocol = f->protocol;
+		x->client_port = f->port[CLIENT];
+		x->server_port = f->port[SERVER];
+		x->flow_id = f->id;
+		x->app = f->app;
+		x->file = f->file;
+	}
+	if (x->scrap)
+		return x;
+	b = subject_bucket(d->finding, s, x->flow_id, x->server_port);
+	x->hash_next = j->registry->bucket[b];
+	j->registry->bucket[b] = x;
+	return x;
+}
+
+void
+finding_retract(struct finding *x)
+{
+	x->retracted = true;
+	x->changed = true;
+}
+
+void
+finding_from_note(struct finding *x, const struct note *n)
+{
+	finding_time(x, n->first);
+	finding_time(x, n->last);
+	x->count = n->count;
+	x->frame_count = 0;
+	for (unsigned i = 0; i < n->frame_count; i++)
+		finding_frame(x, n->frame[i]);
+}
+
+void
+flow_afflicted(struct flow *f, enum finding_name name, struct instant since)
+{
+	struct outcome *o = f->outcome;
+
+	if (!o)
+		return;
+	o->findings |= UINT64_C(1) << name;
+	if (!instant_is_set(o->trouble))
+		o->trouble = since;
+}
+
+/* --- trust ------------------------------------------------------------------------------ */
+
+static double
+trust_in_completeness(const struct judge *j, const struct flow *f)
+{
+	double lost = capture_lost_share(j->capture);
+
+	for (int s = CLIENT; f && s <= SERVER; s++) {
+		const struct note *n = flow_note_find(f, NOTE_HOLES, 0,
+		    (enum side)s);
+
+		if (n && n->count)
+			return 0;	/* this very flow has gaps that are ours */
+	}
+	if (lost > 5 * j->limit->capture_loss_limit)
+		return 0;
+	return lost > j->limit->capture_loss_limit ? 0.6 : 1;
+}
+
+static double
+trust_in_both_ways(const struct judge *j, const struct flow *f)
+{
+	double one_way = capture_one_way_share(j->capture);
+
+	if (f)
+		return f->half[CLIENT].flags & f->half[SERVER].flags &
+		    HALF_SEEN ? 1 : 0;
+	return one_way > 0.2 ? 0 : 1 - one_way;
+}
+
+double
+judge_trusts(const struct judge *j, const struct server *s,
+    const struct flow *f, unsigned needs)
+{
+	double trust = 1;
+
+	(void)s;
+	if (needs & TRUST_LOSS)
+		trust *= trust_in_completeness(j, f);
+	if (needs & TRUST_BOTH_WAYS)
+		trust *= trust_in_both_ways(j, f);
+	return trust;
+}
+
+/* --- the end ------------------------------------------------------------------------------ */
+
+static struct finding *
+merge_by_time(struct finding *a, struct finding *b)
+{
+	struct finding *list = NULL, **end = &list;
+
+	while (a && b) {
+		bool a_first = a->first_seen.ns < b->first_seen.ns ||
+		    (a->first_seen.ns == b->first_seen.ns && a->id < b->id);
+		struct finding **first = a_first ? &a : &b;
+
+		*end = *first;
+		end = &(*first)->next;
+		*first = *end;
+	}
+	*end = a ? a : b;
+	return list;
+}
+
+static struct finding *
+sort_by_time(struct finding *list)
+{
+	struct finding *half = list, *end = list;
+
+	if (!list || !list->next)
+		return list;
+	while (end->next && end->next->next) {
+		half = half->next;
+		end = end->next->next;
+	}
+	end = half->next;
+	half->next = NULL;
+	return merge_by_time(sort_by_time(list), sort_by_time(end));
+}
+
+void
+registry_finish(struct registry *r, struct engine *e)
+{
+	registry_attach(r, e);
+	r->judge.finishing = true;
+	r->judge.now = r->now;
+	r->judge.servers = r->servers;
+	for (size_t i = 0; i < DETECTOR_COUNT; i++)
+		if (detectors[i]->finish)
+			detectors[i]->finish(r->state[i], &r->judge);
+	r->findings = sort_by_time(r->findings);
+	r->findings_end = &r->findings;
+	while (*r->findings_end)
+		r->findings_end = &(*r->findings_end)->next;
+}

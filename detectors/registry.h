@@ -1,0 +1,34 @@
+/* registry.h - the one table of detectors, and the run of all of them. */
+#ifndef DETECTORS_REGISTRY_H
+#define DETECTORS_REGISTRY_H
+
+#include "capture/engine.h"
+#include "detectors/config.h"
+#include "detectors/detector.h"
+
+struct registry;
+
+struct registry *registry_new(const struct config *);	/* NULL: no memory */
+void registry_free(struct registry **);
+/* Fill in the engine's observer (all but on_raw_tcp). */
+void registry_observe(struct registry *, struct engine_observer *);
+/* The engine that calls; before the first frame. */
+void registry_attach(struct registry *, struct engine *);
+/* No more packets: before engine_finish, so that the last reviews know. */
+void registry_finishing(struct registry *);
+struct judge *registry_judge(struct registry *);
+/* After engine_finish: last judgements. */
+void registry_finish(struct registry *, struct engine *);
+
+/* All detectors in the order of the table; NULL past the end. */
+const struct detector *registry_detector(size_t i);
+const struct detector *registry_find(enum finding_name);
+
+/* Results. Findings in the order of first_seen after registry_finish. */
+struct finding *registry_findings(struct registry *);	/* by next */
+struct server *registry_servers(struct registry *);	/* by next */
+struct server *registry_server(struct registry *, const struct address *,
+    bool make);
+struct instant registry_now(const struct registry *);
+
+#endif

@@ -1,0 +1,402 @@
+/* remedy.c - what a verdict means in one sentence, and what to type against
+ * it: per verdict and per operating system, with how to undo it and where that
+ * is written.
+ *
+ * The hard part is to harm nobody: somebody will type this on a production
+ * server. The quick and reversible thing comes first, the lasting one after it;
+ * the whole list of task offloads is never switched off where drivers are known
+ * to break by it (virtio guests, kvm-guest-drivers-windows issue 1487). */
+#include "detectors/incident.h"
+
+#include <string.h>
+
+#include "capture/app.h"
+
+enum system_bit {
+	W2003 = 1, W2008 = 2, W2012 = 4, LINUX = 8, FREEBSD = 16, VMWARE = 32,
+	HYPERV = 64,
+	WINDOWS = W2003 | W2008 | W2012,
+	ANY_SYSTEM = WINDOWS | LINUX | FREEBSD | VMWARE | HYPERV,
+};
+
+/* When a remedy is offered at all. */
+enum condition {
+	ALWAYS,
+	CHIP_BROADCOM,		/* it may be a Broadcom chip */
+	NOT_VIRTIO,		/* no virtio guest */
+	VIRTIO,			/* only a virtio guest */
+	SENDING,		/* segments are cut wrongly on the way out */
+	SENDING_NOT_VIRTIO,
+	MERGING,		/* segments are glued on the way in */
+};
+
+struct entry {
+	enum verdict verdict;
+	unsigned systems;
+	enum condition when;
+	struct remedy remedy;
+};
+
+#define NOW(applies, command, undo, source) { applies, command, undo, source, false }
+#define FOR_GOOD(applies, command, undo, source) \
+	{ applies, command, undo, source, true }
+#define TCPIP_KEY "HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters"
+#define REG_SET(name, value) "reg add " TCPIP_KEY " /v " name " /t REG_DWORD /d " \
+	value " /f"
+
+static const char w2003[] = "Windows Server 2003 SP2, SBS 2003, XP x64";
+static const char w2008[] = "Windows Vista, Server 2008, 2008 R2";
+static const char w2012[] = "Windows Server 2012 and later";
+static const char netsh_was[] = "the same with the value that `netsh int tcp show "
+    "global` gave before";
+
+/* Per verdict, the one to try first at first. */
+static const struct entry entries[] = {
+	/* The connection offload ------------------------------------------ */
+	{ VERDICT_offload_engine, W2003, ALWAYS, NOW(
+	    "Windows Server 2003 SP2, at once",
+	    "netsh int ip set chimney DISABLED",
+	    "netsh int ip set chimney ENABLED",
+	    "KB 948496; Wireshark wiki, CaptureSetup/Offloading") },
+	{ VERDICT_offload_engine, W2008, ALWAYS, NOW(
+	    "Windows Server 2008, 2008 R2, at once",
+	    "netsh int tcp set global chimney=disabled", netsh_was,
+	    "KB 951037; KB 2643970") },
+	{ VERDICT_offload_engine, W2012, ALWAYS, NOW(
+	    "Windows Server 2012 and 2012 R2, at once (2016 and later have no "
+	    "chimney any more, KB 4014193)",
+	    "Set-NetOffloadGlobalSetting -Chimney Disabled",
+	    "Set-NetOffloadGlobalSetting -Chimney with the value that "
+	    "Get-NetOffloadGlobalSetting gave before",
+	    "Set-NetOffloadGlobalSetting (NetTCPIP module)") },
+	{ VERDICT_offload_engine, FREEBSD, ALWAYS, NOW(
+	    "FreeBSD with a TOE card (Chelsio), at once for new connections",
+	    "ifconfig IF -toe", "ifconfig IF toe", "ifconfig(8)") },
+	{ VERDICT_offload_engine, W2003, ALWAYS, FOR_GOOD(
+	    "Windows Server 2003 SP2, needs a restart; switches all of the "
+	    "Scalable Networking Pack off (chimney, RSS, NetDMA)",
+	    REG_SET("EnableTCPChimney", "0") "; the same for EnableRSS and "
+	    "EnableTCPA; or install KB 948496",
+	    "the same with /d 1, and a restart", "KB 948496") },
+	{ VERDICT_offload_engine, W2003, ALWAYS, FOR_GOOD(
+	    "Windows Server 2003 SP2, if the offload is to stay in use: mends "
+	    "it instead of switching it off",
+	    "install the Scalable Networking Pack rollup KB 950224", "uninstall it",
+	    "KB 950224") },
+	{ VERDICT_offload_engine, W2003, CHIP_BROADCOM, FOR_GOOD(
+	    "Broadcom NetXtreme II (5706, 5708; HP NC373i), also under the "
+	    "names of Dell, HP and IBM",
+	    "install driver 3.7.19 or later", "reinstall the former driver",
+	    "Exchange team blog, 18 July 2007; KB 942861") },
+	{ VERDICT_offload_engine, W2008, ALWAYS, FOR_GOOD(
+	    "Windows Server 2008: SP2 with KB 979614 and KB 967224; 2008 R2: "
+	    "SP1 with KB 2519736 and KB 2511305, with chimney KB 2525390",
+	    "install these updates and the card maker's current driver",
+	    "uninstall them", "KB 2643970") },
+
+	/* Checksums --------------------------------------------------------- */
+	{ VERDICT_checksum_offload, LINUX, ALWAYS, NOW(
+	    "Linux, at once",
+	    "ethtool -K IF tx off", "ethtool -K IF tx on", "ethtool(8)") },
+	{ VERDICT_checksum_offload, LINUX, ALWAYS, NOW(
+	    "Linux, when only tunnelled packets are bad (VXLAN: IF is flannel.1, "
+	    "vxlan.calico ...)",
+	    "ethtool -K IF tx-checksum-ip-generic off",
+	    "ethtool -K IF tx-checksum-ip-generic on",
+	    "projectcalico/calico issue 3145; flannel-io/flannel issue 1279") },
+	{ VERDICT_checksum_offload, W2012, ALWAYS, NOW(
+	    "Windows Server 2012 and later, this card only; the link goes down "
+	    "for a moment",
+	    "Disable-NetAdapterChecksumOffload -Name \"NIC\"",
+	    "Enable-NetAdapterChecksumOffload -Name \"NIC\"",
+	    "Disable-NetAdapterChecksumOffload (NetAdapter module)") },
+	{ VERDICT_checksum_offload, WINDOWS, VIRTIO, NOW(
+	    "Windows guests with virtio (NetKVM): driver first. Do not use "
+	    "taskoffload=disabled here: with old drivers it makes checksums "
+	    "wrong and can hang the sender",
+	    "update the NetKVM driver (virtio-win)", "reinstall the former driver",
+	    "virtio-win/kvm-guest-drivers-windows issue 1487") },
+	{ VERDICT_checksum_offload, W2008, NOT_VIRTIO, NOW(
+	    "Windows Server 2008, 2008 R2, at once; not in virtio guests with "
+	    "an old NetKVM driver (kvm-guest-drivers-windows issue 1487)",
+	    "netsh int ip set global taskoffload=disabled",
+	    "netsh int ip set global taskoffload=enabled",
+	    "netsh int ip set global /?") },
+	{ VERDICT_checksum_offload, W2003, NOT_VIRTIO, NOW(
+	    "Windows Server 2003: needs a restart; also ends large sends",
+	    REG_SET("DisableTaskOffload", "1"),
+	    "the same with /d 0, and a restart",
+	    "DisableTaskOffload (Tcpip parameters)") },
+	{ VERDICT_checksum_offload, FREEBSD, ALWAYS, NOW(
+	    "FreeBSD, pfSense, OPNsense, at once",
+	    "ifconfig IF -txcsum -txcsum6", "ifconfig IF txcsum txcsum6",
+	    "pfSense issue 4461; OPNsense core issue 8007") },
+	{ VERDICT_checksum_offload, ANY_SYSTEM, ALWAYS, FOR_GOOD(
+	    "any system, once switching it off has shown that it is the card",
+	    "install the card's current driver and firmware, then switch the "
+	    "offload on again", "", "") },
+
+	/* Segmentation, out and in ------------------------------------------ */
+	{ VERDICT_segmentation_offload, LINUX, SENDING, NOW(
+	    "Linux, at once",
+	    "ethtool -K IF tso off gso off", "ethtool -K IF tso on gso on",
+	    "ethtool(8); raspberrypi/linux issue 2449") },
+	{ VERDICT_segmentation_offload, W2012, SENDING, NOW(
+	    "Windows Server 2012 and later, this card only; the link goes down "
+	    "for a moment",
+	    "Disable-NetAdapterLso -Name \"NIC\"",
+	    "Enable-NetAdapterLso -Name \"NIC\"",
+	    "Disable-NetAdapterLso (NetAdapter module)") },
+	{ VERDICT_segmentation_offload, W2003 | W2008, SENDING, NOW(
+	    "Windows Server 2003, 2008, 2008 R2, this card only; the link goes "
+	    "down for a moment",
+	    "Device Manager, the card, Advanced: Large Send Offload (v1, v2) to "
+	    "Disabled", "the same to Enabled",
+	    "*LsoV1IPv4, *LsoV2IPv4, *LsoV2IPv6 (NDIS keywords)") },
+	{ VERDICT_segmentation_offload, W2003, SENDING_NOT_VIRTIO, NOW(
+	    "Windows Server 2003, all cards: needs a restart; also ends "
+	    "checksum offload",
+	    REG_SET("DisableTaskOffload", "1"),
+	    "the same with /d 0, and a restart",
+	    "DisableTaskOffload (Tcpip parameters)") },
+	{ VERDICT_segmentation_offload, VMWARE, SENDING, NOW(
+	    "VMware ESXi host",
+	    "esxcli system settings advanced set -o /Net/UseHwTSO -i 0",
+	    "esxcli system settings advanced set -o /Net/UseHwTSO -i 1",
+	    "Broadcom knowledge article 318877") },
+	{ VERDICT_segmentation_offload, FREEBSD, SENDING, NOW(
+	    "FreeBSD, pfSense, OPNsense, at once",
+	    "ifconfig IF -tso", "ifconfig IF tso", "ifconfig(8)") },
+	{ VERDICT_segmentation_offload, LINUX, MERGING, NOW(
+	    "Linux that forwards, at once",
+	    "ethtool -K IF lro off gro off", "ethtool -K IF lro on gro on",
+	    "ethtool(8); moby/moby issue 32023") },
+	{ VERDICT_segmentation_offload, W2012, MERGING, NOW(
+	    "Windows Server 2012 and later that forwards, this card only",
+	    "Disable-NetAdapterRsc -Name \"NIC\"",
+	    "Enable-NetAdapterRsc -Name \"NIC\"",
+	    "Disable-NetAdapterRsc (NetAdapter module)") },
+	{ VERDICT_segmentation_offload, HYPERV, MERGING, NOW(
+	    "Hyper-V host, Windows Server 2019 and later; connections stay up",
+	    "Set-VMSwitch -Name SWITCH -EnableSoftwareRsc $false",
+	    "Set-VMSwitch -Name SWITCH -EnableSoftwareRsc $true",
+	    "Microsoft, RSC in the vSwitch") },
+	{ VERDICT_segmentation_offload, VMWARE, MERGING, NOW(
+	    "VMware ESXi host of a guest that forwards; the guest is to be "
+	    "restarted",
+	    "esxcli system settings advanced set -o /Net/Vmxnet3HwLRO -i 0; the "
+	    "same for /Net/Vmxnet3SwLRO",
+	    "the same with -i 1", "Broadcom knowledge article 318877") },
+	{ VERDICT_segmentation_offload, FREEBSD, MERGING, NOW(
+	    "FreeBSD, pfSense, OPNsense that forwards, at once",
+	    "ifconfig IF -lro", "ifconfig IF lro",
+	    "vmware/open-vm-tools issue 166") },
+	{ VERDICT_segmentation_offload, ANY_SYSTEM, ALWAYS, FOR_GOOD(
+	    "any system, once switching it off has shown that it is the card",
+	    "install the card's current driver and firmware, then switch the "
+	    "offload on again", "", "") },
+
+	/* Receive-side scaling ---------------------------------------------- */
+	{ VERDICT_receive_side_scaling, W2008, ALWAYS, NOW(
+	    "Windows Server 2008, 2008 R2, at once",
+	    "netsh int tcp set global rss=disabled", netsh_was, "KB 951037") },
+	{ VERDICT_receive_side_scaling, W2012, ALWAYS, NOW(
+	    "Windows Server 2012 and later, this card only; the link goes down "
+	    "for a moment",
+	    "Disable-NetAdapterRss -Name \"NIC\"",
+	    "Enable-NetAdapterRss -Name \"NIC\"",
+	    "Disable-NetAdapterRss (NetAdapter module)") },
+	{ VERDICT_receive_side_scaling, W2003, ALWAYS, NOW(
+	    "Windows Server 2003 SP2: needs a restart",
+	    REG_SET("EnableRSS", "0"), "the same with /d 1, and a restart",
+	    "KB 948496") },
+	{ VERDICT_receive_side_scaling, LINUX, ALWAYS, NOW(
+	    "Linux, at once: all receive work to the first queue",
+	    "ethtool -X IF equal 1", "ethtool -X IF default", "ethtool(8)") },
+	{ VERDICT_receive_side_scaling, W2008, ALWAYS, FOR_GOOD(
+	    "Windows Server 2008: SP2 with KB 979614 and KB 967224; 2008 R2: "
+	    "SP1 with KB 2519736 and KB 2511305; then RSS on again",
+	    "install these updates and the card maker's current driver",
+	    "uninstall them", "KB 2643970") },
+	{ VERDICT_receive_side_scaling, ANY_SYSTEM, ALWAYS, FOR_GOOD(
+	    "any system",
+	    "install the card's current driver and firmware, then switch RSS on "
+	    "again", "", "") },
+
+	/* Not the card ------------------------------------------------------ */
+	{ VERDICT_server_application, ANY_SYSTEM, ALWAYS, NOW(
+	    "the server",
+	    "leave the card's offloads as they are; look at the service that "
+	    "does not answer: its log, its threads, its disk, what it waits for",
+	    "", "") },
+	{ VERDICT_server_host, ANY_SYSTEM, ALWAYS, NOW(
+	    "the server",
+	    "look at its console, power and switch port; if it hangs, take a "
+	    "memory dump before the restart: afterwards the cause is gone",
+	    "", "KB 244139") },
+	{ VERDICT_network_path, ANY_SYSTEM, ALWAYS, NOW(
+	    "the switches and routers between",
+	    "compare error, discard and duplex counters of the ports on the way; "
+	    "the server's settings need no change", "", "") },
+	{ VERDICT_client_side, ANY_SYSTEM, ALWAYS, NOW(
+	    "the clients named",
+	    "look at these clients (power, wireless, sleep, their own card's "
+	    "offloads); the server needs no change", "", "") },
+
+	/* Not known: looking changes nothing -------------------------------- */
+	{ VERDICT_undetermined, W2003, ALWAYS, NOW(
+	    w2003, "netstat -nt (Offload State: InHost or Offloaded)", "",
+	    "KB 912222") },
+	{ VERDICT_undetermined, W2008, ALWAYS, NOW(
+	    w2008, "netsh int tcp show global; netstat -nt", "", "KB 951037") },
+	{ VERDICT_undetermined, W2012, ALWAYS, NOW(
+	    w2012, "Get-NetOffloadGlobalSetting; Get-NetAdapterStatistics", "",
+	    "Get-NetOffloadGlobalSetting (NetTCPIP module)") },
+	{ VERDICT_undetermined, LINUX, ALWAYS, NOW(
+	    "Linux", "ethtool -k IF; ethtool -S IF", "", "ethtool(8)") },
+};
+
+const char *
+verdict_sentence(enum verdict v)
+{
+	switch (v) {
+	case VERDICT_offload_engine:
+		return "Its network card's TCP offload (TOE, TCP Chimney) has lost "
+		    "touch with the host.";
+	case VERDICT_checksum_offload:
+		return "Its network card sends wrong checksums, and the receivers "
+		    "throw those packets away.";
+	case VERDICT_segmentation_offload:
+		return "Its network card cuts or glues segments wrongly (LSO, TSO, "
+		    "LRO): large sends get lost.";
+	case VERDICT_receive_side_scaling:
+		return "One receive queue of its network card is stuck "
+		    "(receive-side scaling).";
+	case VERDICT_server_application:
+		return "The application does not answer; network card, TCP and "
+		    "the path are sound.";
+	case VERDICT_server_host:
+		return "The host as a whole is down or hung.";
+	case VERDICT_network_path:
+		return "Packets get lost or damaged on the way; it is not this "
+		    "server.";
+	case VERDICT_client_side:
+		return "The clients are at fault; the server is well.";
+	case VERDICT_undetermined:
+	case VERDICT_COUNT:
+		break;
+	}
+	return "Something is wrong here, and this capture cannot tell what.";
+}
+
+static bool
+vendor_is(const struct server *s, const char *name)
+{
+	return strcmp(server_vendor(s), name) == 0;
+}
+
+/* The configured system; else what its card allows it to be. */
+static unsigned
+systems_of(const struct server *s)
+{
+	static const struct {
+		const char *name;
+		unsigned systems;
+	} known[] = {
+		{ "windows-2003", W2003 }, { "windows-2008", W2008 },
+		{ "windows-2008r2", W2008 }, { "windows-2012", W2012 },
+		{ "windows", WINDOWS }, { "linux", LINUX },
+		{ "freebsd", FREEBSD }, { "vmware", VMWARE },
+		{ "hyper-v", HYPERV | W2012 },
+	};
+
+	for (size_t i = 0; s->system && i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(s->system, known[i].name) == 0)
+			return known[i].systems;
+	if (vendor_is(s, "VMware"))
+		return WINDOWS | LINUX | FREEBSD | VMWARE;
+	if (vendor_is(s, "Hyper-V"))
+		return WINDOWS | LINUX | HYPERV;
+	return WINDOWS | LINUX | FREEBSD;
+}
+
+/* Broadcom's chips are sold under these names, and behind a router the MAC
+ * says nothing. */
+static bool
+may_be_broadcom(const struct server *s)
+{
+	static const char *const others[] = { "Intel", "Mellanox", "NVIDIA",
+		"Chelsio", "Emulex", "ServerEngines", "QLogic", "Neterion",
+		"Solarflare", "Alacritech", "Marvell", "Realtek", "3Com", "VMware",
+		"Hyper-V", "Xen", "KVM", "VirtualBox", "Parallels" };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (vendor_is(s, others[i]))
+			return false;
+	return true;
+}
+
+static bool
+applies(const struct entry *e, const struct incident *i, unsigned systems)
+{
+	bool virtio = vendor_is(i->server, "KVM");
+	bool merging = i->finding_count[FINDING_merged_forwarding] > 0;
+
+	if (e->verdict != i->verdict || !(e->systems & systems))
+		return false;
+	switch (e->when) {
+	case ALWAYS: return true;
+	case CHIP_BROADCOM: return may_be_broadcom(i->server);
+	case NOT_VIRTIO: return !virtio;
+	case VIRTIO: return virtio;
+	case SENDING: return !merging;
+	case SENDING_NOT_VIRTIO: return !merging && !virtio;
+	case MERGING: return merging;
+	}
+	return false;
+}
+
+/* Where the system is not configured, what it serves hints at it: those go
+ * first, the others are not left out. */
+static unsigned
+likely_systems(const struct server *s)
+{
+	unsigned likely = 0;
+
+	for (const struct service *v = s->services; v; v = v->next) {
+		switch (v->app) {
+		case APP_DCERPC: case APP_RDP: case APP_TDS: case APP_PPTP:
+		case APP_RPC_HTTP: case APP_NETBIOS: case APP_SMB:
+			likely |= WINDOWS;
+			break;
+		case APP_SSH:
+			likely |= LINUX | FREEBSD;
+			break;
+		default:
+			break;
+		}
+	}
+	return likely ? likely : ANY_SYSTEM;
+}
+
+/* The quick ones before the lasting ones, the likely ones first of each. */
+size_t
+remedies_for(const struct incident *i, struct remedy *out, size_t max)
+{
+	unsigned systems = systems_of(i->server);
+	unsigned likely = likely_systems(i->server);
+	size_t n = 0;
+
+	for (int pass = 0; pass < 4; pass++) {
+		for (size_t k = 0; k < sizeof(entries) / sizeof(entries[0]); k++) {
+			const struct entry *e = &entries[k];
+			bool lasting = pass >= 2, first = pass % 2 == 0;
+
+			if (n < max && e->remedy.for_good == lasting &&
+			    ((e->systems & likely) != 0) == first &&
+			    applies(e, i, systems))
+				out[n++] = e->remedy;
+		}
+	}
+	return n;
+}

@@ -1,0 +1,161 @@
+/* reply_missing.c - a request that TCP took in and the application never
+ * answered, in any protocol, encrypted ones too.
+ *
+ * The hard part is to know that an answer was due. Where a parser reads the
+ * protocol it says so; elsewhere the flow's and the service's own past does: a
+ * service that answered each turn so far owes one now, and one that is known to
+ * let clients wait (long polls, notifications) is given more than its longest. */
+#include "detectors/detector.h"
+
+/* Before a service's habits count: so many of its turns must have ended. */
+enum { HABIT_MIN = 3 };
+
+/* The share of a service's connections whose first request was answered above
+ * which a missing first answer is worth a word. */
+#define FIRST_ANSWER_SHARE 0.7
+
+extern const struct detector detector_reply_missing;
+
+/* How long this service may take, in seconds, before its silence is one. */
+static double
+patience_s(const struct judge *j, const struct service *v)
+{
+	double limit = j->limit->user_notices_s, longest;
+
+	if (!v)
+		return limit;
+	longest = seconds_of(v->took.max_ns) * j->limit->baseline_factor;
+	if (longest > limit)
+		limit = longest;
+	longest = seconds_of(v->parked.max_ns) * 1.5;
+	return longest > limit ? longest : limit;
+}
+
+static bool
+is_owed(const struct flow *f, const struct service *v, const struct exchange *x)
+{
+	const struct tcp_half *c = &f->half[CLIENT];
+
+	if (x->flags & (EXCHANGE_PARKS | EXCHANGE_ONE_WAY | EXCHANGE_PARTIAL |
+	    EXCHANGE_FROM_SERVER) || !instant_is_set(x->acked))
+		return false;
+	if (!(x->flags & EXCHANGE_TURN))
+		return true;			/* a parser knows */
+	if (f->flags & FLOW_PARSED)
+		return false;			/* and here it would */
+	/* last words before closing ask nothing */
+	if (c->flags & (HALF_FIN | HALF_RST) &&
+	    instant_since(c->last, x->asked) < NS_PER_S)
+		return false;
+	if (f->turns >= HABIT_MIN)
+		return true;
+	return v && v->first_answered >= HABIT_MIN && v->first_answered >=
+	    FIRST_ANSWER_SHARE * v->first_asked - HABIT_MIN;
+}
+
+static struct exchange *
+longest_owed(const struct flow *f, const struct service *v)
+{
+	for (struct exchange *x = f->waiting; x; x = x->next)
+		if (is_owed(f, v, x))
+			return x;
+	return NULL;
+}
+
+static void
+describe(struct finding *x, const struct exchange *e, double waited,
+    double patience)
+{
+	char what[APP_LABEL_TEXT_BYTES];
+	bool labelled = !(e->flags & EXCHANGE_TURN);
+
+	finding_metric(x, "waited_s", waited);
+	finding_metric(x, "patience_s", patience);
+	finding_metric(x, "request_bytes", e->request_bytes);
+	finding_metric(x, "acked_after_ms",
+	    seconds_of(instant_since(e->acked, e->asked)) * 1e3);
+	finding_say(x, "a request%s%s%s of %u bytes was acknowledged after %.1f ms "
+	    "and not answered in %.1f s", labelled ? " (" : "",
+	    labelled ? app_label_text(e->label, what) : "", labelled ? ")" : "",
+	    e->request_bytes,
+	    seconds_of(instant_since(e->acked, e->asked)) * 1e3, waited);
+}
+
+static void
+raise_missing(struct judge *j, struct server *s, struct flow *f,
+    const struct exchange *e, double waited, double patience, double trust)
+{
+	bool first = e->flags & EXCHANGE_FIRST ||
+	    (f->flags & FLOW_HANDSHAKE && !f->turns);
+	struct finding *x = finding_raise(j, &detector_reply_missing,
+	    first ? "negotiation" : "established", s, f, 0);
+
+	x->severity = SEVERITY_MEDIUM;
+	x->confidence = (waited > 2 * patience ? 0.8 : 0.6) * trust;
+	x->side = FAULT_SERVER;
+	x->count = 1;
+	if (!x->frame_count) {
+		finding_frame(x, e->frame_first);
+		finding_frame(x, e->frame_last);
+		finding_frame(x, e->frame_acked);
+	}
+	finding_time(x, e->asked);
+	finding_time(x, instant_plus(e->asked, (int64_t)(waited * 1e9)));
+	describe(x, e, waited, patience);
+	flow_afflicted(f, FINDING_reply_missing, e->asked);
+}
+
+/* A client that gave up did wait until then, and no longer. */
+static struct instant
+waited_until(const struct judge *j, const struct flow *f)
+{
+	const struct tcp_half *c = &f->half[CLIENT];
+
+	if (c->flags & (HALF_FIN | HALF_RST) || f->flags & FLOW_ENDED)
+		return f->end == FLOW_END_CAPTURE ? j->now : f->last;
+	return j->now;
+}
+
+static void
+review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
+{
+	struct service *v = server_service(s, f->protocol, f->port[SERVER], false);
+	struct exchange *e;
+	double patience, waited, trust;
+
+	(void)state;
+	if (f->protocol != IP_TCP || f->app == APP_DCERPC || f->app == APP_RPC_HTTP)
+		return;
+	e = longest_owed(f, v);
+	if (!e)
+		return;
+	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
+	patience = patience_s(j, v);
+	waited = seconds_of(instant_since(waited_until(j, f), e->asked));
+	if (trust <= 0)
+		return;
+	if (waited >= patience)
+		raise_missing(j, s, f, e, waited, patience, trust);
+	else
+		judge_wake(j, f, instant_plus(e->asked, (int64_t)(patience * 1e9)));
+}
+
+const struct detector detector_reply_missing = {
+	.finding = FINDING_reply_missing,
+	.meaning = "The server's TCP acknowledged a whole request and its "
+	    "application never answered it.",
+	.decided = "All bytes of the request are acknowledged, and no answer came "
+	    "for user_notices_s (8 s), for baseline_factor (4) times the longest "
+	    "answer this service gave, and for half as long again as its longest "
+	    "wait that ended well. An answer is due where a parser knows the "
+	    "request, or where this connection or this service answered before.",
+	.mimics = "Calls meant to wait (notifications, long polls: learnt for each "
+	    "service), one-way protocols (no habit of answering), an answer that "
+	    "the sniffer missed (the client's acknowledgment shows it), a mirror "
+	    "of one direction.",
+	.source = "Outlook's dialog after 5 to 8 s (Exchange team, RPC dialog "
+	    "boxes); RPC never times out a call by itself (Microsoft, Preventing "
+	    "Client-Side Hangs)",
+	.kinds = (const char *const[]){ "established", "negotiation", NULL },
+	.review_flow = review_flow,
+};

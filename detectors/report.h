@@ -1,0 +1,41 @@
+/* report.h - what goes out: output formats behind one vtable. */
+#ifndef DETECTORS_REPORT_H
+#define DETECTORS_REPORT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "capture/engine.h"
+#include "capture/source.h"
+#include "detectors/incident.h"
+#include "detectors/registry.h"
+
+/* Everything a report may need; borrowed. */
+struct run {
+	const struct source *source;	/* names of files */
+	struct engine *engine;
+	struct registry *registry;
+	struct incident *incidents;
+	const struct config *config;
+	bool live;
+	bool interrupted;		/* SIGINT ended it early */
+};
+
+/* Each returns 0, or -1 when writing failed (errno says why). */
+struct report {
+	int (*flow)(struct report *, const struct run *, const struct flow *);
+				/* optional: with --flows, as each flow ends */
+	int (*finish)(struct report *, const struct run *);	/* required: the whole
+				 * run is over: everything else, and flush */
+	void (*free)(struct report **);
+	FILE *out;
+};
+struct report *report_text_new(FILE *);
+struct report *report_json_new(FILE *);
+struct report *report_html_new(FILE *);
+
+/* --packets: one JSON line a TCP packet. */
+int report_packet(FILE *, const struct run *, const struct packet *,
+    uint64_t flow_id, uint32_t analysis_flags, double rpc_time_s /* < 0: none */);
+
+#endif

@@ -1,0 +1,443 @@
+/* report_html.c - the report as one page: everything the text says, with tables
+ * of servers and findings.
+ *
+ * It has to be one file that opens anywhere, now and in years: no script, no
+ * picture, nothing from elsewhere. The hard part is that names and texts may
+ * come from packets: each goes through put(), which escapes it. */
+#include "detectors/report_common.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FINDINGS_LISTED = 500, SERVERS_LISTED = 1000, GROUPS_LISTED = 40,
+    REMEDIES_LISTED = 16, TEXT_BYTES = 1600 };
+
+static const char style[] =
+":root{--paper:#fbfbf9;--card:#fff;--ink:#1c1e21;--dim:#5f6670;--line:#dfe1e4;"
+"--bad:#b3261e;--warn:#8a5a00;--good:#1b6e3a;--code:#f1f2f4}\n"
+"@media(prefers-color-scheme:dark){:root{--paper:#15171a;--card:#1d2024;"
+"--ink:#e6e7e9;--dim:#9aa1ab;--line:#343940;--bad:#ff8a80;--warn:#f2c14e;"
+"--good:#7ddc9c;--code:#282c32}}\n"
+"*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);"
+"font:15px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}\n"
+"main{max-width:68rem;margin:0 auto;padding:1.5rem 1rem 4rem}\n"
+"h1{font-size:1.3rem;margin:0}h2{font-size:1.1rem;margin:2.2rem 0 .6rem}"
+"h3{font-size:1.05rem;margin:0}p{margin:.4rem 0}\n"
+".dim{color:var(--dim)}.num{text-align:right;font-variant-numeric:tabular-nums;"
+"white-space:nowrap}\n"
+".card{background:var(--card);border:1px solid var(--line);border-left:4px solid "
+"var(--line);border-radius:6px;padding:1rem 1.2rem;margin:1rem 0}\n"
+".card.failing,.card.silent{border-left-color:var(--bad)}"
+".card.degraded{border-left-color:var(--warn)}\n"
+".state{font-weight:700;font-size:.8rem;letter-spacing:.04em}"
+".failing .state,.silent .state{color:var(--bad)}"
+".degraded .state{color:var(--warn)}.ok .state{color:var(--good)}\n"
+".verdict{display:flex;gap:1rem;justify-content:space-between;flex-wrap:wrap;"
+"font-size:1.15rem;font-weight:600;margin:.8rem 0 .4rem}\n"
+"dl{display:grid;grid-template-columns:5.5rem 1fr;gap:.3rem .8rem;margin:.8rem 0}"
+"dt{color:var(--dim)}dd{margin:0;min-width:0}\n"
+"code{font:13px/1.45 ui-monospace,Consolas,monospace;background:var(--code);"
+"padding:.1rem .35rem;border-radius:4px;overflow-wrap:anywhere}\n"
+".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;"
+"font-size:.9rem}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;"
+"border-bottom:1px solid var(--line)}th{color:var(--dim);font-weight:600}\n"
+".small{width:auto}ul{padding-left:1.2rem}\n"
+"@media(max-width:40rem){dl{grid-template-columns:1fr}dt{margin-top:.4rem}}\n"
+"@media print{body{background:#fff;color:#000}.card{break-inside:avoid}}\n";
+
+/* Text into the page: escaped, whatever it holds. */
+static void
+put(FILE *out, const char *text)
+{
+	char safe[TEXT_BYTES];
+
+	text_safe(text, safe, sizeof(safe));
+	for (const char *c = safe; *c; c++) {
+		switch (*c) {
+		case '&': fputs("&amp;", out); break;
+		case '<': fputs("&lt;", out); break;
+		case '>': fputs("&gt;", out); break;
+		case '"': fputs("&quot;", out); break;
+		case '\'': fputs("&#39;", out); break;
+		default: putc(*c, out);
+		}
+	}
+}
+
+/* Text between `before` and `after`, which are markup of ours. */
+static void
+put_in(FILE *out, const char *before, const char *text, const char *after)
+{
+	fputs(before, out);
+	put(out, text);
+	fputs(after, out);
+}
+
+static void
+put_number(FILE *out, uint64_t n)
+{
+	char text[NUMBER_TEXT_BYTES];
+
+	put_in(out, "<td class=num>", number_text(n, text), "</td>");
+}
+
+/* A row of a definition list, left out when there is nothing to say. */
+static void
+put_row(FILE *out, const char *label, const char *text)
+{
+	if (!text || !*text)
+		return;
+	put_in(out, "<dt>", label, "</dt>");
+	put_in(out, "<dd>", text, "</dd>\n");
+}
+
+static void
+put_code_row(FILE *out, const char *label, const char *text)
+{
+	if (!text || !*text)
+		return;
+	put_in(out, "<dt>", label, "</dt>");
+	put_in(out, "<dd><code>", text, "</code></dd>\n");
+}
+
+/* Servers ------------------------------------------------------------------- */
+
+static void
+put_server_name(FILE *out, const struct server *s)
+{
+	char ip[ADDRESS_TEXT_BYTES];
+
+	if (*s->name)
+		put_in(out, "", s->name, " ");
+	put(out, address_text(&s->address, ip));
+}
+
+static void
+put_heading(FILE *out, enum health h, const struct server *s)
+{
+	const char *vendor = server_vendor(s);
+	char mac[MAC_TEXT_BYTES], roles[400];
+
+	put_in(out, "<div class=state>", health_text(h), "</div><h3>");
+	put_server_name(out, s);
+	fputs("</h3><p class=dim>", out);
+	if (s->has_mac) {
+		put_in(out, "", vendor, *vendor ? ", " : "");
+		put(out, mac_text(s->mac, mac));
+	}
+	roles_text(s, roles, sizeof(roles));
+	put_in(out, *roles && s->has_mac ? "; " : "", roles, "</p>\n");
+}
+
+static void
+put_evidence(FILE *out, const char *label, const struct evidence *list,
+    unsigned count)
+{
+	char frames[300];
+
+	for (unsigned i = 0; i < count; i++) {
+		put_in(out, "<dt>", i ? "" : label, "</dt>");
+		put_in(out, "<dd>", list[i].text, "");
+		if (list[i].frame_count) {
+			frames_text(list[i].frame, list[i].frame_count, frames,
+			    sizeof(frames));
+			put_in(out, " <span class=dim>(frames ", frames,
+			    ")</span>");
+		}
+		fputs("</dd>\n", out);
+	}
+}
+
+static void
+put_offload_table(FILE *out, const struct offload_table *t)
+{
+	if (!t->known)
+		return;
+	fputs("<table class=small><tr><th>connections<th class=num>affected"
+	    "<th class=num>of</tr>\n<tr><td>carried by the card", out);
+	put_number(out, t->affected_offloaded);
+	put_number(out, t->flows_offloaded);
+	fputs("</tr>\n<tr><td>carried by the host", out);
+	put_number(out, t->affected_host);
+	put_number(out, t->flows_host);
+	fprintf(out, "</tr></table><p class=dim>odds ratio %.3g, p = %.2g "
+	    "(Fisher&#39;s exact test, one-sided)</p>\n", t->odds_ratio,
+	    t->p_value);
+}
+
+static void
+put_remedies(FILE *out, const struct incident *i)
+{
+	struct remedy list[REMEDIES_LISTED];
+	size_t n = remedies_for(i, list, REMEDIES_LISTED);
+
+	for (size_t k = 0; k < n; k++) {
+		const struct remedy *r = &list[k];
+
+		put_in(out, "<dt>", r->for_good ? "for good" : "now", "</dt>");
+		put_in(out, "<dd><code>", r->command, "</code><br>");
+		put(out, r->applies_to);
+		if (*r->undo)
+			put_in(out, "<br><span class=dim>undo</span> <code>",
+			    r->undo, "</code>");
+		if (*r->source)
+			put_in(out, " <span class=dim>(", r->source, ")</span>");
+		fputs("</dd>\n", out);
+	}
+}
+
+static void
+put_incident(FILE *out, const struct run *run, const struct incident *i)
+{
+	const struct finding *f = incident_finding(run, i);
+	char text[TEXT_BYTES], filter[FINDING_FILTER_BYTES];
+
+	put_in(out, "<p>", lasting_text(run, i, text, sizeof(text)), "</p>");
+	put_in(out, "<div class=verdict><span>", verdict_sentence(i->verdict),
+	    "</span>");
+	fprintf(out, "<span>%u&nbsp;%% sure</span></div>\n",
+	    percent_of(i->confidence));
+	put_in(out, "<p>", affected_text(i, text, sizeof(text)), "</p>\n<dl>");
+	put_evidence(out, "for", i->evidence, i->evidence_count);
+	put_evidence(out, "against", i->against, i->against_count);
+	put_row(out, "settle", i->next_step);
+	fputs("</dl>\n", out);
+	put_offload_table(out, &i->offload);
+	fputs("<dl>", out);
+	put_remedies(out, i);
+	if (f)
+		put_code_row(out, "filter", finding_display_filter(f, filter));
+	fputs("</dl>\n", out);
+}
+
+static void
+put_finding_rows(FILE *out, const struct finding *f)
+{
+	char filter[FINDING_FILTER_BYTES];
+
+	put_row(out, finding_name_text(f->name), f->text);
+	put_row(out, "against", f->against);
+	put_code_row(out, "filter", finding_display_filter(f, filter));
+}
+
+static void
+put_troubled(FILE *out, const struct run *run, const struct server *s)
+{
+	enum health h = health_of(run, s);
+	bool any = false;
+
+	put_in(out, "<section class=\"card ", health_text(h), "\">");
+	put_heading(out, h, s);
+	for (const struct incident *i = run->incidents; i; i = i->next) {
+		if (i->server != s)
+			continue;
+		put_incident(out, run, i);
+		any = true;
+	}
+	if (!any) {
+		fputs("<dl>", out);
+		for (const struct finding *f = s->findings; f;
+		    f = f->next_of_server)
+			if (finding_degrades(f))
+				put_finding_rows(out, f);
+		fputs("</dl>", out);
+	}
+	fputs("</section>\n", out);
+}
+
+static void
+put_server_row(FILE *out, const struct run *run, const struct server *s)
+{
+	enum health h = health_of(run, s);
+	char roles[400], answers[400];
+
+	put_in(out, "<tr class=", health_text(h), "><td class=state>");
+	put_in(out, "", health_text(h), "</td><td>");
+	put_server_name(out, s);
+	put_in(out, "</td><td>", roles_text(s, roles, sizeof(roles)), "</td>");
+	put_number(out, s->clients);
+	put_number(out, s->flows);
+	put_in(out, "<td>", offload_state_text(s), "</td>");
+	put_in(out, "<td>", responses_text(s, 4, answers, sizeof(answers)),
+	    "</td></tr>\n");
+}
+
+static void
+put_server_table(FILE *out, const struct run *run, struct server **list,
+    size_t count)
+{
+	if (count == 0)
+		return;
+	fputs("<h2>Servers</h2><div class=scroll><table><tr><th>state<th>server"
+	    "<th>serves<th class=num>clients<th class=num>connections"
+	    "<th>carried by<th>response times</tr>\n", out);
+	for (size_t i = 0; i < count && i < SERVERS_LISTED; i++)
+		put_server_row(out, run, list[i]);
+	fputs("</table></div>\n", out);
+	if (count > SERVERS_LISTED)
+		fprintf(out, "<p class=dim>and %zu more</p>\n",
+		    count - SERVERS_LISTED);
+}
+
+static void
+put_servers(FILE *out, const struct run *run)
+{
+	size_t count, troubled = 0;
+	struct server **list = report_servers(run, &count);
+
+	while (troubled < count && health_of(run, list[troubled]) != HEALTH_OK)
+		put_troubled(out, run, list[troubled++]);
+	if (count && !troubled)
+		fputs("<section class=\"card ok\"><div class=state>ok</div>"
+		    "<h3>All servers are well.</h3></section>\n", out);
+	put_server_table(out, run, list, count);
+	free(list);
+}
+
+/* Findings ------------------------------------------------------------------ */
+
+static void
+put_finding_row(FILE *out, const struct run *run, const struct finding *f)
+{
+	char time[INSTANT_TEXT_BYTES], ip[ADDRESS_TEXT_BYTES];
+	char filter[FINDING_FILTER_BYTES], frames[300];
+
+	put_in(out, "<tr><td class=num>", run_clock_text(run, f->first_seen,
+	    time), "</td><td>");
+	if (f->server)
+		put_server_name(out, f->server);
+	put_in(out, "</td><td>", f->has_client ? address_text(&f->client, ip) :
+	    "", "</td><td>");
+	put_in(out, "", finding_name_text(f->name), "");
+	if (f->kind)
+		put_in(out, "<br><span class=dim>", f->kind, "</span>");
+	put_in(out, "</td><td>", severity_text(f->severity), "</td>");
+	fprintf(out, "<td class=num>%u&nbsp;%%</td>", percent_of(f->confidence));
+	put_number(out, f->count);
+	put_in(out, "<td>", f->text, "");
+	if (*f->against)
+		put_in(out, "<br><span class=dim>against:</span> ", f->against,
+		    "");
+	if (f->frame_count) {
+		frames_text(f->frame, f->frame_count, frames, sizeof(frames));
+		put_in(out, "<br><span class=dim>frames ", frames, "</span>");
+	}
+	if (source_count(run->source) > 1)
+		put_in(out, " <span class=dim>of ", finding_file_name(run, f),
+		    "</span>");
+	put_in(out, "<br><code>", finding_display_filter(f, filter),
+	    "</code></td></tr>\n");
+}
+
+static void
+put_findings(FILE *out, const struct run *run)
+{
+	size_t n;
+	struct finding **list = report_findings(run, &n);
+
+	if (n)
+		fputs("<h2>Findings</h2><div class=scroll><table><tr><th>first"
+		    "<th>server<th>client<th>finding<th>severity"
+		    "<th class=num>sure<th class=num>count<th>what was seen"
+		    "</tr>\n", out);
+	for (size_t i = 0; i < n && i < FINDINGS_LISTED; i++)
+		put_finding_row(out, run, list[i]);
+	if (n)
+		fputs("</table></div>\n", out);
+	if (n > FINDINGS_LISTED)
+		fprintf(out, "<p class=dim>and %zu more; -T json lists all</p>\n",
+		    n - FINDINGS_LISTED);
+	free(list);
+}
+
+static void
+put_noticed(FILE *out, const struct run *run)
+{
+	struct finding_group groups[GROUPS_LISTED];
+	size_t n = finding_groups(run, groups, GROUPS_LISTED);
+	char text[TEXT_BYTES];
+
+	if (n == 0)
+		return;
+	fputs("<h2>Noticed, no harm to a server</h2><ul>\n", out);
+	for (size_t i = 0; i < n; i++)
+		put_in(out, "<li>", group_text(&groups[i], text, sizeof(text)),
+		    "</li>\n");
+	fputs("</ul>\n", out);
+}
+
+static void
+put_not_judged(FILE *out, const struct run *run)
+{
+	char text[TEXT_BYTES];
+	const char *line;
+	bool any = false;
+
+	for (unsigned i = 0; (line = not_judged_text(run, i, text, sizeof(text)));
+	    i++) {
+		if (!*line)
+			continue;
+		if (!any)
+			fputs("<h2>Could not be judged, or not fully</h2><ul>\n",
+			    out);
+		any = true;
+		put_in(out, "<li>", line, "</li>\n");
+	}
+	if (any)
+		fputs("</ul>\n", out);
+}
+
+/* --------------------------------------------------------------------------- */
+
+static void
+put_opening(FILE *out, const struct run *run)
+{
+	char subject[600], text[TEXT_BYTES];
+
+	run_subject(run, subject, sizeof(subject));
+	fputs("<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>"
+	    "<meta name=viewport content=\"width=device-width,initial-scale=1\">"
+	    "<meta name=color-scheme content=\"light dark\">", out);
+	put_in(out, "<title>toewatch: ", subject, "</title>\n");
+	fprintf(out, "<style>%s</style></head><body><main>\n", style);
+	put_in(out, "<h1>", subject, "</h1>\n");
+	put_in(out, "<p>", extent_text(run, text, sizeof(text)), "<br>");
+	put(out, soundness_text(run, text, sizeof(text)));
+	if (run->interrupted)
+		fputs(" Ended early by a signal.", out);
+	fputs("</p>\n", out);
+}
+
+static int
+html_finish(struct report *r, const struct run *run)
+{
+	put_opening(r->out, run);
+	put_servers(r->out, run);
+	put_noticed(r->out, run);
+	put_not_judged(r->out, run);
+	put_findings(r->out, run);
+	fputs("<p class=dim>Times are UTC, by the capture&#39;s clock. Frame "
+	    "numbers are Wireshark&#39;s for that file. Written by toewatch "
+	    PACKAGE_VERSION ".</p>\n</main></body></html>\n", r->out);
+	return fflush(r->out) == 0 && !ferror(r->out) ? 0 : -1;
+}
+
+static void
+html_free(struct report **r)
+{
+	free(*r);
+	*r = NULL;
+}
+
+struct report *
+report_html_new(FILE *out)
+{
+	struct report *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	*r = (struct report){ .finish = html_finish, .free = html_free,
+		.out = out };
+	return r;
+}

@@ -1,0 +1,568 @@
+/* report_json.c - JSON lines: one object a line, each with `event_type` and an
+ * ISO 8601 `timestamp` in capture time. A finding's and an incident's timestamp
+ * is when it began, a flow's when it ended, a server's and the capture's the
+ * last packet of the run.
+ *
+ * Field names follow Suricata's EVE where EVE has the thing. Every field of an
+ * event type is always there; what is not known is null. */
+#include "detectors/report_common.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REMEDIES_MAX = 32 };
+
+/* Values -------------------------------------------------------------------- */
+
+/* JSON is UTF-8; file names and what detectors copied from packets need not
+ * be. */
+static json_t *
+text_value(const char *text)
+{
+	json_t *v = json_string(text);
+	char safe[4096];
+
+	return v ? v : json_string(text_safe(text, safe, sizeof(safe)));
+}
+
+static json_t *
+text_or_null(const char *text)
+{
+	return text && *text ? text_value(text) : json_null();
+}
+
+static json_t *
+number_value(double v)
+{
+	return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *
+count_value(uint64_t v)
+{
+	return json_integer((json_int_t)v);
+}
+
+static json_t *
+time_value(struct instant t)
+{
+	char text[INSTANT_TEXT_BYTES];
+
+	return instant_is_set(t) ? json_string(instant_text(t, text)) :
+	    json_null();
+}
+
+static json_t *
+address_value(const struct address *a)
+{
+	char text[ADDRESS_TEXT_BYTES];
+
+	return json_string(address_text(a, text));
+}
+
+static json_t *
+frames_value(const uint64_t *frame, unsigned count)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(list, count_value(frame[i]));
+	return list;
+}
+
+static void
+set(json_t *object, const char *key, json_t *value)
+{
+	json_object_set_new(object, key, value);
+}
+
+static json_t *
+event_new(const char *type, struct instant t)
+{
+	json_t *e = json_object();
+	char text[INSTANT_TEXT_BYTES];
+
+	set(e, "timestamp", json_string(instant_text(t, text)));
+	set(e, "event_type", json_string(type));
+	return e;
+}
+
+/* Nine significant digits: more than any measure here is worth, and 0.97 does
+ * not become 0.96999999999999997. */
+static int
+write_event(FILE *out, json_t *event)
+{
+	int failed = !event ||
+	    json_dumpf(event, out, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 ||
+	    putc('\n', out) == EOF;
+
+	json_decref(event);
+	return failed ? -1 : 0;
+}
+
+/* The common fields --------------------------------------------------------- */
+
+static void
+set_source(json_t *e, const struct run *run, uint32_t file)
+{
+	const char *name = source_name(run->source, file);
+
+	set(e, run->live ? "in_iface" : "pcap_filename", text_or_null(name));
+}
+
+static void
+set_ends(json_t *e, const struct address *client, uint16_t client_port,
+    const struct address *server, uint16_t server_port, uint8_t protocol)
+{
+	char id[COMMUNITY_ID_BYTES];
+
+	if (client)
+		set(e, "src_ip", address_value(client));
+	if (client && client_port)
+		set(e, "src_port", count_value(client_port));
+	if (server)
+		set(e, "dest_ip", address_value(server));
+	if (server && server_port)
+		set(e, "dest_port", count_value(server_port));
+	if (protocol)
+		set(e, "proto", json_string(protocol == IP_TCP ? "TCP" :
+		    protocol == IP_UDP ? "UDP" : "IP"));
+	if (client && server && client_port && server_port &&
+	    (protocol == IP_TCP || protocol == IP_UDP))
+		set(e, "community_id", json_string(community_id(client,
+		    client_port, server, server_port, protocol, id)));
+}
+
+static json_t *
+server_value(const struct server *s)
+{
+	uint8_t roles[APP_PROTOCOL_COUNT];
+	size_t n = server_roles(s, roles);
+	json_t *o = json_object(), *list = json_array();
+	char mac[MAC_TEXT_BYTES];
+
+	set(o, "ip", address_value(&s->address));
+	set(o, "name", text_or_null(s->name));
+	set(o, "mac", s->has_mac ? json_string(mac_text(s->mac, mac)) :
+	    json_null());
+	set(o, "vendor", text_or_null(server_vendor(s)));
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list,
+		    json_string(app_protocol_name(roles[i])));
+	set(o, "roles", list);
+	return o;
+}
+
+/* Findings ------------------------------------------------------------------ */
+
+static json_t *
+metrics_value(const struct finding *f)
+{
+	json_t *o = json_object();
+
+	for (unsigned i = 0; i < f->metric_count; i++)
+		set(o, f->metric[i].name, number_value(f->metric[i].value));
+	return o;
+}
+
+static json_t *
+finding_event(const struct run *run, const struct finding *f)
+{
+	json_t *e = event_new("finding", f->first_seen);
+	const struct server *s = f->server;
+	const struct address *client = f->has_client ? &f->client : NULL;
+	char filter[FINDING_FILTER_BYTES];
+
+	set_source(e, run, f->file);
+	set_ends(e, client, f->client_port, s ? &s->address : NULL,
+	    f->server_port, f->protocol);
+	if (f->app != APP_UNKNOWN)
+		set(e, "app_proto", json_string(app_protocol_name(f->app)));
+	if (f->flow_id)
+		set(e, "flow_id", count_value(f->flow_id));
+	set(e, "finding_id", count_value(f->id));
+	set(e, "finding", json_string(finding_name_text(f->name)));
+	set(e, "kind", text_or_null(f->kind));
+	set(e, "severity", json_string(severity_text(f->severity)));
+	set(e, "confidence", number_value(f->confidence));
+	set(e, "server", s ? server_value(s) : json_null());
+	set(e, "client_ip", client ? address_value(client) : json_null());
+	set(e, "side", json_string(fault_side_text(f->side)));
+	set(e, "first_seen", time_value(f->first_seen));
+	set(e, "last_seen", time_value(f->last_seen));
+	set(e, "count", count_value(f->count));
+	set(e, "text", text_value(f->text));
+	set(e, "against", text_or_null(f->against));
+	set(e, "frames", frames_value(f->frame, f->frame_count));
+	set(e, "display_filter", text_value(finding_display_filter(f, filter)));
+	set(e, "metrics", metrics_value(f));
+	set(e, "incident_id", f->incident_id ? count_value(f->incident_id) :
+	    json_null());
+	return e;
+}
+
+static int
+write_findings(FILE *out, const struct run *run)
+{
+	size_t n;
+	struct finding **list = report_findings(run, &n);
+	int failed = 0;
+
+	for (size_t i = 0; i < n && !failed; i++)
+		failed = write_event(out, finding_event(run, list[i]));
+	free(list);
+	return failed;
+}
+
+/* Incidents ----------------------------------------------------------------- */
+
+static json_t *
+offload_value(const struct offload_table *t)
+{
+	json_t *o;
+
+	if (!t->known)
+		return json_null();
+	o = json_object();
+	set(o, "flows_offloaded", count_value(t->flows_offloaded));
+	set(o, "flows_host", count_value(t->flows_host));
+	set(o, "affected_offloaded", count_value(t->affected_offloaded));
+	set(o, "affected_host", count_value(t->affected_host));
+	set(o, "odds_ratio", number_value(t->odds_ratio));
+	set(o, "p_value", number_value(t->p_value));
+	return o;
+}
+
+static json_t *
+evidence_value(const struct evidence *list, unsigned count)
+{
+	json_t *all = json_array();
+
+	for (unsigned i = 0; i < count; i++) {
+		json_t *o = json_object();
+
+		set(o, "weight", number_value(list[i].weight));
+		set(o, "text", text_value(list[i].text));
+		set(o, "frames", frames_value(list[i].frame,
+		    list[i].frame_count));
+		json_array_append_new(all, o);
+	}
+	return all;
+}
+
+static json_t *
+remedies_value(const struct incident *i)
+{
+	struct remedy list[REMEDIES_MAX];
+	size_t n = remedies_for(i, list, REMEDIES_MAX);
+	json_t *all = json_array();
+
+	for (size_t k = 0; k < n; k++) {
+		json_t *o = json_object();
+
+		set(o, "applies_to", json_string(list[k].applies_to));
+		set(o, "command", json_string(list[k].command));
+		set(o, "undo", text_or_null(list[k].undo));
+		set(o, "source", text_or_null(list[k].source));
+		set(o, "for_good", json_boolean(list[k].for_good));
+		json_array_append_new(all, o);
+	}
+	return all;
+}
+
+static json_t *
+finding_counts_value(const struct incident *i)
+{
+	json_t *o = json_object();
+
+	for (int n = 0; n < FINDING_COUNT; n++)
+		if (i->finding_count[n])
+			set(o, finding_name_text((enum finding_name)n),
+			    count_value(i->finding_count[n]));
+	return o;
+}
+
+static json_t *
+incident_event(const struct incident *i)
+{
+	json_t *e = event_new("incident", i->start);
+
+	set(e, "dest_ip", address_value(&i->server->address));
+	set(e, "incident_id", count_value(i->id));
+	set(e, "server", server_value(i->server));
+	set(e, "verdict", json_string(verdict_name(i->verdict)));
+	set(e, "confidence", number_value(i->confidence));
+	set(e, "verdict_text", json_string(verdict_sentence(i->verdict)));
+	set(e, "summary", text_value(i->summary));
+	set(e, "start", time_value(i->start));
+	set(e, "end", time_value(i->end));
+	set(e, "clients_affected", count_value(i->clients_affected));
+	set(e, "clients_seen", count_value(i->clients_seen));
+	set(e, "flows_affected", count_value(i->flows_affected));
+	set(e, "flows_seen", count_value(i->flows_seen));
+	set(e, "findings", finding_counts_value(i));
+	set(e, "offload", offload_value(&i->offload));
+	set(e, "evidence", evidence_value(i->evidence, i->evidence_count));
+	set(e, "against", evidence_value(i->against, i->against_count));
+	set(e, "next_step", text_value(i->next_step));
+	set(e, "remedy", remedies_value(i));
+	return e;
+}
+
+/* Servers ------------------------------------------------------------------- */
+
+static json_t *
+response_value(const struct latency *l)
+{
+	json_t *o = json_object();
+
+	set(o, "p50", number_value(milliseconds_of(latency_quantile(l, 0.50))));
+	set(o, "p95", number_value(milliseconds_of(latency_quantile(l, 0.95))));
+	set(o, "p99", number_value(milliseconds_of(latency_quantile(l, 0.99))));
+	set(o, "max", number_value(milliseconds_of(l->max_ns)));
+	set(o, "n", count_value(l->n));
+	return o;
+}
+
+static json_t *
+responses_value(const struct server *s)
+{
+	json_t *all = json_object();
+	struct latency took;
+
+	for (int app = server_response(s, 0, &took); app >= 0;
+	    app = server_response(s, app + 1, &took))
+		set(all, app_protocol_name((enum app_protocol)app),
+		    response_value(&took));
+	return all;
+}
+
+static json_t *
+server_event(const struct run *run, const struct server *s)
+{
+	json_t *e = event_new("server", engine_stats(run->engine)->last);
+
+	set(e, "dest_ip", address_value(&s->address));
+	set(e, "server", server_value(s));
+	set(e, "flows", count_value(s->flows));
+	set(e, "clients", count_value(s->clients));
+	set(e, "bytes", count_value(s->bytes));
+	set(e, "health", json_string(health_text(health_of(run, s))));
+	set(e, "offload_state", json_string(offload_state_text(s)));
+	set(e, "response_times", responses_value(s));
+	set(e, "first_seen", time_value(s->first));
+	set(e, "last_seen", time_value(s->last));
+	return e;
+}
+
+/* Flows --------------------------------------------------------------------- */
+
+static json_t *
+half_value(const struct tcp_half *h)
+{
+	json_t *o = json_object(), *rtt = json_null();
+
+	set(o, "retransmissions", count_value(h->retransmissions));
+	set(o, "out_of_order", count_value(h->out_of_order));
+	set(o, "zero_windows", count_value(h->zero_windows));
+	set(o, "keep_alives", count_value(h->keep_alives));
+	if (h->srtt_us) {		/* p50: the smoothed one of RFC 6298 */
+		rtt = json_object();
+		set(rtt, "min", number_value(h->rtt_min_us / 1e3));
+		set(rtt, "p50", number_value(h->srtt_us / 1e3));
+		set(rtt, "max", number_value(h->rtt_max_us / 1e3));
+	}
+	set(o, "rtt_ms", rtt);
+	return o;
+}
+
+static json_t *
+flow_value(const struct flow *f)
+{
+	json_t *o = json_object();
+
+	set(o, "pkts_toserver", count_value(f->half[CLIENT].packets));
+	set(o, "pkts_toclient", count_value(f->half[SERVER].packets));
+	set(o, "bytes_toserver", count_value(f->half[CLIENT].bytes));
+	set(o, "bytes_toclient", count_value(f->half[SERVER].bytes));
+	set(o, "start", time_value(f->began));
+	set(o, "end", time_value(f->last));
+	set(o, "age", number_value(seconds_of(instant_since(f->last, f->began))));
+	set(o, "state", json_string(flow_state_name(f->state)));
+	set(o, "reason", json_string(flow_end_name(f->end)));
+	return o;
+}
+
+static json_t *
+flow_response_value(const struct flow *f)
+{
+	json_t *o = json_object();
+
+	set(o, "n", count_value(f->turns));
+	set(o, "max", f->turns ? number_value(milliseconds_of(f->wait_max_ns)) :
+	    json_null());
+	return o;
+}
+
+static json_t *
+flow_event(const struct run *run, const struct flow *f)
+{
+	json_t *e = event_new("flow", f->last), *tcp = json_object();
+	const struct outcome *o = outcome_of(f);
+
+	set_source(e, run, f->file);
+	set_ends(e, &f->addr[CLIENT], f->port[CLIENT], &f->addr[SERVER],
+	    f->port[SERVER], f->protocol);
+	set(e, "app_proto", json_string(app_protocol_name(f->app)));
+	set(e, "flow_id", count_value(f->id));
+	set(e, "flow", flow_value(f));
+	set(tcp, "toserver", half_value(&f->half[CLIENT]));
+	set(tcp, "toclient", half_value(&f->half[SERVER]));
+	set(e, "tcp", tcp);
+	set(e, "stack", json_string(stack_text(o ? (enum stack)o->stack :
+	    STACK_UNKNOWN)));
+	set(e, "response_times", flow_response_value(f));
+	return e;
+}
+
+static int
+json_flow(struct report *r, const struct run *run, const struct flow *f)
+{
+	if (f->protocol != IP_TCP)
+		return 0;
+	return write_event(r->out, flow_event(run, f));
+}
+
+/* The capture --------------------------------------------------------------- */
+
+static json_t *
+link_type_value(int link_type)
+{
+	const char *name = source_link_type_name(link_type);
+	char number[24];
+
+	if (link_type < 0)
+		return json_null();
+	snprintf(number, sizeof(number), "DLT-%d", link_type);
+	return json_string(name ? name : number);
+}
+
+static json_t *
+decode_value(const struct capture_stats *c)
+{
+	json_t *o = json_object();
+
+	for (int i = 0; i < DECODE_RESULT_COUNT; i++)
+		if (c->decode[i])
+			set(o, decode_result_name((enum decode_result)i),
+			    count_value(c->decode[i]));
+	return o;
+}
+
+static void
+set_capture_counts(json_t *e, const struct capture_stats *c)
+{
+	set(e, "packets", count_value(c->packets));
+	set(e, "bytes", count_value(c->bytes));
+	set(e, "duplicates", count_value(c->duplicates));
+	set(e, "truncated", count_value(c->truncated));
+	set(e, "non_ip", count_value(c->non_ip));
+	set(e, "decode_errors", count_value(c->decode_errors));
+	set(e, "time_regressions", count_value(c->time_regressions));
+	set(e, "decode", decode_value(c));
+	set(e, "tcp_packets", count_value(c->tcp_packets));
+	set(e, "udp_packets", count_value(c->udp_packets));
+	set(e, "fragments", count_value(c->fragments));
+	set(e, "coalesced", count_value(c->coalesced));
+	set(e, "snap_cut", count_value(c->snap_cut));
+	set(e, "acked_bytes", count_value(c->acked_bytes));
+	set(e, "lost_bytes", count_value(c->lost_bytes));
+	set(e, "lost_events", count_value(c->lost_events));
+}
+
+static json_t *
+flows_value(const struct run *run)
+{
+	struct flow_stats s = { 0 };
+	json_t *o = json_object();
+
+	engine_flow_stats(run->engine, &s);
+	set(o, "created", count_value(s.created));
+	set(o, "peak", count_value(s.peak));
+	set(o, "timed_out", count_value(s.timed_out));
+	set(o, "evicted_half_open", count_value(s.evicted_half_open));
+	set(o, "evicted_established", count_value(s.evicted_established));
+	set(o, "notes_refused", count_value(s.notes_refused));
+	set(o, "exchanges_refused", count_value(s.exchanges_refused));
+	return o;
+}
+
+static json_t *
+capture_event(const struct run *run)
+{
+	const struct capture_stats *c = engine_stats(run->engine);
+	json_t *e = event_new("capture", c->last);
+	struct source_stats s = { 0 };
+
+	source_stats(run->source, &s);
+	if (source_count(run->source) == 1)
+		set_source(e, run, 0);
+	set(e, "sources", count_value(source_count(run->source)));
+	set_capture_counts(e, c);
+	set(e, "dropped_kernel", count_value(s.dropped_kernel));
+	set(e, "dropped_interface", count_value(s.dropped_interface));
+	set(e, "cut_files", count_value(s.cut_files));
+	set(e, "lost_estimate", number_value(capture_lost_share(c)));
+	set(e, "one_way_share", number_value(capture_one_way_share(c)));
+	set(e, "link_type", link_type_value(c->link_type));
+	set(e, "mixed_link_types", json_boolean(c->mixed_link_types));
+	set(e, "first_seen", time_value(c->first));
+	set(e, "last_seen", time_value(c->last));
+	set(e, "duration", number_value(seconds_of(instant_since(c->last,
+	    c->first))));
+	set(e, "flows", flows_value(run));
+	set(e, "interrupted", json_boolean(run->interrupted));
+	return e;
+}
+
+/* --------------------------------------------------------------------------- */
+
+static int
+json_finish(struct report *r, const struct run *run)
+{
+	const struct server *s;
+
+	if (write_findings(r->out, run))
+		return -1;
+	for (const struct incident *i = run->incidents; i; i = i->next)
+		if (write_event(r->out, incident_event(i)))
+			return -1;
+	for (s = registry_servers(run->registry); s; s = s->next)
+		if (write_event(r->out, server_event(run, s)))
+			return -1;
+	if (write_event(r->out, capture_event(run)))
+		return -1;
+	return fflush(r->out) == 0 && !ferror(r->out) ? 0 : -1;
+}
+
+static void
+json_free(struct report **r)
+{
+	free(*r);
+	*r = NULL;
+}
+
+struct report *
+report_json_new(FILE *out)
+{
+	struct report *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	*r = (struct report){ .flow = json_flow, .finish = json_finish,
+		.free = json_free, .out = out };
+	return r;
+}

@@ -1,0 +1,430 @@
+/* report_text.c - the report that a person reads.
+ *
+ * The first line the eye meets is the answer; then who and since when; then
+ * why; then what to type. The hard part is to leave out: hundreds of servers
+ * are well, thousands of findings say the same, and only what somebody can act
+ * upon earns its lines. */
+#include "detectors/report_common.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "detectors/paper.h"
+
+enum {
+	STATE_COLUMNS = 10,		/* "DEGRADED  " */
+	NAME_COLUMNS = 20,
+	LABEL_MARGIN = 2, LABEL_COLUMNS = 11, /* "  for good " */
+	TROUBLED_IN_FULL = 12, TROUBLED_IN_BRIEF = 40, WELL_NAMED = 8,
+	FINDINGS_NAMED = 5, GROUPS_NAMED = 12,
+	EVIDENCE_NAMED = 8, REMEDIES_MAX = 32, REMEDIES_NAMED = 3,
+	FRAMES_NAMED = 12,
+	LINE_BYTES = 1600,
+};
+
+/* A labelled paragraph of an incident. */
+static void
+say(const struct paper *p, const char *label, const char *text)
+{
+	char safe[LINE_BYTES];
+
+	if (text && *text)
+		paper_fill(p, LABEL_MARGIN, label, LABEL_COLUMNS,
+		    text_safe(text, safe, sizeof(safe)));
+}
+
+/* The same for what is to be copied: never broken into lines. */
+static void
+say_whole(const struct paper *p, const char *label, const char *text)
+{
+	char safe[LINE_BYTES];
+	int pad = LABEL_COLUMNS - LABEL_MARGIN - text_columns(label);
+
+	if (!text || !*text)
+		return;
+	fprintf(p->out, "%*s", LABEL_MARGIN, "");
+	paper_ink(p, INK_DIM, label);
+	fprintf(p->out, "%*s%s\n", pad > 0 ? pad : 1, "",
+	    text_safe(text, safe, sizeof(safe)));
+}
+
+/* Servers ------------------------------------------------------------------- */
+
+static const char *
+state_word(enum health h, enum ink *ink)
+{
+	switch (h) {
+	case HEALTH_FAILING: *ink = INK_RED; return "FAILING";
+	case HEALTH_SILENT: *ink = INK_RED; return "SILENT";
+	case HEALTH_DEGRADED: *ink = INK_YELLOW; return "DEGRADED";
+	case HEALTH_OK: break;
+	}
+	*ink = INK_GREEN;
+	return "OK";
+}
+
+/* "EX01 10.20.30.5 (Broadcom, 00:10:18:2a:9c:01)" */
+static const char *
+server_title(const struct server *s, bool with_mac, char *out, size_t size)
+{
+	char ip[ADDRESS_TEXT_BYTES], mac[MAC_TEXT_BYTES], name[200];
+	const char *vendor = server_vendor(s);
+
+	address_text(&s->address, ip);
+	text_safe(s->name, name, sizeof(name));
+	if (with_mac && s->has_mac)
+		snprintf(out, size, "%s%s%s (%s%s%s)", name, *name ? " " : "",
+		    ip, vendor, *vendor ? ", " : "", mac_text(s->mac, mac));
+	else
+		snprintf(out, size, "%s%s%s", name, *name ? " " : "", ip);
+	return out;
+}
+
+static void
+print_state(const struct paper *p, enum health h)
+{
+	enum ink ink;
+	const char *word = state_word(h, &ink);
+
+	paper_ink(p, ink, word);
+	fprintf(p->out, "%*s", STATE_COLUMNS - (int)strlen(word), "");
+}
+
+static void
+print_heading(const struct paper *p, const struct run *run,
+    const struct server *s)
+{
+	char title[400], roles[400];
+
+	print_state(p, health_of(run, s));
+	paper_ink(p, INK_BOLD, server_title(s, true, title, sizeof(title)));
+	roles_text(s, roles, sizeof(roles));
+	if (*roles && STATE_COLUMNS + text_columns(title) + 3 +
+	    text_columns(roles) <= p->width)
+		fprintf(p->out, "   %s", roles);
+	else if (*roles)
+		fprintf(p->out, "\n%*s%s", STATE_COLUMNS, "", roles);
+	putc('\n', p->out);
+}
+
+/* Incidents ----------------------------------------------------------------- */
+
+static void
+print_verdict(const struct paper *p, const struct incident *i)
+{
+	const char *sentence = verdict_sentence(i->verdict);
+	char sure[24];
+	int pad;
+
+	snprintf(sure, sizeof(sure), "%u %% sure", percent_of(i->confidence));
+	pad = p->width - LABEL_MARGIN - text_columns(sentence) -
+	    text_columns(sure);
+	fprintf(p->out, "\n%*s", LABEL_MARGIN, "");
+	paper_ink(p, INK_BOLD, sentence);
+	if (pad < 2)
+		fprintf(p->out, "\n%*s%s\n\n", LABEL_MARGIN, "", sure);
+	else
+		fprintf(p->out, "%*s%s\n\n", pad > 10 ? 10 : pad, "", sure);
+}
+
+static void
+print_evidence(const struct paper *p, const char *label,
+    const struct evidence *list, unsigned count)
+{
+	for (unsigned i = 0; i < count && i < EVIDENCE_NAMED; i++)
+		say(p, i ? "" : label, list[i].text);
+}
+
+static void
+print_remedy(const struct paper *p, const char *label, const struct remedy *r)
+{
+	char line[LINE_BYTES], safe[LINE_BYTES];
+
+	say_whole(p, label, r->command);
+	snprintf(line, sizeof(line), "%s%s%s%s", r->applies_to,
+	    *r->source ? " (" : "", r->source, *r->source ? ")" : "");
+	paper_fill(p, LABEL_MARGIN, "", LABEL_COLUMNS + 2,
+	    text_safe(line, safe, sizeof(safe)));
+	say_whole(p, "undo", r->undo);
+}
+
+/* The quick ones, then the lasting ones; a few of each. */
+static void
+print_remedies(const struct paper *p, const struct incident *i)
+{
+	struct remedy list[REMEDIES_MAX];
+	size_t n = remedies_for(i, list, REMEDIES_MAX);
+	int quick = 0, lasting = 0, left_out = 0;
+
+	for (size_t k = 0; k < n; k++) {
+		bool for_good = list[k].for_good;
+		int *shown = for_good ? &lasting : &quick;
+
+		if (*shown == REMEDIES_NAMED) {
+			left_out++;
+			continue;
+		}
+		print_remedy(p, *shown ? "or" : for_good ? "for good" : "now",
+		    &list[k]);
+		++*shown;
+	}
+	if (left_out)
+		say(p, "", "(and more for other systems: name the server's "
+		    "system in the configuration, or see -T html)");
+}
+
+static void
+print_proof(const struct paper *p, const struct run *run,
+    const struct incident *i)
+{
+	const struct finding *f = incident_finding(run, i);
+	uint64_t frame[FRAMES_NAMED];
+	unsigned n = incident_frames(i, frame, FRAMES_NAMED);
+	char list[300], line[LINE_BYTES], name[600];
+	char filter[FINDING_FILTER_BYTES];
+
+	if (n == 0 && f)
+		for (; n < f->frame_count && n < FRAMES_NAMED; n++)
+			frame[n] = f->frame[n];
+	if (n) {
+		frames_text(frame, n, list, sizeof(list));
+		snprintf(line, sizeof(line), "%s %s%s%s",
+		    n == 1 ? "frame" : "frames", list,
+		    source_count(run->source) > 1 && f ? " of " : "",
+		    source_count(run->source) > 1 && f ? text_safe(
+			finding_file_name(run, f), name, sizeof(name)) : "");
+		say(p, "proof", line);
+	}
+	if (f)
+		say_whole(p, "filter", finding_display_filter(f, filter));
+}
+
+static void
+print_incident(const struct paper *p, const struct run *run,
+    const struct incident *i)
+{
+	char line[LINE_BYTES];
+
+	paper_fill(p, STATE_COLUMNS, "", STATE_COLUMNS,
+	    lasting_text(run, i, line, sizeof(line)));
+	print_verdict(p, i);
+	paper_fill(p, LABEL_MARGIN, "", LABEL_MARGIN,
+	    affected_text(i, line, sizeof(line)));
+	putc('\n', p->out);
+	print_evidence(p, "for", i->evidence, i->evidence_count);
+	print_evidence(p, "against", i->against, i->against_count);
+	say(p, "settle", i->next_step);
+	putc('\n', p->out);
+	print_remedies(p, i);
+	print_proof(p, run, i);
+}
+
+/* A server that is unwell though nothing made an incident of it. */
+static void
+print_findings_of(const struct paper *p, const struct server *s)
+{
+	char line[LINE_BYTES], frames[200], filter[FINDING_FILTER_BYTES];
+	const struct finding *list[FINDINGS_NAMED];
+	size_t n = 0, more = 0;
+
+	for (const struct finding *f = s->findings; f; f = f->next_of_server) {
+		if (!finding_degrades(f))
+			continue;
+		more += n == FINDINGS_NAMED;
+		if (n < FINDINGS_NAMED)
+			list[n++] = f;
+	}
+	for (size_t i = n; i-- > 0;) {	/* newest first in the server's list */
+		const struct finding *f = list[i];
+
+		putc('\n', p->out);
+		snprintf(line, sizeof(line), "%s (%s%s%s, %s, %u %% sure)", f->text,
+		    finding_name_text(f->name), f->kind ? ", " : "",
+		    f->kind ? f->kind : "", severity_text(f->severity),
+		    percent_of(f->confidence));
+		say(p, "seen", line);
+		say(p, "against", f->against);
+		if (f->frame_count) {
+			frames_text(f->frame, f->frame_count, frames,
+			    sizeof(frames));
+			say(p, "frames", frames);
+		}
+		say_whole(p, "filter", finding_display_filter(f, filter));
+	}
+	if (more)
+		fprintf(p->out, "%*sand %zu more like these (-T json lists all)\n",
+		    LABEL_COLUMNS, "", more);
+}
+
+static void
+print_troubled(const struct paper *p, const struct run *run,
+    const struct server *s)
+{
+	bool any = false;
+
+	putc('\n', p->out);
+	print_heading(p, run, s);
+	for (const struct incident *i = run->incidents; i; i = i->next) {
+		if (i->server != s)
+			continue;
+		if (any)
+			putc('\n', p->out);
+		print_incident(p, run, i);
+		any = true;
+	}
+	if (!any)
+		print_findings_of(p, s);
+}
+
+/* One line: for a server that is well, and for the many when many are not. */
+static void
+print_brief(const struct paper *p, const struct run *run,
+    const struct server *s, bool first)
+{
+	char title[400], answers[300], line[LINE_BYTES];
+	const char *verdict = NULL;
+	int columns;
+
+	if (first)
+		putc('\n', p->out);
+	for (const struct incident *i = run->incidents; i; i = i->next)
+		if (i->server == s && !verdict)
+			verdict = verdict_sentence(i->verdict);
+	responses_text(s, 2, answers, sizeof(answers));
+	snprintf(line, sizeof(line), "%s%s%zu %s",
+	    verdict ? verdict : answers, verdict ? " " : *answers ? ", " : "",
+	    s->clients, s->clients == 1 ? "client" : "clients");
+	print_state(p, health_of(run, s));
+	server_title(s, false, title, sizeof(title));
+	columns = text_columns(title);
+	fputs(title, p->out);
+	if (STATE_COLUMNS + columns + 2 + text_columns(line) > p->width)
+		fprintf(p->out, "\n%*s%s\n", STATE_COLUMNS, "", line);
+	else
+		fprintf(p->out, "%*s%s\n", columns < NAME_COLUMNS ?
+		    NAME_COLUMNS - columns : 2, "", line);
+}
+
+static void
+print_servers(const struct paper *p, const struct run *run)
+{
+	size_t count, full = 0, brief = 0, well = 0, quiet = 0, rest = 0;
+	struct server **list = report_servers(run, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		bool troubled = health_of(run, list[i]) != HEALTH_OK;
+
+		if (!troubled && !list[i]->flows && !list[i]->configured)
+			continue;
+		if (troubled && full < TROUBLED_IN_FULL) {
+			print_troubled(p, run, list[i]);
+			full++;
+		} else if (troubled && brief < TROUBLED_IN_BRIEF) {
+			print_brief(p, run, list[i], !brief);
+			brief++;
+		} else if (troubled) {
+			rest++;
+		} else if (well < WELL_NAMED) {
+			print_brief(p, run, list[i], !well);
+			well++;
+		} else {
+			quiet++;
+		}
+	}
+	if (rest)
+		fprintf(p->out, "and %zu more servers in trouble (-T json lists "
+		    "all)\n", rest);
+	if (quiet)
+		fprintf(p->out, "and %zu more servers, all well\n", quiet);
+	free(list);
+}
+
+/* What was noticed ---------------------------------------------------------- */
+
+static void
+print_noticed(const struct paper *p, const struct run *run)
+{
+	struct finding_group groups[GROUPS_NAMED];
+	size_t count = finding_groups(run, groups, GROUPS_NAMED);
+	char line[LINE_BYTES];
+
+	if (count == 0)
+		return;
+	fputs("\nNoticed, no harm to a server:\n", p->out);
+	for (size_t i = 0; i < count; i++)
+		say(p, "-", group_text(&groups[i], line, sizeof(line)));
+}
+
+static void
+print_not_judged(const struct paper *p, const struct run *run)
+{
+	char line[LINE_BYTES];
+	bool any = false;
+	const char *text;
+
+	for (unsigned i = 0; (text = not_judged_text(run, i, line, sizeof(line)));
+	    i++) {
+		if (!*text)
+			continue;
+		if (!any)
+			fputs("\nCould not be judged, or not fully:\n", p->out);
+		any = true;
+		say(p, "-", text);
+	}
+}
+
+/* --------------------------------------------------------------------------- */
+
+static void
+print_opening(const struct paper *p, const struct run *run)
+{
+	char subject[600], extent[300], sound[300], line[LINE_BYTES];
+	size_t servers = run_servers(run), troubled = 0;
+
+	snprintf(line, sizeof(line), "%s: %s %s%s",
+	    run_subject(run, subject, sizeof(subject)),
+	    extent_text(run, extent, sizeof(extent)),
+	    soundness_text(run, sound, sizeof(sound)),
+	    run->interrupted ? " Ended early by a signal." : "");
+	paper_fill(p, 0, "", 0, line);
+	for (struct server *s = registry_servers(run->registry); s; s = s->next)
+		troubled += health_of(run, s) != HEALTH_OK;
+	if (troubled || !servers)
+		return;
+	putc('\n', p->out);
+	paper_ink(p, INK_GREEN, servers == 1 ?
+	    "The server is well." : "All servers are well.");
+	putc('\n', p->out);
+}
+
+static int
+text_finish(struct report *r, const struct run *run)
+{
+	struct paper p = paper_for(r->out);
+
+	print_opening(&p, run);
+	print_servers(&p, run);
+	print_noticed(&p, run);
+	print_not_judged(&p, run);
+	return fflush(r->out) == 0 && !ferror(r->out) ? 0 : -1;
+}
+
+static void
+text_free(struct report **r)
+{
+	free(*r);
+	*r = NULL;
+}
+
+struct report *
+report_text_new(FILE *out)
+{
+	struct report *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	*r = (struct report){ .finish = text_finish, .free = text_free,
+		.out = out };
+	return r;
+}

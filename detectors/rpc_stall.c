@@ -1,0 +1,200 @@
+/* rpc_stall.c - a DCE/RPC call that TCP took in and that got neither response
+ * nor fault in time.
+ *
+ * Calls that are meant to park are not stalls: EcDoAsyncWaitEx waits up to five
+ * minutes for news (MS-OXCRPC, 3.3.4.1). One parked well beyond that, without
+ * the client having been busy, is worth a word all the same. */
+#include <stdlib.h>
+
+#include "detectors/detector.h"
+
+extern const struct detector detector_rpc_stall;
+
+static double
+patience_s(const struct judge *j, const struct server *s, const struct flow *f)
+{
+	struct service *v = server_service((struct server *)s, f->protocol,
+	    f->port[SERVER], false);
+	double limit = j->limit->user_notices_s;
+	double longest = v ? seconds_of(v->took.max_ns) *
+	    j->limit->baseline_factor : 0;
+
+	return longest > limit ? longest : limit;
+}
+
+static const struct exchange *
+longest_waiting(const struct flow *f, bool parked)
+{
+	unsigned never = EXCHANGE_TURN | EXCHANGE_ONE_WAY | EXCHANGE_PARTIAL |
+	    EXCHANGE_FROM_SERVER;
+
+	for (struct exchange *x = f->waiting; x; x = x->next)
+		if (!(x->flags & never) && instant_is_set(x->acked) &&
+		    parked == ((x->flags & EXCHANGE_PARKS) != 0) &&
+		    x->label >> 24 == APP_DCERPC)
+			return x;
+	return NULL;
+}
+
+static void
+raise_stall(struct judge *j, struct server *s, struct flow *f,
+    const struct exchange *e, double waited, double trust)
+{
+	char call[APP_LABEL_TEXT_BYTES];
+	bool parked = e->flags & EXCHANGE_PARKS;
+	struct finding *x = finding_raise(j, &detector_rpc_stall, "no_response",
+	    s, f, 0);
+
+	x->severity = parked ? SEVERITY_LOW : SEVERITY_HIGH;
+	x->confidence = (parked ? 0.5 : 0.85) * trust;
+	x->side = FAULT_SERVER;
+	x->count = 1;
+	if (!x->frame_count) {
+		finding_frame(x, e->frame_first);
+		finding_frame(x, e->frame_last);
+		finding_frame(x, e->frame_acked);
+	}
+	finding_time(x, e->asked);
+	finding_time(x, j->now);
+	finding_metric(x, "waited_s", waited);
+	finding_metric(x, "request_bytes", e->request_bytes);
+	finding_say(x, "%s%s (call %u) was acknowledged after %.1f ms and has no "
+	    "response after %.1f s", parked ? "the parked call " : "",
+	    app_label_text(e->label, call), (unsigned)(uint32_t)e->key,
+	    seconds_of(instant_since(e->acked, e->asked)) * 1e3, waited);
+	if (!parked)
+		flow_afflicted(f, FINDING_rpc_stall, e->asked);
+}
+
+static void
+review_parked(struct judge *j, struct server *s, struct flow *f, double trust)
+{
+	const struct exchange *e = longest_waiting(f, true);
+	double limit = j->limit->parked_limit_s, waited;
+
+	if (!e)
+		return;
+	waited = seconds_of(instant_since(j->now, e->asked));
+	if (waited >= limit)
+		raise_stall(j, s, f, e, waited, trust);
+	else
+		judge_wake(j, f, instant_plus(e->asked, (int64_t)(limit * 1e9)));
+}
+
+static void
+review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
+{
+	const struct exchange *e;
+	double trust, limit, waited;
+
+	(void)state;
+	if (f->protocol != IP_TCP || !f->waiting)
+		return;
+	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
+	if (trust <= 0)
+		return;
+	review_parked(j, s, f, trust);
+	e = longest_waiting(f, false);
+	if (!e)
+		return;
+	limit = patience_s(j, s, f);
+	waited = seconds_of(instant_since(f->flags & FLOW_ENDED &&
+	    f->end != FLOW_END_CAPTURE ? f->last : j->now, e->asked));
+	if (waited >= limit)
+		raise_stall(j, s, f, e, waited, trust);
+	else
+		judge_wake(j, f, instant_plus(e->asked, (int64_t)(limit * 1e9)));
+}
+
+/* Slow answers: seen when they come, judged in the step. */
+struct slow {
+	struct flow *flow;
+	struct instant asked, answered;
+	uint64_t asked_frame, frame;
+	uint32_t label;
+	int64_t took_ns;
+};
+
+enum { SLOW_PER_STEP = 256 };
+
+struct memory {
+	unsigned count;
+	struct slow slow[SLOW_PER_STEP];
+};
+
+/* Below this no answer is slow, whatever the configuration. */
+#define SLOW_FLOOR_NS NS_PER_S
+
+static void
+on_app(void *state, const struct app_event *e)
+{
+	struct memory *m = state;
+
+	if (e->type != APP_RESPONSE || e->label >> 24 != APP_DCERPC || !e->flow ||
+	    e->exchange_flags & EXCHANGE_PARKS || e->took_ns < SLOW_FLOOR_NS ||
+	    m->count >= SLOW_PER_STEP)
+		return;
+	m->slow[m->count++] = (struct slow){ e->flow, e->asked, e->time,
+	    e->asked_frame, e->frame, e->label, e->took_ns };
+}
+
+static void
+raise_slow(struct judge *j, const struct slow *l)
+{
+	struct server *s = l->flow->host[SERVER] ?
+	    l->flow->host[SERVER]->server : NULL;
+	char call[APP_LABEL_TEXT_BYTES];
+	struct finding *x;
+
+	if (!s || seconds_of(l->took_ns) < j->limit->user_notices_s)
+		return;
+	x = finding_raise(j, &detector_rpc_stall, "slow_response", s, l->flow, 0);
+	x->count++;
+	x->severity = SEVERITY_MEDIUM;
+	x->confidence = 0.8;
+	x->side = FAULT_SERVER;
+	finding_frame(x, l->asked_frame);
+	finding_frame(x, l->frame);
+	finding_time(x, l->asked);
+	finding_time(x, l->answered);
+	finding_metric(x, "took_s", seconds_of(l->took_ns));
+	finding_say(x, "%s took %.1f s to answer", app_label_text(l->label, call),
+	    seconds_of(l->took_ns));
+}
+
+static void
+review_capture(void *state, struct judge *j)
+{
+	struct memory *m = state;
+
+	for (unsigned i = 0; i < m->count; i++)
+		raise_slow(j, &m->slow[i]);
+	m->count = 0;
+}
+
+static void *
+memory_new(void)
+{
+	return calloc(1, sizeof(struct memory));
+}
+
+const struct detector detector_rpc_stall = {
+	.finding = FINDING_rpc_stall,
+	.meaning = "A remote procedure call reached the server's TCP and was not "
+	    "answered in the time a user would wait.",
+	.decided = "All bytes of the request are acknowledged; no response and no "
+	    "fault for user_notices_s (8 s) and for baseline_factor (4) times the "
+	    "longest answer of that service. Calls meant to park count only "
+	    "beyond parked_limit_s (330 s), and then as low.",
+	.mimics = "Parked asynchronous calls (known by interface and operation), "
+	    "legitimate long calls (the service's own baseline), an answer the "
+	    "sniffer missed, a client asleep.",
+	.source = "C706 chapter 12; MS-RPCE; MS-OXCRPC 3.3.4.1 (five minutes); "
+	    "Exchange team on Outlook's RPC dialog (5 s, 8 s)",
+	.kinds = (const char *const[]){ "no_response", "slow_response", NULL },
+	.on_app = on_app,
+	.review_flow = review_flow,
+	.review_capture = review_capture,
+	.new = memory_new,
+	.free = free,
+};

@@ -1,0 +1,478 @@
+/* server.c - what is known of each watched server.
+ *
+ * Everything here is written by the registry's step (registry.c), after the
+ * packets of a second, and read by the detectors. Bounded: seconds in a ring,
+ * outcomes up to a limit, latencies in histograms. */
+#include "detectors/server_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- latencies ------------------------------------------------------------- */
+
+static unsigned
+latency_bin(int64_t ns)
+{
+	double us = (double)(ns < 1000 ? 1000 : ns) / 1000.0;
+	double bin = 4.0 * log2(us);
+
+	return bin >= LATENCY_BINS - 1 ? LATENCY_BINS - 1 : (unsigned)bin;
+}
+
+void
+latency_add(struct latency *l, int64_t ns)
+{
+	l->n++;
+	l->bin[latency_bin(ns)]++;
+	if (ns > l->max_ns)
+		l->max_ns = ns;
+}
+
+int64_t
+latency_quantile(const struct latency *l, double q)
+{
+	double want = q * (double)l->n, have = 0;
+
+	if (!l->n)
+		return 0;
+	for (unsigned i = 0; i < LATENCY_BINS; i++) {
+		have += l->bin[i];
+		if (have >= want && l->bin[i]) {
+			double ns = 1000.0 * exp2((i + 1) / 4.0);
+
+			return ns > (double)l->max_ns ? l->max_ns : (int64_t)ns;
+		}
+	}
+	return l->max_ns;
+}
+
+/* --- clients: a set of addresses, with the second they were last heard ------- */
+
+struct client_mark {
+	struct address address;
+	int64_t second;			/* 0: empty slot */
+};
+
+struct client_set {
+	struct client_mark *mark;
+	size_t slots, count;
+};
+
+enum { CLIENTS_MAX = 65536 };
+
+static size_t
+client_slot(const struct client_set *c, const struct address *a)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+	size_t i;
+
+	for (size_t k = 0; k < sizeof(a->octet); k++)
+		h = (h ^ a->octet[k]) * UINT64_C(1099511628211);
+	i = (size_t)(h ^ h >> 32) & (c->slots - 1);
+	while (c->mark[i].second &&
+	    memcmp(c->mark[i].address.octet, a->octet, sizeof(a->octet)) != 0)
+		i = (i + 1) & (c->slots - 1);
+	return i;
+}
+
+static bool
+clients_grow(struct client_set *c)
+{
+	struct client_set more = { .slots = c->slots ? c->slots * 2 : 64 };
+
+	more.mark = calloc(more.slots, sizeof(*more.mark));
+	if (!more.mark)
+		return false;
+	for (size_t i = 0; i < c->slots; i++)
+		if (c->mark[i].second)
+			more.mark[client_slot(&more, &c->mark[i].address)] =
+			    c->mark[i];
+	more.count = c->count;
+	free(c->mark);
+	*c = more;
+	return true;
+}
+
+/* Marks the client as heard in `second`; true if it was not yet. */
+static bool
+client_heard(struct client_set *c, const struct address *a, int64_t second)
+{
+	size_t i;
+	bool fresh;
+
+	if (c->count * 2 >= c->slots && (c->count >= CLIENTS_MAX ||
+	    !clients_grow(c)))
+		return false;
+	i = client_slot(c, a);
+	if (!c->mark[i].second) {
+		c->mark[i].address = *a;
+		c->count++;
+	}
+	fresh = c->mark[i].second != second;
+	c->mark[i].second = second;
+	return fresh;
+}
+
+bool
+server_client_heard(struct server *s, const struct address *a, struct instant t)
+{
+	bool fresh;
+
+	if (!s->client_set)
+		s->client_set = calloc(1, sizeof(struct client_set));
+	if (!s->client_set)
+		return false;
+	fresh = client_heard(s->client_set, a, t.ns / NS_PER_S + 1);
+	s->clients = s->client_set->count;
+	return fresh;
+}
+
+struct instant
+server_client_last(const struct server *s, const struct address *a)
+{
+	const struct client_set *c = s->client_set;
+	size_t i;
+
+	if (!c || !c->slots)
+		return (struct instant){ 0 };
+	i = client_slot(c, a);
+	if (!c->mark[i].second)
+		return (struct instant){ 0 };
+	return (struct instant){ (c->mark[i].second - 1) * NS_PER_S };
+}
+
+size_t
+server_clients_since(const struct server *s, struct instant t)
+{
+	const struct client_set *c = s->client_set;
+	size_t n = 0;
+
+	for (size_t i = 0; c && i < c->slots; i++)
+		n += c->mark[i].second &&
+		    (c->mark[i].second - 1) * NS_PER_S >= t.ns;
+	return n;
+}
+
+/* --- making and freeing --------------------------------------------------------- */
+
+void
+server_free(struct server **sp)
+{
+	struct server *s = *sp;
+
+	*sp = NULL;
+	if (!s)
+		return;
+	while (s->services) {
+		struct service *v = s->services;
+
+		s->services = v->next;
+		free(v);
+	}
+	for (size_t i = 0; i < s->outcome_count; i++)
+		free(s->outcome[i]);
+	free(s->outcome);
+	free(s->seconds);
+	if (s->client_set)
+		free(s->client_set->mark);
+	free(s->client_set);
+	free(s);
+}
+
+struct service *
+server_service(struct server *s, uint8_t protocol, uint16_t port, bool make)
+{
+	struct service **link = &s->services;
+	size_t count = 0;
+
+	for (; *link; link = &(*link)->next, count++)
+		if ((*link)->port == port && (*link)->protocol == protocol)
+			return *link;
+	if (!make || count >= SERVICES_MAX)
+		return NULL;
+	*link = calloc(1, sizeof(struct service));
+	if (*link) {
+		(*link)->port = port;
+		(*link)->protocol = protocol;
+	}
+	return *link;
+}
+
+/* --- seconds --------------------------------------------------------------------- */
+
+/* The ring grows up to SERVER_SECONDS and only then wraps. */
+struct second *
+server_new_second(struct server *s)
+{
+	struct second *slot;
+
+	if (s->second_count >= s->second_slots &&
+	    s->second_slots < SERVER_SECONDS) {
+		size_t more = s->second_slots ? s->second_slots * 2 : 32;
+		struct second *grown = realloc(s->seconds,
+		    more * sizeof(*grown));
+
+		if (!grown)
+			return NULL;
+		s->seconds = grown;
+		s->second_slots = more;
+	}
+	slot = &s->seconds[s->second_count++ % s->second_slots];
+	memset(slot, 0, sizeof(*slot));
+	return slot;
+}
+
+static const struct second *
+second_at(const struct server *s, size_t back)
+{
+	if (back >= s->second_count || back >= s->second_slots)
+		return NULL;
+	return &s->seconds[(s->second_count - 1 - back) % s->second_slots];
+}
+
+const struct second *
+server_second(const struct server *s, struct instant t)
+{
+	const struct second *x;
+
+	for (size_t back = 0; (x = second_at(s, back)); back++)
+		if (!instant_before(t, x->at))
+			return instant_since(t, x->at) < ENGINE_STEP_NS ? x : NULL;
+	return NULL;
+}
+
+static void
+earliest(struct instant *into, uint64_t *frame, struct instant t, uint64_t f)
+{
+	if (!instant_is_set(t) ||
+	    (instant_is_set(*into) && !instant_before(t, *into)))
+		return;
+	*into = t;
+	*frame = f;
+}
+
+static void
+latest(struct instant *into, uint64_t *frame, struct instant t, uint64_t f)
+{
+	if (!instant_is_set(t) || instant_before(t, *into))
+		return;
+	*into = t;
+	*frame = f;
+}
+
+static void
+counts_sum(struct host_counts *sum, const struct host_counts *c)
+{
+	sum->packets_in += c->packets_in;
+	sum->packets_out += c->packets_out;
+	sum->tcp_data_in += c->tcp_data_in;
+	sum->tcp_data_out += c->tcp_data_out;
+	sum->acks_out += c->acks_out;
+	sum->syn_in += c->syn_in;
+	sum->syn_ack_out += c->syn_ack_out;
+	sum->rst_out += c->rst_out;
+	sum->arp_asked += c->arp_asked;
+	sum->arp_answered += c->arp_answered;
+	sum->echo_asked += c->echo_asked;
+	sum->echo_answered += c->echo_answered;
+	sum->udp_in += c->udp_in;
+	sum->udp_out += c->udp_out;
+	sum->gratuitous_arp += c->gratuitous_arp;
+	sum->bad_sums_out += c->bad_sums_out;
+	sum->checked_sums_out += c->checked_sums_out;
+	earliest(&sum->first_in, &sum->first_in_frame, c->first_in,
+	    c->first_in_frame);
+	latest(&sum->last_in, &sum->last_in_frame, c->last_in, c->last_in_frame);
+	earliest(&sum->first_out, &sum->first_out_frame, c->first_out,
+	    c->first_out_frame);
+	latest(&sum->last_out, &sum->last_out_frame, c->last_out,
+	    c->last_out_frame);
+}
+
+void
+server_counts(const struct server *s, struct instant from, struct instant to,
+    struct host_counts *out)
+{
+	const struct second *x;
+
+	memset(out, 0, sizeof(*out));
+	for (size_t back = 0; (x = second_at(s, back)); back++) {
+		if (instant_since(from, x->at) >= ENGINE_STEP_NS)
+			break;
+		if (!instant_before(to, x->at))
+			counts_sum(out, &x->counts);
+	}
+}
+
+bool
+server_sent(const struct server *s, struct instant from, struct instant to)
+{
+	struct host_counts c;
+
+	server_counts(s, from, to, &c);
+	return c.packets_out && !instant_before(c.last_out, from);
+}
+
+bool
+server_stack_answered(const struct server *s, struct instant from,
+    struct instant to)
+{
+	struct host_counts c;
+
+	server_counts(s, from, to, &c);
+	return c.syn_ack_out || c.arp_answered || c.echo_answered || c.udp_out;
+}
+
+size_t
+server_flows_answered(const struct server *s, const struct flow *but,
+    struct instant from, struct instant to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		const struct outcome *o = s->outcome[i];
+
+		if (but && o->flow_id == but->id)
+			continue;
+		n += !instant_before(o->last_answered, from) &&
+		    !instant_before(to, o->last_answered);
+	}
+	return n;
+}
+
+/* --- outages ----------------------------------------------------------------- */
+
+static bool
+outage_between(const struct server *s, struct instant from, struct instant to,
+    struct outage *out)
+{
+	struct host_counts c;
+
+	memset(out, 0, sizeof(*out));
+	if (!instant_is_set(from) ||
+	    instant_since(to, from) < OUTAGE_MIN_S * NS_PER_S)
+		return false;
+	/* the second of its last packet may hold asks that it answered */
+	server_counts(s, instant_plus(from, ENGINE_STEP_NS), to, &c);
+	out->from = from;
+	out->frame_before = s->last_sent_frame;
+	out->asks = c.tcp_data_in + c.syn_in + c.arp_asked + c.echo_asked;
+	out->arp_asked = c.arp_asked;
+	out->syn_in = c.syn_in;
+	out->data_in = c.tcp_data_in;
+	out->echo_asked = c.echo_asked;
+	out->frame_first_ask = c.first_in_frame;
+	out->frame_last_ask = c.last_in_frame;
+	out->peers = server_clients_since(s, instant_plus(from, ENGINE_STEP_NS));
+	return out->asks >= OUTAGE_MIN_ASKS;
+}
+
+bool
+server_is_mute(const struct server *s, struct instant now, struct outage *out)
+{
+	return outage_between(s, s->last_sent, now, out);
+}
+
+void
+server_note_second(struct server *s)
+{
+	const struct second *x = second_at(s, 0);
+	struct outage o;
+
+	if (!x || !x->counts.packets_out)
+		return;
+	if (outage_between(s, s->last_sent, x->counts.first_out, &o)) {
+		o.to = x->counts.first_out;
+		o.frame_after = x->counts.first_out_frame;
+		if (s->outage_count == SERVER_OUTAGES) {
+			memmove(&s->outage[0], &s->outage[1],
+			    (SERVER_OUTAGES - 1) * sizeof(o));
+			s->outage_count--;
+		}
+		s->outage[s->outage_count++] = o;
+	}
+	s->last_sent = x->counts.last_out;
+	s->last_sent_frame = x->counts.last_out_frame;
+}
+
+size_t
+server_survivors(const struct server *s, struct instant from, struct instant to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		const struct outcome *o = s->outcome[i];
+
+		n += instant_is_set(o->established) &&
+		    instant_before(o->established, from) &&
+		    (instant_before(to, o->last_answered) ||
+		    instant_before(to, o->last_acked));
+	}
+	return n;
+}
+
+/* --- whose stack ------------------------------------------------------------------ */
+
+const char *
+stack_text(enum stack s)
+{
+	static const char *const text[] = { "unknown", "host", "offloaded",
+		"mixed" };
+
+	return text[s];
+}
+
+/* Packets that surely come from the host's own stack before their numbers prove
+ * anything: by chance alone so many low ones in a row happen once in 2^12. */
+enum { STACK_PACKETS_MIN = 12, BY_ONE_STEPS_MIN = 64 };
+
+/* Do the halves of this host's IP IDs tell its own stack from its NIC's? Only
+ * when all that surely comes from the stack is low, still is after other flows
+ * went high, and no 16-bit counter is seen to run across the border (NDIS:
+ * "Sending Data from an Offload Target"; the wrap test and the whole-host
+ * contrast). Unknown rather than guessed. */
+void
+server_judge_ids(struct server *s)
+{
+	const struct host_ids *ids = s->host ? &s->host->ids : NULL;
+
+	s->ids_split = false;
+	if (!ids) {
+		s->ids_why = "nothing was seen of its own";
+	} else if (ids->wraps_16) {
+		s->ids_why = "its IP IDs are one 16-bit counter: they do not show "
+		    "which flows the NIC carries";
+	} else if (ids->stack_high * 100 > ids->stack_low) {
+		s->ids_why = "its own stack uses the upper IP-ID half too";
+	} else if (ids->stack_zero > ids->stack_low) {
+		s->ids_why = "its stack sends SYN-ACKs with IP ID 0, as Linux does: "
+		    "IP IDs do not show which flows the NIC carries";
+	} else if (ids->stack_low < STACK_PACKETS_MIN) {
+		s->ids_why = "too few packets that surely come from its own stack";
+	} else if (ids->data_high && !ids->stack_low_after_high) {
+		s->ids_why = "its IP IDs went up once and for all";
+	} else if (ids->data_high_df_clear * 100 > ids->data_high) {
+		s->ids_why = "packets of the upper IP-ID half come without DF, which "
+		    "no offload target sends";
+	} else {
+		s->ids_split = true;
+		s->ids_why = "its own stack keeps to the lower IP-ID half";
+	}
+}
+
+enum stack
+server_flow_stack(const struct server *s, const struct flow *f)
+{
+	const struct tcp_half *v = &f->half[SERVER];
+	const struct note *flips = flow_note_find(f, NOTE_ID_FLIP, 0, SERVER);
+
+	if (!s->ids_split || (!v->ids_high && !v->ids_low))
+		return STACK_UNKNOWN;
+	if (!v->ids_high)
+		return STACK_HOST;
+	/* host first, NIC later is how an offload looks; to and fro is not */
+	if (flips && flips->value[1] && v->ip_id < 0x8000)
+		return STACK_MIXED;
+	return STACK_OFFLOADED;
+}

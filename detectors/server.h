@@ -1,0 +1,152 @@
+/* server.h - what is known of each watched server: its services and their
+ * baselines, its flows and how they fared, its doings second by second, and
+ * the findings about it. Written and read in the step phase only. */
+#ifndef DETECTORS_SERVER_H
+#define DETECTORS_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/flow.h"
+#include "capture/host.h"
+#include "detectors/finding.h"
+
+/* Times in a histogram of quarter octaves from 1 us: 4 * log2(us), so that
+ * percentiles are within 19 % whatever their size. */
+enum { LATENCY_BINS = 160 };
+struct latency {
+	uint64_t n;
+	int64_t max_ns;
+	uint32_t bin[LATENCY_BINS];
+};
+void latency_add(struct latency *, int64_t ns);
+int64_t latency_quantile(const struct latency *, double q);	/* ns */
+
+/* One listening port of a server. */
+struct service {
+	struct service *next;
+	uint16_t port;
+	uint8_t protocol;
+	uint8_t app;			/* enum app_protocol, as last named */
+	uint32_t syns, accepted, refused, unanswered;
+	uint32_t first_asked, first_answered;	/* negotiations */
+	uint32_t server_first, client_first;	/* who spoke first */
+	uint64_t asked, answered;
+	struct latency took;		/* answers that were not parked */
+	struct latency parked;		/* waits that ended well though they were
+					 * long: parked calls, long polls */
+	struct instant last_answered;
+	struct instant first_seen;
+};
+
+enum stack {			/* who carries a flow, as the IP IDs tell */
+	STACK_UNKNOWN, STACK_HOST, STACK_OFFLOADED, STACK_MIXED,
+};
+const char *stack_text(enum stack);
+
+/* How one flow of the server fared; outlives the flow. */
+struct outcome {
+	uint64_t flow_id;
+	struct address client;
+	uint16_t client_port, server_port;
+	uint8_t app;
+	uint8_t stack;			/* enum stack */
+	uint8_t end;			/* enum flow_end, 0 while alive */
+	bool handshake, two_way;
+	bool spoke;			/* who spoke first has been counted */
+	bool first_asked, first_answered; /* likewise */
+	struct instant began, established, ended, last;
+	struct instant offloaded_at;	/* first packet from the upper half */
+	struct instant last_asked;	/* client wanted something (data) */
+	struct instant last_answered;	/* server data */
+	struct instant last_acked;	/* server acknowledged new data */
+	struct instant trouble;		/* first finding that says it is affected */
+	struct instant recovered;	/* answered again after that; 0: not yet */
+	uint64_t findings;		/* set of 1 << enum finding_name */
+	uint32_t data_packets;		/* server's, after the handshake */
+	uint32_t turns_answered;
+};
+
+/* One second of a host's life; only seconds in which something happened. */
+struct second {
+	struct instant at;		/* start of the step */
+	struct host_counts counts;
+	uint16_t peers_in;		/* clients that sent (approximate, capped) */
+};
+
+/* A time in which the host sent nothing at all though it was asked: data, SYN,
+ * ARP or echo request towards it. */
+struct outage {
+	struct instant from;		/* its last packet before */
+	struct instant to;		/* its first packet after; 0: it lasts */
+	uint32_t asks;			/* data, SYN, ARP, echo towards it */
+	uint32_t arp_asked, syn_in, data_in, echo_asked;
+	size_t peers;			/* clients that sent meanwhile */
+	uint64_t frame_before, frame_first_ask, frame_last_ask, frame_after;
+};
+
+enum { SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERVER_OUTAGES = 16,
+    OUTAGE_MIN_S = 2, OUTAGE_MIN_ASKS = 3 };
+
+struct server {
+	struct server *next;		/* in order of appearance */
+	struct address address;
+	struct host *host;		/* what capture/ knows; may be NULL later */
+	char name[64];			/* configured, or "" */
+	const char *system;		/* configured (config_server.system), "" or
+					 * NULL: not */
+	bool configured;
+	uint8_t mac[6];
+	bool has_mac;
+	const char *vendor;		/* of the MAC, "" unknown */
+	struct instant first, last;
+	struct service *services;
+	size_t outcome_count;
+	struct outcome **outcome;	/* in order of appearance */
+	uint64_t outcomes_refused;
+	size_t clients;			/* distinct, capped at 65,536 */
+	struct client_set *client_set;	/* server.c */
+	uint64_t flows, bytes;
+	struct second *seconds;		/* ring, up to SERVER_SECONDS */
+	size_t second_slots;
+	size_t second_count;		/* ever written; newest at (count - 1) */
+	size_t outage_count;		/* ended ones, oldest first; the last */
+	struct outage outage[SERVER_OUTAGES];	/* SERVER_OUTAGES are kept */
+	struct instant last_sent;	/* newest packet of its in a closed step */
+	uint64_t last_sent_frame;
+	bool ids_split;			/* the IP-ID halves tell stacks apart */
+	const char *ids_why;		/* why they do or do not, for people */
+	struct finding *findings;	/* by next_of_server, newest first */
+	void *detector_state[FINDING_COUNT];	/* detectors' own; see `release` */
+	void *incidents;		/* incident.c */
+};
+
+struct service *server_service(struct server *, uint8_t protocol, uint16_t port,
+    bool make);
+/* The second that covers `t`, or NULL; seconds without packets are not kept. */
+const struct second *server_second(const struct server *, struct instant t);
+/* Sum of the host's doings in [from, to], as far back as is kept. */
+void server_counts(const struct server *, struct instant from, struct instant to,
+    struct host_counts *out);
+/* A flow's stack by its server side's IP IDs: unknown unless ids_split. */
+enum stack server_flow_stack(const struct server *, const struct flow *);
+/* Is the host mute since its last packet, though asked? Fills `out`. */
+bool server_is_mute(const struct server *, struct instant now,
+    struct outage *out);
+/* Connections from before `from` that the server served (data or new ACKs, not
+ * resets) after `to`: its TCP state outlived that time. */
+size_t server_survivors(const struct server *, struct instant from,
+    struct instant to);
+/* When a client was last heard by this server, to the second; 0: never. */
+struct instant server_client_last(const struct server *, const struct address *);
+/* Clients heard since `t` (their second begins at or after it). */
+size_t server_clients_since(const struct server *, struct instant t);
+/* The outcome record of a flow (flow->outcome), NULL when there were too many. */
+static inline struct outcome *
+outcome_of(const struct flow *f)
+{
+	return f->outcome;
+}
+
+#endif

@@ -1,0 +1,84 @@
+/* server_restart.c - the host came back with new TCP state.
+ *
+ * First silence, then resets to connections it no longer knows, and none of the
+ * old ones served any more. What the resets would mean on their own (a lost
+ * session) is then explained, and counts little. */
+#include "detectors/detector.h"
+
+#include <string.h>
+
+extern const struct detector detector_server_restart;
+
+/* A reboot takes longer than a blink; RSTs afterwards come as clients retry. */
+#define RESTART_MIN_NS (3 * NS_PER_S)
+
+static bool
+is_restart(const struct judge *j, const struct server *s, const struct outage *o,
+    struct host_counts *after)
+{
+	if (instant_since(o->to, o->from) < RESTART_MIN_NS)
+		return false;
+	server_counts(s, o->to, j->now, after);
+	return after->rst_out && server_survivors(s, o->from, o->to) == 0 &&
+	    (after->syn_ack_out || after->rst_out > 1);
+}
+
+/* The lost sessions are the restart's doing. */
+static void
+explain_resets(struct server *s, struct instant back)
+{
+	for (struct finding *x = s->findings; x; x = x->next_of_server) {
+		if (x->name != FINDING_orphaned_session || !x->kind ||
+		    strcmp(x->kind, "server_lost_state") != 0 ||
+		    instant_before(x->first_seen, back))
+			continue;
+		x->severity = SEVERITY_LOW;
+		finding_against(x, "the server had just restarted");
+	}
+}
+
+static void
+review_server(void *state, struct judge *j, struct server *s)
+{
+	const struct outage *o = s->outage_count ?
+	    &s->outage[s->outage_count - 1] : NULL;
+	struct host_counts after;
+	struct finding *x;
+
+	(void)state;
+	if (!o || judge_trusts(j, s, NULL, TRUST_BOTH_WAYS) <= 0 ||
+	    !is_restart(j, s, o, &after))
+		return;
+	x = finding_raise(j, &detector_server_restart, NULL, s, NULL, 0);
+	explain_resets(s, o->to);
+	x->severity = SEVERITY_MEDIUM;
+	x->confidence = after.gratuitous_arp ? 0.9 : 0.8;
+	x->side = FAULT_SERVER;
+	x->count = 1;
+	x->ended = true;
+	finding_time(x, o->from);
+	finding_time(x, o->to);
+	finding_frame(x, o->frame_before);
+	finding_frame(x, o->frame_after);
+	finding_metric(x, "silent_s", seconds_of(instant_since(o->to, o->from)));
+	finding_metric(x, "resets", after.rst_out);
+	finding_metric(x, "accepted_since", after.syn_ack_out);
+	finding_say(x, "after %.0f s of silence the host came back with new TCP "
+	    "state: %u resets to old connections, none of them served any more, "
+	    "%u new ones accepted", seconds_of(instant_since(o->to, o->from)),
+	    after.rst_out, after.syn_ack_out);
+}
+
+const struct detector detector_server_restart = {
+	.finding = FINDING_server_restart,
+	.meaning = "The host restarted: it was silent and came back without any of "
+	    "its connections.",
+	.decided = "At least 3 s without a packet of the host though it was asked, "
+	    "then resets to connections from before, none of which is served "
+	    "any more.",
+	.mimics = "A transmit hang (old connections go on: egress_dead), a fail-"
+	    "over to another machine with the same address (the same to clients; "
+	    "its MAC changes).",
+	.source = "RFC 9293, 3.5.1 (half-open connections after a crash)",
+	.review_server = review_server,
+};

@@ -1,0 +1,96 @@
+/* server_silent.c - the whole host stops answering anything.
+ *
+ * Silence alone is nothing: a host with nothing to say is quiet. It counts when
+ * several peers ask what any live stack answers (data on connections, SYNs, ARP,
+ * echo) and not one packet of the host comes back. */
+#include "detectors/detector.h"
+
+extern const struct detector detector_server_silent;
+
+/* Asks below this are a stray retransmission or two. */
+enum { SILENT_MIN_ASKS = 5 };
+
+static bool
+counts_as_silent(const struct judge *j, const struct outage *o, double lasted)
+{
+	return lasted >= j->limit->silent_s && o->asks >= SILENT_MIN_ASKS &&
+	    (double)o->peers >= j->limit->silent_min_peers;
+}
+
+static void
+describe(struct finding *x, const struct outage *o, double lasted)
+{
+	finding_frame(x, o->frame_before);
+	finding_frame(x, o->frame_first_ask);
+	finding_frame(x, o->frame_last_ask);
+	finding_time(x, o->from);
+	finding_metric(x, "silent_s", lasted);
+	finding_metric(x, "asks", o->asks);
+	finding_metric(x, "arp_asked", o->arp_asked);
+	finding_metric(x, "peers", (double)o->peers);
+	finding_say(x, "no packet of the host for %.0f s, while %zu clients sent it "
+	    "%u packets that any live host answers (%u data, %u SYN, %u ARP, "
+	    "%u echo)", lasted, o->peers, o->asks, o->data_in, o->syn_in,
+	    o->arp_asked, o->echo_asked);
+}
+
+static void
+review_server(void *state, struct judge *j, struct server *s)
+{
+	double trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS), lasted;
+	struct finding *x;
+	struct outage o;
+
+	(void)state;
+	if (trust <= 0 || !s->flows || !server_is_mute(s, j->now, &o))
+		return;
+	lasted = seconds_of(instant_since(j->now, o.from));
+	if (!counts_as_silent(j, &o, lasted))
+		return;
+	x = finding_raise(j, &detector_server_silent, NULL, s, NULL, 0);
+	x->severity = SEVERITY_CRITICAL;
+	x->confidence = 0.85 * trust;
+	x->side = FAULT_SERVER;
+	x->count = 1;
+	x->ended = false;
+	describe(x, &o, lasted);
+	finding_time(x, j->now);
+}
+
+/* It speaks again: the finding ends where the silence did. */
+static void
+review_end(void *state, struct judge *j)
+{
+	(void)state;
+	for (struct server *s = j->servers; s; s = s->next) {
+		struct finding *x = finding_lookup(j, &detector_server_silent,
+		    NULL, s, NULL, 0);
+		const struct outage *o = s->outage_count ?
+		    &s->outage[s->outage_count - 1] : NULL;
+
+		if (!x || x->ended || !o || instant_before(o->from, x->first_seen))
+			continue;
+		x->ended = true;
+		x->changed = true;
+		x->last_seen = o->to;
+		finding_frame(x, o->frame_after);
+		finding_metric(x, "silent_s", seconds_of(instant_since(o->to,
+		    o->from)));
+	}
+}
+
+const struct detector detector_server_silent = {
+	.finding = FINDING_server_silent,
+	.meaning = "The host answers nothing any more: not its connections, not "
+	    "new ones, not ARP, not echo.",
+	.decided = "No packet of the host for silent_s (10 s), while at least "
+	    "silent_min_peers (2) clients sent it five or more packets that a "
+	    "live stack answers: data, SYN, ARP, echo.",
+	.mimics = "A mirror of one direction (withheld), a switch port that is "
+	    "down (the same to its clients), a transmit hang (egress_dead: the "
+	    "host goes on afterwards as if nothing had been).",
+	.source = "KB 948496 (the server stops responding); RFC 826 and RFC 1122, "
+	    "3.2.2.6 (what a live host answers)",
+	.review_server = review_server,
+	.review_capture = review_end,
+};

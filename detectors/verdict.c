@@ -1,0 +1,537 @@
+/* verdict.c - which part is at fault: evidence weighed for and against each
+ * candidate.
+ *
+ * Each rule looks at the cluster and the view and adds weights (log-odds) to
+ * candidates, with the sentence that says why. The candidate with the most wins
+ * if it is well ahead; otherwise the verdict is "undetermined" and the next step
+ * says which observation would settle it. Weights come from how often the
+ * signature is explained otherwise, not from any one capture: a near-impossible
+ * coincidence is 4 and more, a strong sign 3, a sign 2, a hint 1. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "detectors/incident_internal.h"
+
+/* Below this a candidate has nothing to stand on; and so far ahead of the next
+ * it must be (e^1.2 is odds of 3 to 1). */
+#define SCORE_MIN 1.8
+#define LEAD_MIN 1.2
+
+enum { RULE_LINES = 48 };
+
+struct line {
+	enum verdict candidate;
+	struct evidence evidence;	/* weight may be negative here */
+};
+
+struct scale {
+	const struct judge *j;
+	const struct cluster *c;
+	const struct view *v;
+	struct incident *i;
+	unsigned lines;
+	struct line line[RULE_LINES];
+};
+
+static void weigh(struct scale *, enum verdict, double weight,
+    const struct finding *, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+static void
+weigh(struct scale *s, enum verdict candidate, double weight,
+    const struct finding *x, const char *format, ...)
+{
+	struct line *l;
+	va_list ap;
+
+	s->i->score[candidate] += weight;
+	if (s->lines == RULE_LINES)
+		return;
+	l = &s->line[s->lines++];
+	memset(l, 0, sizeof(*l));
+	l->candidate = candidate;
+	l->evidence.weight = weight;
+	va_start(ap, format);
+	vsnprintf(l->evidence.text, sizeof(l->evidence.text), format, ap);
+	va_end(ap);
+	for (unsigned k = 0; x && k < x->frame_count && k < EVIDENCE_FRAMES; k++)
+		l->evidence.frame[l->evidence.frame_count++] = x->frame[k];
+}
+
+static uint32_t
+flows(const struct scale *s, enum finding_name name, const char *kind)
+{
+	return cluster_flows(s->c, name, kind);
+}
+
+static const struct finding *
+first(const struct scale *s, enum finding_name name, const char *kind)
+{
+	return cluster_first(s->c, name, kind);
+}
+
+/* Flows that fare ill in a way in which a lost offload state shows. */
+static uint32_t
+stricken(const struct scale *s)
+{
+	return flows(s, FINDING_reply_missing, NULL) +
+	    flows(s, FINDING_rpc_stall, NULL) +
+	    flows(s, FINDING_flow_blackholed, NULL) +
+	    flows(s, FINDING_keepalive_unanswered, NULL) +
+	    flows(s, FINDING_orphaned_session, "server_lost_state");
+}
+
+static bool
+table_speaks(const struct scale *s)
+{
+	const struct offload_table *t = &s->v->table;
+
+	return t->known && t->affected_offloaded >= 2 &&
+	    t->odds_ratio >= s->j->limit->odds_ratio && t->p_value < 0.05;
+}
+
+/* --- rules: one fault, named by its own finding ------------------------------- */
+
+static void
+rule_checksums(struct scale *s)
+{
+	const struct finding *x = first(s, FINDING_checksum_discarded, NULL);
+	uint32_t n = flows(s, FINDING_checksum_discarded, NULL);
+
+	if (!x || x->side != FAULT_SERVER)
+		return;
+	weigh(s, VERDICT_checksum_offload, n > 1 ? 7 : 5, x, "%u connection%s "
+	    "carried segments of the server whose checksum was wrong on the wire; "
+	    "the receivers discarded them and the same bytes had to be sent again",
+	    n, n > 1 ? "s" : "");
+}
+
+static void
+rule_segments(struct scale *s)
+{
+	const struct finding *x = first(s, FINDING_oversized_segment,
+	    "mss_violation");
+	const struct finding *burst = first(s, FINDING_burst_lost_whole, NULL);
+
+	if (x && x->side != FAULT_CLIENT)
+		weigh(s, VERDICT_segmentation_offload, 6, x, "segments larger than "
+		    "the receiver's MSS left the server on %u connections, and no "
+		    "receiver accepted them", flows(s, FINDING_oversized_segment,
+		    "mss_violation"));
+	if (burst)
+		weigh(s, VERDICT_segmentation_offload, 4, burst, "bursts of several "
+		    "segments were lost whole on %u connections while single "
+		    "segments passed: segmentation is not done behind the mirror",
+		    flows(s, FINDING_burst_lost_whole, NULL));
+}
+
+static void
+rule_queue(struct scale *s)
+{
+	const struct finding *x = first(s, FINDING_rss_bucket_stall, NULL);
+
+	if (!x)
+		return;
+	weigh(s, VERDICT_receive_side_scaling, 7, x, "%s", x->text);
+}
+
+static void
+rule_host(struct scale *s)
+{
+	const struct finding *silent = first(s, FINDING_server_silent, NULL);
+	const struct finding *dead = first(s, FINDING_host_stack_dead, NULL);
+	const struct finding *hang = first(s, FINDING_egress_dead, NULL);
+	const struct finding *again = first(s, FINDING_server_restart, NULL);
+
+	if (silent)
+		weigh(s, VERDICT_server_host, 5, silent, "%s", silent->text);
+	if (dead)
+		weigh(s, VERDICT_server_host, 7, dead, "%s", dead->text);
+	if (hang)
+		weigh(s, VERDICT_server_host, 5, hang, "%s", hang->text);
+	if (again)
+		weigh(s, VERDICT_server_host, 4, again, "%s", again->text);
+}
+
+/* --- rules: whose connections are ill ---------------------------------------------- */
+
+/* The 2x2 table. Its weight is what the chance of the table says, up to e^7. */
+static void
+rule_table(struct scale *s)
+{
+	const struct offload_table *t = &s->v->table;
+	uint32_t well_offloaded = t->flows_offloaded - t->affected_offloaded;
+	double weight = -log(t->p_value > 1e-3 ? t->p_value : 1e-3);
+
+	if (!t->known || !stricken(s))
+		return;
+	if (table_speaks(s)) {
+		weigh(s, VERDICT_offload_engine, weight, s->c->finding[0],
+		    "offloaded connections: %u of %u affected; host-stack "
+		    "connections: %u of %u (p = %.1g)", t->affected_offloaded,
+		    t->flows_offloaded, t->affected_host, t->flows_host,
+		    t->p_value);
+		if (well_offloaded)
+			weigh(s, VERDICT_offload_engine, -0.3, NULL,
+			    "%u offloaded connections still work", well_offloaded);
+	} else if (t->affected_host + well_offloaded > 2) {
+		weigh(s, VERDICT_offload_engine, -2, NULL, "trouble does not follow "
+		    "the offload: %u of %u offloaded and %u of %u host-stack "
+		    "connections are affected (p = %.2g)", t->affected_offloaded,
+		    t->flows_offloaded, t->affected_host, t->flows_host,
+		    t->p_value);
+	}
+}
+
+/* Established connections dead, new ones well: what TOE trouble looks like even
+ * where the IP IDs do not tell. A stateful device can do it too. */
+static void
+rule_split_brain(struct scale *s)
+{
+	if (!stricken(s) || !s->v->fresh_served || s->v->fresh_dead)
+		return;
+	weigh(s, VERDICT_offload_engine, s->v->table.known ? 0.5 : 1, NULL,
+	    "%u connections made after the onset were accepted and answered: old "
+	    "ones die, new ones work", s->v->fresh_served);
+}
+
+/* What no sound stack sends, on connections that the card carries. */
+static void
+rule_broken_tcp(struct scale *s)
+{
+	static const enum finding_name names[] = { FINDING_window_collapse,
+		FINDING_sequence_violation, FINDING_option_violation,
+		FINDING_handover_violation };
+
+	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+		const struct finding *x = first(s, names[k], NULL);
+		const struct offload_table *t = &s->v->table;
+		bool only_offloaded = t->known && t->affected_offloaded &&
+		    !t->affected_host;
+
+		if (!x || x->side == FAULT_CLIENT)
+			continue;
+		weigh(s, VERDICT_offload_engine, only_offloaded ? 4 : 1.5, x,
+		    "%s on %u connections%s: no sound stack does that (%s)",
+		    finding_name_text(names[k]), flows(s, names[k], NULL),
+		    only_offloaded ? ", all of them offloaded" : "", x->text);
+	}
+}
+
+static const struct port_view *
+worst_port(const struct view *v)
+{
+	const struct port_view *worst = NULL;
+
+	for (size_t i = 0; i < v->ports; i++)
+		if (!worst || v->port[i].affected > worst->affected)
+			worst = &v->port[i];
+	return worst;
+}
+
+/* TCP takes the requests in, and no one answers: on new connections as on old. */
+static void
+rule_application(struct scale *s)
+{
+	uint32_t stalled = flows(s, FINDING_reply_missing, NULL) +
+	    flows(s, FINDING_rpc_stall, NULL);
+	const struct port_view *p = worst_port(s->v);
+	const struct finding *x = first(s, FINDING_reply_missing, NULL);
+
+	if (stalled < 2 || !p)
+		return;
+	if (s->v->fresh_dead >= 2 && !p->fresh_served)
+		weigh(s, VERDICT_server_application, 5, x, "%u connections made "
+		    "after the onset were accepted and never answered either: the "
+		    "transport is well, nobody serves it", s->v->fresh_dead);
+	if (!p->served && p->affected >= 2)
+		weigh(s, VERDICT_server_application, 2.5, NULL, "port %u answers "
+		    "nobody any more (%u connections), acknowledging everything",
+		    p->port, p->affected);
+	if (!s->v->served && s->v->fresh_dead)
+		weigh(s, VERDICT_server_host, 1, NULL, "no service of the host "
+		    "answers any more");
+	if (!p->served && s->v->served && !table_speaks(s))
+		weigh(s, VERDICT_server_application, 1.5, NULL, "other services of "
+		    "the same host answer (%u connections)", s->v->served);
+}
+
+static void
+rule_fragment(struct scale *s)
+{
+	const struct finding *x = first(s, FINDING_rpc_fragment_stuck, NULL);
+	char who[ADDRESS_TEXT_BYTES];
+
+	if (!x)
+		return;
+	address_text(&x->client, who);
+	weigh(s, VERDICT_server_application, 5, x, "client %s left a request half "
+	    "sent; a store that waits for the rest serves nobody else (Q149819)",
+	    who);
+	weigh(s, VERDICT_client_side, 2, x, "client %s never sent the rest of its "
+	    "request", who);
+}
+
+static void
+rule_windows(struct scale *s)
+{
+	uint32_t n = flows(s, FINDING_zero_window_stall, NULL);
+
+	if (!n)
+		return;
+	weigh(s, VERDICT_server_application, 3, first(s, FINDING_zero_window_stall,
+	    NULL), "the receive window of %u connections stays at zero while probes "
+	    "are answered: the application no longer reads", n);
+}
+
+static void
+rule_sessions(struct scale *s)
+{
+	uint32_t never = flows(s, FINDING_orphaned_session, "server_never_closed");
+	uint32_t gone = flows(s, FINDING_orphaned_session, "client_vanished");
+	uint32_t stale = flows(s, FINDING_orphaned_session, "stale_tuple");
+	const struct finding *leak = first(s, FINDING_session_leak, NULL);
+
+	if (never)
+		weigh(s, VERDICT_server_application, never > 1 ? 3 : 2, first(s,
+		    FINDING_orphaned_session, "server_never_closed"), "%u sessions "
+		    "that their clients closed are kept open by the server, which "
+		    "acknowledged the close", never);
+	if (leak)
+		weigh(s, VERDICT_server_application, 3, leak, "%s", leak->text);
+	if (gone && !stale)
+		weigh(s, VERDICT_client_side, gone > 2 ? 3 : 2, first(s,
+		    FINDING_orphaned_session, "client_vanished"), "on %u connections "
+		    "the server asks and the client is gone", gone);
+	if (stale)
+		weigh(s, VERDICT_offload_engine, s->v->table.known &&
+		    !s->v->table.affected_host ? 3 : 1.5, first(s,
+		    FINDING_orphaned_session, "stale_tuple"), "resets and new SYNs "
+		    "do not reach the owner of %u old sessions: whoever holds them "
+		    "is deaf%s", stale, s->v->table.known &&
+		    !s->v->table.affected_host ? ", and the card holds them" : "");
+}
+
+/* Dead at the TCP level without following the offload: the path may be it. */
+static void
+rule_path(struct scale *s)
+{
+	uint32_t dead = flows(s, FINDING_flow_blackholed, NULL) +
+	    flows(s, FINDING_keepalive_unanswered, NULL) +
+	    flows(s, FINDING_orphaned_session, "server_lost_state");
+
+	if (!dead || table_speaks(s) || first(s, FINDING_rss_bucket_stall, NULL))
+		return;
+	weigh(s, VERDICT_network_path, 1.5, NULL, "%u established connections are "
+	    "dead without regard to the offload, as behind a firewall that lost "
+	    "its table", dead);
+}
+
+static void
+rule_services(struct scale *s)
+{
+	const struct finding *dhcp = first(s, FINDING_dhcp_unanswered, NULL);
+	const struct finding *logon = first(s, FINDING_logon_slow, NULL);
+	const struct finding *vpn = first(s, FINDING_vpn_data_dead, NULL);
+	const struct finding *ftp = first(s, FINDING_ftp_data_failure, NULL);
+	const struct finding *connect = first(s, FINDING_connect_failure, NULL);
+
+	if (dhcp)
+		weigh(s, VERDICT_server_application, 3, dhcp, "%s", dhcp->text);
+	if (logon)
+		weigh(s, VERDICT_server_application, 3, logon, "%s", logon->text);
+	if (vpn)
+		weigh(s, VERDICT_network_path, 1, vpn, "%s", vpn->text);
+	if (ftp)
+		weigh(s, VERDICT_network_path, 1.5, ftp, "%s", ftp->text);
+	if (connect && !first(s, FINDING_server_silent, NULL)) {
+		weigh(s, VERDICT_network_path, 1, connect, "%s", connect->text);
+		weigh(s, VERDICT_server_host, 1, connect, "%s", connect->text);
+	}
+}
+
+/* The same trouble at the same time elsewhere is not this server's. */
+static void
+rule_neighbours(struct scale *s)
+{
+	unsigned others = 0, ill = 0;
+
+	for (const struct server *o = s->j->servers; o; o = o->next) {
+		size_t hits = 0;
+
+		if (o == s->c->server || instant_before(o->last, s->c->start))
+			continue;
+		others++;
+		for (const struct finding *x = o->findings; x;
+		    x = x->next_of_server)
+			hits += x->name == s->c->finding[0]->name &&
+			    !x->retracted && x->severity >= SEVERITY_MEDIUM &&
+			    !instant_before(x->last_seen, s->c->start) &&
+			    !instant_before(s->c->last, x->first_seen);
+		ill += hits >= 2;
+	}
+	if (ill)
+		weigh(s, VERDICT_network_path, 1.5, NULL, "%u other server%s on this "
+		    "mirror show%s the same at the same time", ill,
+		    ill > 1 ? "s" : "", ill > 1 ? "" : "s");
+	else if (others && s->i->score[VERDICT_network_path] < 2)
+		weigh(s, VERDICT_network_path, -1, NULL, "%u other server%s on this "
+		    "mirror %s well in the same time", others,
+		    others > 1 ? "s" : "", others > 1 ? "are" : "is");
+}
+
+static void
+rule_capture(struct scale *s)
+{
+	double lost = capture_lost_share(s->j->capture);
+
+	if (lost <= s->j->limit->capture_loss_limit)
+		return;
+	for (int v = 0; v < VERDICT_undetermined; v++)
+		s->i->score[v] *= 0.8;
+	weigh(s, VERDICT_undetermined, 0.3, NULL, "the capture itself lost %.1f %% "
+	    "of the bytes", 100 * lost);
+}
+
+/* --- the outcome -------------------------------------------------------------------- */
+
+static enum verdict
+best_candidate(const struct incident *i, double *lead)
+{
+	enum verdict best = 0;
+	double second = 0;
+
+	for (int v = 1; v < VERDICT_undetermined; v++)
+		if (i->score[v] > i->score[best])
+			best = (enum verdict)v;
+	for (int v = 0; v < VERDICT_undetermined; v++)
+		if (v != (int)best && i->score[v] > second)
+			second = i->score[v];
+	*lead = i->score[best] - second;
+	return best;
+}
+
+static double
+confidence_of(const struct incident *i, enum verdict v)
+{
+	double sum = exp(1.0), of;	/* what nobody thought of */
+
+	for (int k = 0; k < VERDICT_undetermined; k++)
+		sum += exp(i->score[k]);
+	of = v == VERDICT_undetermined ? exp(1.0) : exp(i->score[v]);
+	return of / sum > 0.99 ? 0.99 : of / sum;
+}
+
+static bool
+is_nearer(const struct evidence *a, const struct evidence *b)
+{
+	return fabs(a->weight) > fabs(b->weight);
+}
+
+static void
+list_evidence(struct evidence *list, unsigned *count, const struct evidence *e)
+{
+	unsigned at = *count < INCIDENT_EVIDENCE ? (*count)++ :
+	    INCIDENT_EVIDENCE - 1;
+
+	while (at > 0 && is_nearer(e, &list[at - 1])) {
+		list[at] = list[at - 1];
+		at--;
+	}
+	list[at] = *e;
+	list[at].weight = fabs(e->weight);
+}
+
+static bool
+has_line(const struct evidence *list, unsigned count, const char *text)
+{
+	for (unsigned k = 0; k < count; k++)
+		if (strcmp(list[k].text, text) == 0)
+			return true;
+	return false;
+}
+
+static void
+set_evidence(struct scale *s)
+{
+	struct incident *i = s->i;
+
+	for (unsigned k = 0; k < s->lines; k++) {
+		const struct line *l = &s->line[k];
+		bool own = l->candidate == i->verdict ||
+		    i->verdict == VERDICT_undetermined;
+		bool pro = own == (l->evidence.weight > 0);
+
+		if (has_line(pro ? i->evidence : i->against, pro ?
+		    i->evidence_count : i->against_count, l->evidence.text))
+			continue;
+		if (pro)
+			list_evidence(i->evidence, &i->evidence_count,
+			    &l->evidence);
+		else
+			list_evidence(i->against, &i->against_count,
+			    &l->evidence);
+	}
+}
+
+static const char *const next_steps[VERDICT_COUNT] = {
+	[VERDICT_offload_engine] = "switch the connection offload off for a minute "
+	    "(below): if it is the card, the old sessions reset and come back well",
+	[VERDICT_checksum_offload] = "switch transmit checksum offload off on the "
+	    "server and capture again: bad checksums must be gone",
+	[VERDICT_segmentation_offload] = "switch large send offload off on the "
+	    "server and repeat one large transfer",
+	[VERDICT_receive_side_scaling] = "switch receive side scaling off: the "
+	    "stalled connections must move again at once",
+	[VERDICT_server_application] = "look at the process behind the port on the "
+	    "server (threads, CPU, disk); its transport is sound",
+	[VERDICT_server_host] = "look at the server's console: is it alive, does it "
+	    "answer at its keyboard, what does its switch port say",
+	[VERDICT_network_path] = "capture on the other side of the device between "
+	    "mirror and server and compare the same frames",
+	[VERDICT_client_side] = "look at the clients named: were they switched off, "
+	    "asleep or disconnected",
+	[VERDICT_undetermined] = "switch the connection offload off for a minute, "
+	    "or capture at the server's port: the old connections then come back "
+	    "(the card) or not (the application, the path)",
+};
+
+static void
+set_words(struct scale *s)
+{
+	struct incident *i = s->i;
+
+	snprintf(i->next_step, sizeof(i->next_step), "%s", next_steps[i->verdict]);
+	if (i->flows_affected)
+		snprintf(i->summary, sizeof(i->summary), "%u of %u clients and %u "
+		    "of %u connections are affected", i->clients_affected,
+		    i->clients_seen, i->flows_affected, i->flows_seen);
+	else
+		snprintf(i->summary, sizeof(i->summary), "%.*s",
+		    EVIDENCE_TEXT_BYTES - 1, s->c->finding[0]->text);
+}
+
+void
+verdict_weigh(const struct judge *j, const struct cluster *c,
+    const struct view *v, struct incident *i)
+{
+	static void (*const rules[])(struct scale *) = {
+		rule_checksums, rule_segments, rule_queue, rule_host, rule_table,
+		rule_split_brain, rule_broken_tcp, rule_application,
+		rule_fragment, rule_windows, rule_sessions, rule_path,
+		rule_services, rule_neighbours, rule_capture,
+	};
+	struct scale s = { .j = j, .c = c, .v = v, .i = i };
+	double lead;
+
+	for (size_t k = 0; k < sizeof(rules) / sizeof(rules[0]); k++)
+		rules[k](&s);
+	i->verdict = best_candidate(i, &lead);
+	if (i->score[i->verdict] < SCORE_MIN || lead < LEAD_MIN)
+		i->verdict = VERDICT_undetermined;
+	i->confidence = confidence_of(i, i->verdict);
+	set_evidence(&s);
+	set_words(&s);
+}

@@ -1,0 +1,77 @@
+/* wire.h - what the detectors of this room ask of a segment again and again. */
+#ifndef DETECTORS_WIRE_H
+#define DETECTORS_WIRE_H
+
+#include "capture/tcp.h"
+#include "detectors/detector.h"
+
+/* Sequence number after everything the packet holds (SYN and FIN count). */
+static inline uint32_t
+wire_end(const struct packet *p)
+{
+	return p->seq + p->payload_bytes + ((p->tcp_flags & TCP_SYN) != 0) +
+	    ((p->tcp_flags & TCP_FIN) != 0);
+}
+
+/* The fault is that of the side which sent it. */
+static inline enum fault_side
+wire_fault(enum side s)
+{
+	return s == SERVER ? FAULT_SERVER : FAULT_CLIENT;
+}
+
+/* "server" or "client". */
+static inline const char *
+wire_side(enum side s)
+{
+	return s == SERVER ? "server" : "client";
+}
+
+static inline bool
+wire_half_has(const struct flow *f, enum side s, unsigned flags)
+{
+	return (f->half[s].flags & flags) == flags;
+}
+
+/* Were both SYNs seen, so that what was negotiated is known? */
+static inline bool
+wire_negotiated(const struct flow *f)
+{
+	return wire_half_has(f, CLIENT, HALF_SYN) &&
+	    wire_half_has(f, SERVER, HALF_SYN);
+}
+
+/* Was a segment sent after the one of its side that we saw before it, or did
+ * the mirror (or the path) hand it over late? */
+enum wire_order { WIRE_ORDER_UNKNOWN, WIRE_SENT_LATER, WIRE_SENT_EARLIER };
+
+/* By the IP ID where the sender counts, else by the time between: two queues of
+ * a mirror are out of step by less than WIRE_REORDER_NS. */
+#define WIRE_REORDER_NS (10 * NS_PER_MS)
+enum wire_order wire_order(const struct segment *);
+
+/* Does this segment come from the half of the IP-ID space that the side's last
+ * one did not come from (docs: NDIS, "Sending Data from an Offload Target")? */
+static inline bool
+wire_flips(const struct segment *s)
+{
+	const struct packet *p = s->packet;
+
+	return p->ip_version == 4 && p->ip_id && s->ip_id_before &&
+	    ((p->ip_id ^ s->ip_id_before) & 0x8000) &&
+	    !(p->tcp_flags & (TCP_SYN | TCP_RST));
+}
+
+/* Another box than the one that spoke before answers in its name: another TTL. */
+static inline bool
+wire_other_box(const struct segment *s)
+{
+	return s->ttl_before && s->packet->ttl != s->ttl_before;
+}
+
+/* "10.0.0.5:80" or "[2001:db8::1]:80". */
+enum { WIRE_END_TEXT_BYTES = ADDRESS_TEXT_BYTES + 9 };
+const char *wire_end_text(const struct flow *, enum side,
+    char out[WIRE_END_TEXT_BYTES]);
+
+#endif

@@ -1,0 +1,665 @@
+/* main.c - the command line, and the wiring of source, engine, detectors and
+ * reports.
+ *
+ * Nothing is judged here. The hard part is the way out: whatever ends a run
+ * early (a signal, a cut capture, a full disk) still leaves the fullest report
+ * that can be had, one clear sentence, and the exit status that fits. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture/app_ndpi.h"
+#include "capture/engine.h"
+#include "capture/log.h"
+#include "capture/source.h"
+#include "detectors/config.h"
+#include "detectors/explain.h"
+#include "detectors/incident.h"
+#include "detectors/registry.h"
+#include "detectors/report.h"
+#include "detectors/report_packets.h"
+
+enum exit_status { DONE = 0, NOT_DONE = 1, BAD_USAGE = 2, INCIDENTS = 3 };
+
+enum { WORKERS_MAX = 1024 };
+
+/* Options ------------------------------------------------------------------- */
+
+enum task {
+	TASK_ANALYSE, TASK_LIST_FINDINGS, TASK_EXPLAIN, TASK_COMPARE,
+	TASK_CHECK_CONFIG, TASK_INTERFACES, TASK_VERSION, TASK_HELP,
+};
+
+struct options {
+	enum task task;
+	const char *argument;		/* of the task */
+	const char **files, **interfaces;
+	size_t file_count, interface_count;
+	const char *filter, *config, *keep, *web, *packets;
+	struct report *(*report_new)(FILE *);
+	bool flows, exit_code;
+};
+
+enum long_option {
+	OPTION_PACKETS = 256, OPTION_FLOWS, OPTION_LIST_FINDINGS, OPTION_EXPLAIN,
+	OPTION_COMPARE, OPTION_CHECK_CONFIG, OPTION_EXIT_CODE,
+};
+
+static const struct option long_options[] = {
+	{ "packets", required_argument, NULL, OPTION_PACKETS },
+	{ "flows", no_argument, NULL, OPTION_FLOWS },
+	{ "list-findings", no_argument, NULL, OPTION_LIST_FINDINGS },
+	{ "explain", required_argument, NULL, OPTION_EXPLAIN },
+	{ "compare", required_argument, NULL, OPTION_COMPARE },
+	{ "check-config", required_argument, NULL, OPTION_CHECK_CONFIG },
+	{ "exit-code", no_argument, NULL, OPTION_EXIT_CODE },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ NULL, 0, NULL, 0 }
+};
+
+static void
+print_help(void)
+{
+	fputs(
+"toewatch -r FILE [-r FILE ...]     analyse captures\n"
+"toewatch -i IFACE [-i IFACE ...]   watch a mirror port live\n"
+"\n"
+"What to read\n"
+"  -r FILE         a capture (pcap, pcapng), a directory of captures, or - for\n"
+"                  standard input\n"
+"  -i IFACE        an interface; -D lists them\n"
+"  -f FILTER       only what this pcap-filter(7) expression selects\n"
+"  -c FILE         configuration; --check-config FILE says whether it is sound\n"
+"\n"
+"What to put out\n"
+"  -T FORMAT       text (default), json (one object a line) or html (one page)\n"
+"  --flows         with json: a record for each TCP flow as well\n"
+"  --packets FILE  what is remarkable about each TCP packet, as JSON lines\n"
+"  --exit-code     exit status 3 when there was an incident\n"
+"  -j N            analysis workers; the output is the same for every N\n"
+"  -v              say more on standard error\n"
+"\n"
+"What it can find\n"
+"  --list-findings, --explain FINDING\n"
+"\n"
+"  -V version      -h this help      toewatch(8) has the rest\n", stdout);
+}
+
+static int
+usage_error(const char *format, const char *word)
+{
+	log_warn(format, word);
+	fputs("Try 'toewatch -h'.\n", stderr);
+	return -1;
+}
+
+static int
+set_format(struct options *o, const char *name)
+{
+	static const struct {
+		const char *name;
+		struct report *(*make)(FILE *);
+	} formats[] = {
+		{ "text", report_text_new }, { "json", report_json_new },
+		{ "html", report_html_new },
+	};
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		if (strcmp(name, formats[i].name) == 0) {
+			o->report_new = formats[i].make;
+			return 0;
+		}
+	}
+	return usage_error("-T takes text, json or html, not '%s'", name);
+}
+
+static int
+check_workers(const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (end == text || *end || n < 1 || n > WORKERS_MAX)
+		return usage_error("-j takes a number of workers from 1 to 1024, "
+		    "not '%s'", text);
+	return 0;		/* one worker does it all, whatever the number */
+}
+
+static int
+set_task(struct options *o, enum task task, const char *argument)
+{
+	o->task = task;
+	o->argument = argument;
+	return 0;
+}
+
+/* getopt says '?' or ':' and leaves the culprit in argv or optopt. */
+static int
+option_error(int how, char **argv)
+{
+	char letter[3] = { '-', (char)optopt, '\0' };
+	bool is_letter = optopt > 0 && optopt < 256;
+	const char *word = is_letter ? letter : argv[optind - 1];
+
+	return usage_error(how == ':' ? "%s needs an argument" :
+	    "there is no option %s", word);
+}
+
+static int
+set_option(struct options *o, int option, const char *value, char **argv)
+{
+	switch (option) {
+	case 'r': o->files[o->file_count++] = value; return 0;
+	case 'i': o->interfaces[o->interface_count++] = value; return 0;
+	case 'f': o->filter = value; return 0;
+	case 'c': o->config = value; return 0;
+	case 'T': return set_format(o, value);
+	case 'o': o->keep = value; return 0;
+	case 'w': o->web = value; return 0;
+	case 'j': return check_workers(value);
+	case 'v': log_set_verbose(1); return 0;
+	case 'D': return set_task(o, TASK_INTERFACES, NULL);
+	case 'V': return set_task(o, TASK_VERSION, NULL);
+	case 'h': return set_task(o, TASK_HELP, NULL);
+	case OPTION_PACKETS: o->packets = value; return 0;
+	case OPTION_FLOWS: o->flows = true; return 0;
+	case OPTION_EXIT_CODE: o->exit_code = true; return 0;
+	case OPTION_LIST_FINDINGS:
+		return set_task(o, TASK_LIST_FINDINGS, NULL);
+	case OPTION_EXPLAIN: return set_task(o, TASK_EXPLAIN, value);
+	case OPTION_COMPARE: return set_task(o, TASK_COMPARE, value);
+	case OPTION_CHECK_CONFIG:
+		return set_task(o, TASK_CHECK_CONFIG, value);
+	default: return option_error(option, argv);
+	}
+}
+
+static int
+check_options(const struct options *o)
+{
+	if (o->task != TASK_ANALYSE)
+		return 0;
+	if (!o->file_count && !o->interface_count)
+		return usage_error("%s is needed: what is to be read?",
+		    "-r FILE or -i IFACE");
+	if (o->file_count && o->interface_count)
+		return usage_error("%s do not go together", "-r and -i");
+	if (o->keep)
+		return usage_error("this build cannot keep a run (-o %s)", o->keep);
+	if (o->web && strcmp(o->web, "none") != 0)
+		return usage_error("this build has no web page (-w %s)", o->web);
+	return 0;
+}
+
+/* 0, or -1 after a sentence on standard error. */
+static int
+options_read(struct options *o, int argc, char **argv)
+{
+	int option;
+
+	*o = (struct options){ .report_new = report_text_new };
+	o->files = calloc((size_t)argc, sizeof(*o->files));
+	o->interfaces = calloc((size_t)argc, sizeof(*o->interfaces));
+	if (!o->files || !o->interfaces)
+		return usage_error("%s", "out of memory");
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":r:i:f:c:T:o:w:j:vDVh",
+	    long_options, NULL)) != -1)
+		if (set_option(o, option, optarg, argv))
+			return -1;
+	if (o->task == TASK_COMPARE)
+		optind++;		/* its second argument */
+	if (optind < argc)
+		return usage_error("'%s' belongs to no option", argv[optind]);
+	return check_options(o);
+}
+
+static void
+options_free(struct options *o)
+{
+	free(o->files);
+	free(o->interfaces);
+}
+
+/* The run ------------------------------------------------------------------- */
+
+struct toewatch {
+	const struct options *options;
+	struct config config;
+	struct source *source;
+	struct engine *engine;
+	struct registry *registry;
+	struct engine_observer detectors;	/* the registry's own */
+	struct report *report;
+	FILE *packets_file;
+	struct packet_report *packets;
+	struct run run;
+	bool write_failed;
+	int write_error;		/* errno of that */
+};
+
+/* For the signal handler only. */
+static struct source *volatile stoppable;
+static volatile sig_atomic_t interrupted;
+
+static void
+on_signal(int number)
+{
+	struct source *source = stoppable;
+
+	(void)number;
+	interrupted = 1;
+	if (source)
+		source_stop(source);
+}
+
+/* The first signal ends the run with its report, the second one at once. */
+static void
+catch_signals(struct source *source)
+{
+	struct sigaction action = { .sa_handler = on_signal,
+		.sa_flags = (int)SA_RESETHAND };
+
+	stoppable = source;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static bool
+is_server(void *context, const struct address *a, uint16_t port)
+{
+	const struct config *c = context;
+
+	(void)port;
+	return config_server_of(c, a) != NULL;
+}
+
+/* With --flows and --packets main listens in; it hands all on. */
+static void
+hear_packet(void *context, const struct packet *p)
+{
+	struct toewatch *t = context;
+
+	t->detectors.on_packet(t->detectors.context, p);
+}
+
+static void
+hear_segment(void *context, struct flow *f, const struct segment *s)
+{
+	struct toewatch *t = context;
+
+	t->detectors.on_segment(t->detectors.context, f, s);
+}
+
+static void
+hear_app(void *context, const struct app_event *e)
+{
+	struct toewatch *t = context;
+
+	if (t->packets)
+		packet_report_app(t->packets, e);
+	t->detectors.on_app(t->detectors.context, e);
+}
+
+static void
+hear_raw_tcp(void *context, const struct packet *p, uint64_t flow_id,
+    bool is_copy)
+{
+	struct toewatch *t = context;
+
+	(void)is_copy;
+	packet_report_tcp(t->packets, p, flow_id);
+}
+
+static void
+hear_flow_end(void *context, struct flow *f)
+{
+	struct toewatch *t = context;
+
+	t->detectors.on_flow_end(t->detectors.context, f);
+}
+
+static void
+report_flow(struct toewatch *t, const struct flow *f)
+{
+	if (t->write_failed || t->report->flow(t->report, &t->run, f) == 0)
+		return;
+	t->write_error = errno;
+	t->write_failed = true;
+	source_stop(t->source);
+}
+
+/* Flows are reported once the detectors have seen how they ended. */
+static void
+hear_step(void *context, struct engine *e, struct instant now)
+{
+	struct toewatch *t = context;
+
+	t->detectors.on_step(t->detectors.context, e, now);
+	if (!t->options->flows || !t->report->flow)
+		return;
+	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next)
+		if (f->flags & FLOW_ENDED)
+			report_flow(t, f);
+}
+
+static struct engine_observer
+observer_of(struct toewatch *t)
+{
+	struct engine_observer *d = &t->detectors;
+
+	registry_observe(t->registry, d);
+	if (!t->packets && !t->options->flows)
+		return *d;
+	return (struct engine_observer){
+		.context = t,
+		.on_packet = d->on_packet ? hear_packet : NULL,
+		.on_segment = d->on_segment ? hear_segment : NULL,
+		.on_app = d->on_app ? hear_app : NULL,
+		.on_raw_tcp = t->packets ? hear_raw_tcp : NULL,
+		.on_step = hear_step,
+		.on_flow_end = d->on_flow_end ? hear_flow_end : NULL,
+	};
+}
+
+static int
+open_source(struct toewatch *t)
+{
+	const struct options *o = t->options;
+	char err[SOURCE_ERROR_BYTES];
+	int failed = o->file_count ?
+	    source_open_files(o->files, o->file_count, o->filter, &t->source,
+		err) :
+	    source_open_interfaces(o->interfaces, o->interface_count, o->filter,
+		&t->source, err);
+
+	if (failed)
+		log_warn("%s", err);
+	return failed;
+}
+
+static int
+open_packets(struct toewatch *t)
+{
+	const char *path = t->options->packets;
+
+	if (!path)
+		return 0;
+	t->packets_file = strcmp(path, "-") ? fopen(path, "w") : stdout;
+	if (!t->packets_file) {
+		log_warn("cannot write the packets to %s: %s", path,
+		    strerror(errno));
+		return -1;
+	}
+	t->packets = packet_report_new(t->packets_file, &t->run);
+	if (t->packets)
+		return 0;
+	log_warn("out of memory");
+	return -1;
+}
+
+/* Everything that a run needs. 0, or -1 after a sentence. */
+static int
+toewatch_open(struct toewatch *t)
+{
+	struct engine_config config = { .name_with_ndpi = true };
+	struct engine_observer observer;
+	char err[SOURCE_ERROR_BYTES];
+
+	config_default(&t->config);
+	if (t->options->config && config_read(&t->config, t->options->config,
+	    err, sizeof(err))) {
+		log_warn("%s", err);
+		return -1;
+	}
+	if (open_source(t) || open_packets(t))
+		return -1;
+	t->registry = registry_new(&t->config);
+	t->report = t->options->report_new(stdout);
+	if (t->config.server_count) {
+		config.is_server = is_server;
+		config.context = &t->config;
+	}
+	if (t->registry && t->report) {
+		observer = observer_of(t);
+		t->engine = engine_new(&config, &observer);
+	}
+	if (!t->engine) {
+		log_warn("out of memory");
+		return -1;
+	}
+	registry_attach(t->registry, t->engine);
+	t->run = (struct run){ .source = t->source, .engine = t->engine,
+		.registry = t->registry, .config = &t->config,
+		.live = t->options->interface_count > 0 };
+	return 0;
+}
+
+/* Percent of the files read so far, on a terminal; only when it has changed. */
+static void
+show_progress(const struct toewatch *t, unsigned *shown)
+{
+	struct source_stats s = { 0 };
+	unsigned percent;
+
+	source_stats(t->source, &s);
+	if (s.bytes_total == 0)
+		return;
+	percent = (unsigned)(s.bytes_read * 100 / s.bytes_total);
+	if (percent == *shown)
+		return;
+	*shown = percent;
+	fprintf(stderr, "\rtoewatch: %u %%", percent);
+}
+
+/* Until the source ends. 0, or -1 after a sentence. */
+static int
+read_all(struct toewatch *t)
+{
+	bool progress = isatty(STDERR_FILENO) && !t->run.live;
+	enum source_result result;
+	struct frame frame;
+	unsigned shown = 0;
+
+	for (uint64_t n = 1;; n++) {
+		result = source_next(t->source, &frame);
+		if (result == SOURCE_FRAME)
+			engine_frame(t->engine, &frame);
+		else if (result == SOURCE_IDLE)
+			engine_idle(t->engine, frame.time);
+		else
+			break;
+		if (progress && n % 16384 == 0)
+			show_progress(t, &shown);
+	}
+	if (shown)
+		fputs("\r\033[K", stderr);
+	if (result != SOURCE_FAILED)
+		return 0;
+	log_warn("%s", source_error(t->source));
+	return -1;
+}
+
+static void
+judge_all(struct toewatch *t)
+{
+	registry_finishing(t->registry);
+	engine_finish(t->engine);
+	registry_finish(t->registry, t->engine);
+	t->run.incidents = incidents_judge(t->registry,
+	    registry_judge(t->registry));
+	t->run.interrupted = interrupted && !t->run.live;
+}
+
+/* 0, or -1 after a sentence. */
+static int
+write_all(struct toewatch *t)
+{
+	int failed = 0;
+
+	if (packet_report_finish(&t->packets)) {
+		log_warn("cannot write the packets to %s: %s",
+		    t->packets_file == stdout ? "standard output" :
+		    t->options->packets, strerror(errno));
+		failed = -1;
+	}
+	if (!t->write_failed && t->report->finish(t->report, &t->run)) {
+		t->write_error = errno;
+		t->write_failed = true;
+	}
+	if (t->write_failed) {
+		log_warn("cannot write to standard output: %s",
+		    strerror(t->write_error));
+		failed = -1;
+	}
+	return failed;
+}
+
+static void
+toewatch_close(struct toewatch *t)
+{
+	stoppable = NULL;
+	if (t->packets)
+		(void)packet_report_finish(&t->packets);
+	if (t->packets_file && t->packets_file != stdout)
+		fclose(t->packets_file);
+	if (t->report)
+		t->report->free(&t->report);
+	engine_free(&t->engine);
+	registry_free(&t->registry);
+	source_close(&t->source);
+}
+
+static enum exit_status
+analyse(const struct options *o)
+{
+	struct toewatch t = { .options = o };
+	enum exit_status status = NOT_DONE;
+
+	if (toewatch_open(&t) == 0) {
+		bool failed;
+
+		catch_signals(t.source);
+		failed = read_all(&t) != 0;
+		judge_all(&t);
+		failed |= write_all(&t) != 0;
+		if (!failed)
+			status = o->exit_code && t.run.incidents ? INCIDENTS : DONE;
+	}
+	toewatch_close(&t);
+	return status;
+}
+
+/* The other tasks ----------------------------------------------------------- */
+
+static enum exit_status
+check_config(const char *path)
+{
+	struct config config;
+	char err[512];
+
+	if (config_read(&config, path, err, sizeof(err))) {
+		log_warn("%s", err);
+		return NOT_DONE;
+	}
+	printf("%s: sound; %zu server address%s\n", path, config.server_count,
+	    config.server_count == 1 ? "" : "es");
+	return DONE;
+}
+
+static enum exit_status
+explain(const char *word)
+{
+	int name = finding_name_parse(word);
+
+	if (name < 0) {
+		usage_error("there is no finding '%s'; --list-findings names all",
+		    word);
+		return BAD_USAGE;
+	}
+	if (explain_finding(stdout, (enum finding_name)name)) {
+		log_warn("this build has no detector for %s", word);
+		return NOT_DONE;
+	}
+	return DONE;
+}
+
+static enum exit_status
+list_interfaces(void)
+{
+	char err[SOURCE_ERROR_BYTES];
+
+	if (source_list_interfaces(err) == 0)
+		return DONE;
+	log_warn("%s", err);
+	return NOT_DONE;
+}
+
+static enum exit_status
+do_task(const struct options *o)
+{
+	switch (o->task) {
+	case TASK_ANALYSE: return analyse(o);
+	case TASK_LIST_FINDINGS: explain_list(stdout); return DONE;
+	case TASK_EXPLAIN: return explain(o->argument);
+	case TASK_COMPARE:
+		usage_error("this build cannot compare runs (--compare %s)",
+		    o->argument);
+		return BAD_USAGE;
+	case TASK_CHECK_CONFIG: return check_config(o->argument);
+	case TASK_INTERFACES: return list_interfaces();
+	case TASK_VERSION:
+		printf("toewatch %s\n%s\nnDPI version %s\n", PACKAGE_VERSION,
+		    source_library_version(), app_ndpi_version());
+		return DONE;
+	case TASK_HELP: print_help(); return DONE;
+	}
+	return BAD_USAGE;
+}
+
+/* A closed standard output must not become the next file that is opened. False
+ * if it was closed. */
+static bool
+hold_standard_files(void)
+{
+	bool writable = fcntl(STDOUT_FILENO, F_GETFD) != -1;
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+	return writable;
+}
+
+int
+main(int argc, char **argv)
+{
+	bool writable = hold_standard_files();
+	enum exit_status status = BAD_USAGE;
+	struct options options;
+
+	if (options_read(&options, argc, argv) == 0) {
+		if (writable) {
+			status = do_task(&options);
+		} else {
+			log_warn("cannot write to standard output: it is closed");
+			status = NOT_DONE;
+		}
+	}
+	options_free(&options);
+	if (status == DONE && (fflush(stdout) || ferror(stdout))) {
+		log_warn("cannot write to standard output: %s", strerror(errno));
+		status = NOT_DONE;
+	}
+	return (int)status;
+}

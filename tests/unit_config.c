@@ -1,0 +1,220 @@
+/* unit_config.c - the configuration file: what it sets, and how it says what is
+ * wrong and where. */
+#include "detectors/config.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "tests/unit.h"
+
+/* Read `text` as a configuration file; its name in messages is FILE. */
+static int
+read_bytes(const void *text, size_t n, struct config *out, char *err,
+    size_t errsize)
+{
+	char path[] = "/tmp/toewatch-conf.XXXXXX";
+	int fd = mkstemp(path), status;
+	char *name;
+
+	if (fd < 0 || write(fd, text, n) != (ssize_t)n)
+		abort();
+	close(fd);
+	config_default(out);
+	status = config_read(out, path, err, errsize);
+	unlink(path);
+	name = status ? strstr(err, path) : NULL;
+	if (name) {
+		memcpy(name, "FILE", 4);
+		memmove(name + 4, name + strlen(path),
+		    strlen(name + strlen(path)) + 1);
+	}
+	return status;
+}
+
+static int
+read_text(const char *text, struct config *out, char *err, size_t errsize)
+{
+	return read_bytes(text, strlen(text), out, err, errsize);
+}
+
+#define CHECK_COMPLAINT(text, complaint) do {				\
+		struct config c_;					\
+		char err_[512] = "";					\
+									\
+		CHECK_EQ(read_text(text, &c_, err_, sizeof(err_)), -1);	\
+		CHECK_STR(err_, complaint);				\
+	} while (0)
+
+static void
+test_an_empty_file_is_the_defaults(void **state)
+{
+	struct config c, fresh;
+	char err[512];
+
+	(void)state;
+	config_default(&fresh);
+	CHECK_EQ(read_text("# nothing\n", &c, err, sizeof(err)), 0);
+	CHECK_MEM(&c.limit, &fresh.limit, sizeof(c.limit));
+	CHECK_EQ(c.server_count, 0);
+}
+
+static void
+test_a_threshold_is_set_and_the_others_stay(void **state)
+{
+	struct config c, fresh;
+	char err[512];
+
+	(void)state;
+	config_default(&fresh);
+	CHECK_EQ(read_text("thresholds {\n\tuser_notices_s = 12\n}\n", &c, err,
+	    sizeof(err)), 0);
+	CHECK(c.limit.user_notices_s > 11.9 && c.limit.user_notices_s < 12.1);
+	c.limit.user_notices_s = fresh.limit.user_notices_s;
+	CHECK_MEM(&c.limit, &fresh.limit, sizeof(c.limit));
+}
+
+static void
+test_servers_are_named_by_address_and_prefix(void **state)
+{
+	struct config c;
+	struct address a;
+	char err[512];
+
+	(void)state;
+	CHECK_EQ(read_text(
+	    "server \"EX01\" {\n"
+	    "\taddress = { \"10.20.30.5\", \"2001:db8::5\" }\n"
+	    "\tsystem = \"windows-2003\"\n"
+	    "}\n"
+	    "server \"farm\" { address = { \"10.20.30.0/23\" } }\n",
+	    &c, err, sizeof(err)), 0);
+	CHECK_EQ(c.server_count, 3);
+	CHECK(address_parse("10.20.30.5", &a));
+	CHECK_STR(config_server_of(&c, &a)->name, "EX01");
+	CHECK_STR(config_server_of(&c, &a)->system, "windows-2003");
+	CHECK(address_parse("10.20.31.255", &a));
+	CHECK_STR(config_server_of(&c, &a)->name, "farm");
+	CHECK(address_parse("2001:db8::5", &a));
+	CHECK_STR(config_server_of(&c, &a)->name, "EX01");
+	CHECK(address_parse("10.20.32.0", &a));
+	CHECK(config_server_of(&c, &a) == NULL);
+	CHECK(address_parse("2001:db8::6", &a));
+	CHECK(config_server_of(&c, &a) == NULL);
+}
+
+static void
+test_a_prefix_of_zero_covers_its_family_alone(void **state)
+{
+	struct config c;
+	struct address a;
+	char err[512];
+
+	(void)state;
+	CHECK_EQ(read_text("server \"all\" { address = { \"0.0.0.0/0\" } }\n", &c,
+	    err, sizeof(err)), 0);
+	CHECK(address_parse("192.0.2.1", &a));
+	CHECK(config_server_of(&c, &a) != NULL);
+	CHECK(address_parse("2001:db8::1", &a));
+	CHECK(config_server_of(&c, &a) == NULL);
+}
+
+static void
+test_a_complaint_names_file_and_line(void **state)
+{
+	(void)state;
+	CHECK_COMPLAINT("thresholds {\n\tno_such_key = 1\n}\n",
+	    "FILE:2: no such option 'no_such_key'");
+	CHECK_COMPLAINT("\n\nthresholds {\n\tconnect_s = -1\n}\n",
+	    "FILE:4: connect_s must be a number from 0 up");
+	CHECK_COMPLAINT("thresholds {\n\tconnect_s = nan\n}\n",
+	    "FILE:2: connect_s must be a number from 0 up");
+	CHECK_COMPLAINT("thresholds {\n\tp_value = 2\n}\n",
+	    "FILE:2: p_value is a share: it must lie from 0 to 1, not 2");
+	CHECK_COMPLAINT("server \"a\" {\n\taddress = { \"10.0.0.300\" }\n}\n",
+	    "FILE:3: \"10.0.0.300\" is no IP address or prefix");
+	CHECK_COMPLAINT("server \"a\" {\n\taddress = { \"10.0.0.3/33\" }\n}\n",
+	    "FILE:3: \"10.0.0.3/33\" is no IP address or prefix");
+	CHECK_COMPLAINT("server \"a\" { }\n",
+	    "FILE:1: server \"a\" has no address");
+	CHECK_COMPLAINT("server \"a\" { address = { \"10.0.0.3\" } }\n"
+	    "server \"b\" { address = { \"10.0.0.3\" } }\n",
+	    "FILE:2: 10.0.0.3 belongs to server \"a\" already");
+	CHECK_COMPLAINT("server \"a\" {\n\tsystem = \"os2\"\n"
+	    "\taddress = { \"10.0.0.3\" }\n}\n",
+	    "FILE:2: no remedies are known for system \"os2\"; known are: "
+	    "windows-2003, windows-2008, windows-2008r2, windows-2012, "
+	    "windows, linux, freebsd, vmware, hyper-v");
+}
+
+static void
+test_a_bad_file_changes_nothing(void **state)
+{
+	struct config c, fresh;
+	char err[512];
+
+	(void)state;
+	config_default(&fresh);
+	CHECK_EQ(read_text("thresholds {\n\tconnect_s = 3\n\tbad = 1\n}\n", &c,
+	    err, sizeof(err)), -1);
+	CHECK_MEM(&c.limit, &fresh.limit, sizeof(c.limit));
+}
+
+static void
+test_what_is_no_text_is_refused(void **state)
+{
+	struct config c;
+	char err[512];
+
+	(void)state;
+	CHECK_EQ(read_bytes("a\0b", 3, &c, err, sizeof(err)), -1);
+	CHECK_STR(err, "cannot read FILE: it is no text file");
+	CHECK_EQ(config_read(&c, "/no/such/file", err, sizeof(err)), -1);
+	CHECK(strstr(err, "/no/such/file: No such file") != NULL);
+	CHECK_EQ(config_read(&c, "/", err, sizeof(err)), -1);
+	CHECK(strstr(err, "directory") != NULL);
+}
+
+/* Where the tests run: the top of the source tree, or told by srcdir. */
+static void
+test_the_example_holds_every_default(void **state)
+{
+	const char *top = getenv("srcdir");
+	struct config c, fresh;
+	char path[4096], err[512] = "", line[512];
+	FILE *file;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/toewatch.conf.example", top ? top : ".");
+	config_default(&fresh);
+	c = fresh;
+	CHECK_EQ(config_read(&c, path, err, sizeof(err)), 0);
+	CHECK_STR(err, "");
+	CHECK_MEM(&c.limit, &fresh.limit, sizeof(c.limit));
+	CHECK_EQ(c.server_count, 0);
+	file = fopen(path, "r");
+	CHECK(file != NULL);
+#define X(name, value, text) do {					\
+		bool found_ = false;					\
+									\
+		rewind(file);						\
+		while (fgets(line, sizeof(line), file))			\
+			if (strncmp(line, "\t" #name " = ",		\
+			    strlen(#name) + 4) == 0)			\
+				found_ = true;				\
+		CHECK(found_ && #name);					\
+	} while (0);
+	THRESHOLDS(X)
+#undef X
+	fclose(file);
+}
+
+UNIT_TESTS(
+    cmocka_unit_test(test_an_empty_file_is_the_defaults),
+    cmocka_unit_test(test_a_threshold_is_set_and_the_others_stay),
+    cmocka_unit_test(test_servers_are_named_by_address_and_prefix),
+    cmocka_unit_test(test_a_prefix_of_zero_covers_its_family_alone),
+    cmocka_unit_test(test_a_complaint_names_file_and_line),
+    cmocka_unit_test(test_a_bad_file_changes_nothing),
+    cmocka_unit_test(test_what_is_no_text_is_refused),
+    cmocka_unit_test(test_the_example_holds_every_default),
+)
