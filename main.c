@@ -488,6 +488,24 @@ read_all(struct toewatch *t)
 	return -1;
 }
 
+/* Frames whose link type is not read are no report: they are said out loud. */
+static void
+warn_of_link_types(const struct toewatch *t)
+{
+	const struct capture_stats *c = engine_stats(t->engine);
+	unsigned long long n = c->decode[DECODE_LINK_TYPE];
+	const char *name = source_link_type_name(c->link_type);
+	bool one = source_count(t->source) == 1;
+
+	if (n && !c->mixed_link_types)
+		log_warn("%s: %llu frames are of link type %d (%s), which "
+		    "toewatch does not read", one ? source_name(t->source, 0) :
+		    "all captures", n, c->link_type, name ? name : "unknown");
+	else if (n)
+		log_warn("%llu frames are of a link type that toewatch does not "
+		    "read", n);
+}
+
 static void
 judge_all(struct toewatch *t)
 {
@@ -550,6 +568,7 @@ analyse(const struct options *o)
 		catch_signals(t.source);
 		failed = read_all(&t) != 0;
 		judge_all(&t);
+		warn_of_link_types(&t);
 		failed |= write_all(&t) != 0;
 		if (!failed)
 			status = o->exit_code && t.run.incidents ? INCIDENTS : DONE;

@@ -83,9 +83,6 @@ enum {
 	/* A flow met in its middle is looked at so long for a PDU that begins
 	 * with a segment; and any flow, where only one side ever speaks. */
 	NAMING_PACKETS = 64,
-	/* Kept of bytes without a PDU in them: the next one's header may begin
-	 * here. Longer than any signature a resync looks for. */
-	RESYNC_KEEP_BYTES = 31,
 	/* Steps lost in one go before the rest of the bytes is given up. */
 	RESYNC_TRIES = 16,
 	/* A datagram flow that none of them knows by then stays unknown. */
@@ -200,7 +197,8 @@ settle(struct app_context *c, const struct app_parser *p)
 	f->app = (uint8_t)p->protocol;
 	f->flags |= FLOW_APP_SETTLED;
 	f->flags &= (uint16_t)~lost_flag(c->side);
-	drop_turns(c);
+	if (!p->names_only)
+		drop_turns(c);
 	if (f->flags & FLOW_MIDSTREAM && p->resync)
 		f->flags |= other;
 	if (!p->resync)
@@ -277,7 +275,7 @@ find_step(struct app_context *c, const struct app_parser *p, struct bytes b,
 {
 	size_t at = p->resync(c->flow, c->side, b);
 
-	*useless = b.left > RESYNC_KEEP_BYTES ? b.left - RESYNC_KEEP_BYTES : 0;
+	*useless = b.left > p->resync_keeps ? b.left - p->resync_keeps : 0;
 	if (at >= b.left)
 		return APP_LOST;
 	c->flow->flags &= (uint16_t)~lost_flag(c->side);

@@ -176,10 +176,15 @@ struct app_parser {
 	 * middle of a flow: offset, or APP_LOST for nowhere. Without it parsing
 	 * stops at a gap. */
 	size_t (*resync)(const struct flow *, enum side, struct bytes);
+	/* with `resync`: how many bytes at the end of those without a PDU are
+	 * shown to it again, with more behind them; 0: then it can tell from
+	 * offset 0 that a segment begins there. */
+	uint8_t resync_keeps;
 	/* optional: the name of an operation for app_label_text, or NULL. */
 	const char *(*operation)(unsigned interface, unsigned operation);
 	/* optional: free flow->app_state. */
 	void (*release)(struct flow *);
+	bool names_only;	/* it opens no exchanges: turns go on being kept */
 };
 
 enum { APP_PROBE_BYTES = 512, APP_BUFFER_BYTES = 65536 + 512 };

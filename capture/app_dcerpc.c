@@ -363,7 +363,9 @@ request_ends(struct app_context *c, const struct rpc_carrier *ch)
 	}
 	x = request_grows(c, ch, p, ch->lane->label, p->bytes);
 	if (x && (!call || p->flags & PFC_FIRST)) {
-		x->first_pdu = c->now;
+		/* In a pipe Wireshark counts from where it begins. */
+		if (!ch->once)
+			x->first_pdu = c->now;
 		x->label = ch->lane->label;	/* a bind's body told */
 	}
 	if (x && (!call || p->flags & PFC_LAST))
@@ -406,9 +408,14 @@ call_cancelled(struct app_context *c, const struct rpc_carrier *ch)
 /* --- answers ------------------------------------------------------------------ */
 
 static struct flow *
-asked_on(const struct app_context *c, const struct rpc_carrier *ch)
+asked_on(const struct app_context *c, const struct rpc_carrier *ch, uint64_t key)
 {
-	return ch->asked_on ? ch->asked_on : c->flow;
+	struct flow *f = ch->asked_on ? ch->asked_on : c->flow;
+
+	if (ch->asked_before && !exchange_find(f, key) &&
+	    exchange_find(ch->asked_before, key))
+		return ch->asked_before;
+	return f;
 }
 
 /* The answer to `x` goes on in further fragments. */
@@ -432,7 +439,7 @@ answer_goes_on(struct app_context *c, const struct rpc_carrier *ch)
 	for (int i = 0; i < RPC_ANSWERING; i++) {
 		struct app_event e = {
 			.type = APP_NOTE, .what = APP_NOTE_RPC_MORE,
-			.flow = asked_on(c, ch), .side = c->side,
+			.flow = asked_on(c, ch, key_of(ch, p)), .side = c->side,
 			.time = c->now, .frame = c->frame,
 			.label = r->answering[i].label, .key = key_of(ch, p),
 			.has_rpc_time = true,
@@ -453,8 +460,8 @@ static void
 answer_ends(struct app_context *c, const struct rpc_carrier *ch)
 {
 	const struct rpc_pdu *p = &ch->lane->pdu;
-	struct flow *f = asked_on(c, ch);
 	uint64_t key = key_of(ch, p);
+	struct flow *f = asked_on(c, ch, key);
 	struct exchange *x = exchange_find(f, key);
 	struct app_event e = { 0 };
 	const bool call = has_call_header(p->type);
@@ -635,12 +642,13 @@ static const struct exchange *
 mapper_call(const struct app_context *c, const struct rpc_carrier *ch,
     const struct rpc_pdu *p)
 {
+	const uint64_t key = key_of(ch, p);
 	const struct exchange *x;
 	unsigned opnum;
 
 	if (p->type != RPC_RESPONSE || !(p->flags & PFC_FIRST))
 		return NULL;
-	x = exchange_find(asked_on(c, ch), key_of(ch, p));
+	x = exchange_find(asked_on(c, ch, key), key);
 	if (!x || (x->label >> 16 & 0xff) != RPC_EPM)
 		return NULL;
 	opnum = x->label & 0xffff;
@@ -853,12 +861,40 @@ enum { HTTP_BANNER_BYTES = sizeof(http_banner) - 1 };
 struct tcp_rpc {
 	struct rpc rpc;
 	struct rpc_lane lane[2];	/* by enum side */
+	bool is_channel;		/* of RPC over HTTP */
 };
 
-static struct rpc_carrier
-tcp_carrier(struct tcp_rpc *t, enum side side)
+/* An RTS PDU gives a channel of RPC over HTTP away whose beginning was not
+ * seen. Its answers come on another connection. */
+static void
+tcp_rts(struct app_context *c, void *owner, struct bytes body)
 {
-	return (struct rpc_carrier){ .rpc = &t->rpc, .lane = &t->lane[side] };
+	struct tcp_rpc *t = owner;
+
+	(void)body;
+	t->is_channel = true;
+	app_forget(c, c->flow, CLIENT);
+}
+
+/* Likewise PDUs in the middle of a connection to a web server, as long as it
+ * does not answer them. */
+static bool
+may_be_channel(const struct flow *f)
+{
+	const uint16_t port = f->port[SERVER];
+
+	return f->flags & FLOW_MIDSTREAM && !f->turns &&
+	    (port == 80 || port == 443 || port == 8080);
+}
+
+static struct rpc_carrier
+tcp_carrier(struct tcp_rpc *t, const struct flow *f, enum side side)
+{
+	return (struct rpc_carrier){
+		.rpc = &t->rpc, .lane = &t->lane[side], .rts = tcp_rts,
+		.owner = t, .request_flags = t->is_channel || may_be_channel(f) ?
+		    EXCHANGE_ONE_WAY : 0,
+	};
 }
 
 /* How many bytes of a banner are at the front: 0 none, APP_LOST: it is not
@@ -895,7 +931,7 @@ tcp_feed(struct app_context *c, struct bytes b)
 		c->flow->app_state = t = calloc(1, sizeof(*t));
 	if (!t)
 		return APP_STOP;
-	ch = tcp_carrier(t, c->side);
+	ch = tcp_carrier(t, c->flow, c->side);
 	banner = ch.lane->left ? 0 : banner_bytes(b);
 	if (banner)
 		return banner == APP_LOST ? 0 : banner;
@@ -910,7 +946,7 @@ tcp_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
 
 	if (!t)
 		return false;
-	ch = tcp_carrier(t, c->side);
+	ch = tcp_carrier(t, c->flow, c->side);
 	return rpc_skip_gap(c, &ch, held, n);
 }
 
@@ -923,7 +959,7 @@ tcp_gap(struct app_context *c, uint32_t n)
 	(void)n;
 	if (!t)
 		return;
-	ch = tcp_carrier(t, c->side);
+	ch = tcp_carrier(t, c->flow, c->side);
 	rpc_gap(&ch);
 }
 
@@ -950,6 +986,7 @@ const struct app_parser app_dcerpc = {
 	.skip_gap = tcp_skip_gap,
 	.gap = tcp_gap,
 	.resync = tcp_resync,
+	.resync_keeps = RPC_SIGNATURE_BYTES - 1,
 	.operation = rpc_operation_name,
 	.release = tcp_release,
 };

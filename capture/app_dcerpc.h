@@ -160,7 +160,9 @@ struct rpc_lane {
 struct rpc_carrier {
 	struct rpc *rpc;
 	struct rpc_lane *lane;
-	struct flow *asked_on;	/* where its requests wait for answers */
+	struct flow *asked_on;	/* where requests wait for the answers that come
+				 * here; NULL: on the same flow */
+	struct flow *asked_before;	/* or, failing that, here; or NULL */
 	uint64_t key;		/* tells its calls from those of other carriers on
 				 * the same flow: bits 40 to 62 */
 	unsigned request_flags;	/* enum exchange_flag, for its requests */

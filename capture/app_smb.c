@@ -99,6 +99,7 @@ struct command {
 	struct bytes all;	/* from its magic on: the head, or all of it */
 	uint32_t bytes;		/* how long it is */
 	bool whole;		/* `all` is all of it */
+	bool cut;		/* it is not, and never will be */
 	uint32_t status;
 	uint64_t key;
 	uint32_t label;
@@ -192,7 +193,14 @@ pipe_of(struct smb_state *s, uint64_t id, struct bytes data)
 static bool
 pipe_waits(const struct command *m, const struct smb_pipe *pipe)
 {
-	return pipe && !m->whole && m->bytes <= APP_BUFFER_BYTES - NBSS_BYTES;
+	return pipe && !m->whole && !m->cut &&
+	    m->bytes <= APP_BUFFER_BYTES - NBSS_BYTES;
+}
+
+static bool
+has_data(const struct command *m, const struct smb_pipe *pipe)
+{
+	return pipe && (m->whole || m->cut);
 }
 
 /* A request's own rules. False: look again when all of it is there. */
@@ -236,8 +244,8 @@ smb2_asks(struct app_context *c, struct command *m, unsigned command)
 		pipe = pipe_of(m->state, id, data);
 		if (pipe_waits(m, pipe))
 			return false;
-		if (pipe && m->whole)
-			smb_pipe_bytes(c, pipe, data);
+		if (has_data(m, pipe))
+			smb_pipe_bytes(c, pipe, data, n);
 		break;
 	case SMB2_IOCTL:
 		bytes_skip(&b, 4);
@@ -248,15 +256,16 @@ smb2_asks(struct app_context *c, struct command *m, unsigned command)
 			break;
 		id = take_file_id(&b);
 		offset = bytes_le32(&b);
-		data = part_of(m, offset, bytes_le32(&b));
+		n = bytes_le32(&b);
+		data = part_of(m, offset, n);
 		pipe = pipe_of(m->state, id, data);
 		if (pipe_waits(m, pipe))
 			return false;
 		flags = EXCHANGE_PARKS;	/* how long is for the call in it to say */
 		if (pipe)
 			smb_pipe_asked(&m->state->pipes, pipe, m->key);
-		if (pipe && m->whole)
-			smb_pipe_bytes(c, pipe, data);
+		if (has_data(m, pipe))
+			smb_pipe_bytes(c, pipe, data, n);
 		break;
 	default:
 		break;
@@ -265,9 +274,9 @@ smb2_asks(struct app_context *c, struct command *m, unsigned command)
 	return true;
 }
 
-/* What a pipe brings back. */
+/* What a pipe brings back, `*n` bytes. */
 static struct bytes
-smb2_brings(const struct command *m, unsigned command)
+smb2_brings(const struct command *m, unsigned command, uint32_t *n)
 {
 	struct bytes b = part_of(m, SMB2_BYTES, UINT32_MAX);
 	uint32_t offset;
@@ -276,13 +285,12 @@ smb2_brings(const struct command *m, unsigned command)
 	if (command == SMB2_READ) {
 		offset = bytes_u8(&b);
 		bytes_skip(&b, 1);
-		return part_of(m, offset, bytes_le32(&b));
+	} else {
+		bytes_skip(&b, 2 + 4 + 16 + 8);
+		offset = bytes_le32(&b);
 	}
-	if (command != SMB2_IOCTL)
-		return bytes_of(NULL, 0);
-	bytes_skip(&b, 2 + 4 + 16 + 8);
-	offset = bytes_le32(&b);
-	return part_of(m, offset, bytes_le32(&b));
+	*n = bytes_le32(&b);
+	return part_of(m, offset, *n);
 }
 
 /* False: look again when all of it is there. */
@@ -293,6 +301,8 @@ smb2_answers(struct app_context *c, struct command *m, unsigned command,
 	struct smb_pipe *pipe = smb_pipe_answered(&m->state->pipes, m->key);
 	struct bytes b = part_of(m, SMB2_BYTES, UINT32_MAX);
 	struct exchange *x = exchange_find(c->flow, m->key);
+	struct bytes data;
+	uint32_t n;
 
 	if (m->status == STATUS_PENDING) {	/* MS-SMB2 3.3.4.2 */
 		if (x)
@@ -302,8 +312,9 @@ smb2_answers(struct app_context *c, struct command *m, unsigned command,
 	if (command == SMB2_READ || command == SMB2_IOCTL) {
 		if (pipe_waits(m, pipe))
 			return false;
-		if (pipe && m->whole && !status_is_fault(m->status))
-			smb_pipe_bytes(c, pipe, smb2_brings(m, command));
+		data = smb2_brings(m, command, &n);
+		if (has_data(m, pipe) && !status_is_fault(m->status))
+			smb_pipe_bytes(c, pipe, data, n);
 	}
 	if (command == SMB2_TREE_CONNECT && !m->status) {
 		bytes_skip(&b, 2);
@@ -409,8 +420,8 @@ smb1_transaction(struct app_context *c, struct command *m, unsigned *flags)
 	*flags |= EXCHANGE_PARKS;	/* how long is for the call in it to say */
 	if (pipe)
 		smb_pipe_asked(&m->state->pipes, pipe, m->key);
-	if (pipe && m->whole)
-		smb_pipe_bytes(c, pipe, data);
+	if (has_data(m, pipe))
+		smb_pipe_bytes(c, pipe, data, n);
 	return true;
 }
 
@@ -430,14 +441,16 @@ smb1_write(struct app_context *c, struct command *m)
 	bytes_skip(&w, 4);
 	n = bytes_le16(&w);
 	offset = bytes_le16(&w);
+	if ((mode & SMB1_RAW_MESSAGE_START) == SMB1_RAW_MESSAGE_START && n >= 2) {
+		offset = (uint16_t)(offset + 2);	/* the message's length */
+		n = (uint16_t)(n - 2);
+	}
 	data = part_of(m, offset, n);
-	if ((mode & SMB1_RAW_MESSAGE_START) == SMB1_RAW_MESSAGE_START)
-		bytes_skip(&data, 2);	/* the whole message's length */
 	pipe = pipe_of(m->state, fid, data);
 	if (pipe_waits(m, pipe))
 		return false;
-	if (pipe && m->whole)
-		smb_pipe_bytes(c, pipe, data);
+	if (has_data(m, pipe))
+		smb_pipe_bytes(c, pipe, data, n);
 	return true;
 }
 
@@ -536,23 +549,20 @@ smb1_asks(struct app_context *c, struct command *m, unsigned command)
 	return true;
 }
 
+/* What a pipe brings back, `*n` bytes. */
 static struct bytes
-smb1_brings(const struct command *m, unsigned command)
+smb1_brings(const struct command *m, unsigned command, uint32_t *n)
 {
 	unsigned count;
 	struct bytes w = smb1_words(m, &count);
-	uint16_t n, offset;
+	uint16_t offset;
 
-	if (command == SMB1_READ) {
-		bytes_skip(&w, 4 + 6);
-		n = bytes_le16(&w);
-		offset = bytes_le16(&w);
-	} else {
-		bytes_skip(&w, 12);
-		n = bytes_le16(&w);
-		offset = bytes_le16(&w);
-	}
-	return w.ran_out ? bytes_of(NULL, 0) : part_of(m, offset, n);
+	bytes_skip(&w, command == SMB1_READ ? 10 : 12);
+	*n = bytes_le16(&w);
+	offset = bytes_le16(&w);
+	if (w.ran_out)
+		*n = 0;
+	return part_of(m, offset, *n);
 }
 
 /* NT_CREATE_ANDX (MS-CIFS 2.2.4.64.2): the handle, and what it is of. */
@@ -575,7 +585,9 @@ static bool
 smb1_answers(struct app_context *c, struct command *m, unsigned command)
 {
 	struct smb_pipe *pipe = smb_pipe_answered(&m->state->pipes, m->key);
+	struct bytes data;
 	unsigned count;
+	uint32_t n;
 
 	(void)smb1_words(m, &count);
 	switch (command) {
@@ -593,8 +605,9 @@ smb1_answers(struct app_context *c, struct command *m, unsigned command)
 	if (command == SMB1_READ || command == SMB1_TRANSACTION) {
 		if (pipe_waits(m, pipe))
 			return false;
-		if (pipe && m->whole && !status_is_fault(m->status))
-			smb_pipe_bytes(c, pipe, smb1_brings(m, command));
+		data = smb1_brings(m, command, &n);
+		if (has_data(m, pipe) && !status_is_fault(m->status))
+			smb_pipe_bytes(c, pipe, data, n);
 	}
 	(void)app_response(c, m->key, status_is_fault(m->status));
 	return true;
@@ -614,10 +627,9 @@ smb1_command(struct app_context *c, struct command *m)
 	command = bytes_u8(&b);
 	m->status = bytes_le32(&b);
 	flags = bytes_u8(&b);
-	bytes_skip(&b, 2);
-	process = (uint64_t)bytes_le16(&b) << 16;
-	bytes_skip(&b, 12);	/* signature, reserved, tree */
-	process |= bytes_le16(&b);
+	bytes_skip(&b, 16);	/* more flags, upper half of the process id (not
+				 * every server echoes it), signature, tree */
+	process = bytes_le16(&b);
 	bytes_skip(&b, 2);
 	mid = bytes_le16(&b);
 	m->key = KEY_SMB1 | process << 16 | mid;
@@ -661,16 +673,17 @@ command_ends(struct app_context *c, struct smb_lane *lane)
 	lane->asks = false;
 }
 
-/* The command of `bytes` at the front of `b`. Returns how many bytes are done
- * with (those beyond `b` are to be skipped), 0: more must be there, first. */
+/* The command of `bytes` at the front of `b` (`cut`: no more of it will be
+ * seen). Returns how many bytes are done with (those beyond `b` are to be
+ * skipped), 0: more must be there, first. */
 static size_t
 take_command(struct app_context *c, struct smb_state *s, struct bytes b,
-    uint32_t bytes)
+    uint32_t bytes, bool cut)
 {
 	struct smb_lane *lane = &s->lane[c->side];
 	struct command m = {
 		.state = s, .lane = lane, .bytes = bytes,
-		.all = bytes_sub_at_most(&b, bytes), .whole = true,
+		.all = bytes_sub_at_most(&b, bytes), .cut = cut,
 	};
 	const uint32_t end_seq = c->end_seq;
 	const size_t shown = m.all.left + b.left;
@@ -785,7 +798,7 @@ smb_feed(struct app_context *c, struct bytes b)
 	if (b.left < length && b.left < HEAD_BYTES)
 		return 0;
 	lane->message_left = length;
-	n = take_command(c, s, b, length);
+	n = take_command(c, s, b, length, false);
 	if (!n && header)
 		lane->message_left = 0;	/* the header is shown again, too */
 	return n ? header + n : 0;
@@ -813,8 +826,7 @@ smb_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
 	if (held.left < HEAD_LEAST_BYTES || length > UINT32_MAX / 2)
 		return false;
 	lane->message_left = length;
-	/* More of it than any pipe's may have: then nothing waits for all. */
-	used = take_command(c, s, held, length);
+	used = take_command(c, s, held, length, true);
 	if (!used || used < held.left || used - held.left < n) {
 		lane->message_left = 0;
 		return false;
@@ -956,6 +968,7 @@ const struct app_parser app_smb = {
 	.skip_gap = smb_skip_gap,
 	.gap = smb_gap,
 	.resync = smb_resync,
+	.resync_keeps = NBSS_BYTES + 3,
 	.operation = smb_operation,
 	.release = smb_release,
 };

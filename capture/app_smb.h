@@ -51,8 +51,10 @@ struct smb_pipe *smb_pipe_answered(struct smb_pipes *, uint64_t key);
 /* Do these bytes look like a DCE/RPC request? Then what they are written to is
  * a pipe. */
 bool smb_pipe_looks_so(struct bytes data);
-/* Bytes that c->side sent through the pipe. */
-void smb_pipe_bytes(struct app_context *, struct smb_pipe *, struct bytes);
+/* `n` bytes that c->side sent through the pipe, of which the first ones are at
+ * hand. */
+void smb_pipe_bytes(struct app_context *, struct smb_pipe *, struct bytes,
+    uint32_t n);
 /* Bytes were missed: PDUs in hand are given up. */
 void smb_pipes_gap(struct smb_pipes *, enum side);
 

@@ -108,17 +108,20 @@ pipe_carrier(struct smb_pipe *pipe, enum side side)
 }
 
 void
-smb_pipe_bytes(struct app_context *c, struct smb_pipe *pipe, struct bytes b)
+smb_pipe_bytes(struct app_context *c, struct smb_pipe *pipe, struct bytes b,
+    uint32_t n)
 {
 	struct rpc_carrier ch = pipe_carrier(pipe, c->side);
+	const uint32_t missing = n - (uint32_t)b.left;
 
-	if (!b.left)
+	if (!n)
 		return;
 	if (!pipe->spoken) {
 		pipe->spoken = true;
 		pipe->rpc = rpc_probe(c->side, true, b) != APP_NOT_MINE;
 	}
-	if (!pipe->rpc || rpc_push(c, &ch, b))
+	if (!pipe->rpc || (rpc_push(c, &ch, b) && (!missing ||
+	    rpc_skip_gap(c, &ch, bytes_of(NULL, 0), missing))))
 		return;
 	/* Something was missed or misread. Each message begins a PDU in most
 	 * cases, so the next one is looked at afresh. */

@@ -74,7 +74,7 @@ struct tcp_half {
 	uint16_t ids_low, ids_high;	/* packets after the handshake with an IP ID
 				 * below / from 0x8000; saturating; while not 0 */
 	uint32_t ts_value;	/* highest TSval sent */
-	uint32_t packets;
+	uint32_t packets, bad_sums;	/* of those, with a wrong checksum */
 	uint32_t retransmissions, out_of_order, zero_windows, keep_alives;
 	uint64_t bytes;		/* payload, on the wire, retransmissions too */
 	struct instant last;		/* its last packet */
@@ -187,7 +187,7 @@ enum flow_flag {
 	FLOW_TUNNELLED = 128,
 	FLOW_ENDED = 256,	/* see `end`; freed after this step's review */
 	FLOW_COUNTED_ONE_WAY = 512, FLOW_COUNTED_TWO_WAY = 1024, /* quality */
-	FLOW_PARSED = 2048,	/* a parser opens its exchanges */
+	FLOW_PARSED = 16384,	/* a parser opens its exchanges */
 	FLOW_APP_STOPPED = 2048, /* named, but no parser follows it (any more) */
 	FLOW_APP_LOST_CLIENT = 4096, /* this side's bytes are out of step: the */
 	FLOW_APP_LOST_SERVER = 8192, /* parser looks for where a PDU begins */

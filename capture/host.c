@@ -209,20 +209,36 @@ count_step(struct host_ids *ids, uint16_t id)
 		ids->wraps_16++;
 }
 
-/* The stack's own counter and the upper half's each have their wrap. */
+/* Forward by a few within 15 bits: the next packets of one counter. */
+static bool
+is_small_step(uint16_t from, uint16_t to)
+{
+	uint16_t step = (to - from) & 0x7fff;
+
+	return step >= 1 && step <= ID_STEP_SMALL;
+}
+
+/* The stack's own counter and the upper half's each have their steps and their
+ * wrap. */
 static void
-count_wraps(struct host_ids *ids, uint16_t id)
+count_halves(struct host_ids *ids, uint16_t id)
 {
 	if (id < 0x8000) {
-		if (ids->has_stack_last && ids->last_stack_id >= 0x7ff0 &&
-		    id < 0x10)
-			ids->wraps_15++;
+		if (ids->has_stack_last) {
+			ids->low_steps++;
+			ids->low_small += is_small_step(ids->last_stack_id, id);
+			ids->wraps_15 += ids->last_stack_id >= 0x7ff0 && id < 0x10;
+		}
+		ids->alternations += ids->last_id >= 0x8000;
 		ids->last_stack_id = id;
 		ids->has_stack_last = true;
 	} else {
-		if (ids->has_high_last && ids->last_high_id >= 0xfff0 &&
-		    id < 0x8010)
-			ids->wraps_high++;
+		if (ids->has_high_last) {
+			ids->high_steps++;
+			ids->high_small += is_small_step(ids->last_high_id, id);
+			ids->wraps_high += ids->last_high_id >= 0xfff0 &&
+			    id < 0x8010;
+		}
 		ids->last_high_id = id;
 		ids->has_high_last = true;
 	}
@@ -255,7 +271,7 @@ count_ids(struct host_ids *ids, const struct packet *p)
 		return;
 	if (ids->has_last)
 		count_step(ids, p->ip_id);
-	count_wraps(ids, p->ip_id);
+	count_halves(ids, p->ip_id);
 	ids->last_id = p->ip_id;
 	ids->has_last = true;
 }

@@ -30,6 +30,8 @@ struct host_counts {
 	uint64_t first_in_frame, last_in_frame, first_out_frame, last_out_frame;
 };
 
+enum { ID_STEP_SMALL = 32 };	/* a counter, with a few packets unseen */
+
 /* IP IDs of an IPv4 host (docs: NDIS, "Sending Data from an Offload Target",
  * and "Offloading the Segmentation of Large TCP Packets"). */
 struct host_ids {
@@ -45,6 +47,10 @@ struct host_ids {
 	uint32_t wraps_16;		/* 0x7FFF -> 0x8000 or 0xFFFF -> 0x0000:
 					 * a 16-bit counter, halves mean nothing */
 	uint32_t stack_low_after_high;	/* stack IDs low after some data was high */
+	uint32_t low_steps, low_small;	/* from low ID to the next low one: all,
+					 * and forward by 1 to ID_STEP_SMALL */
+	uint32_t high_steps, high_small; /* likewise in the upper half */
+	uint32_t alternations;		/* low packet right after a high one */
 	uint16_t last_id, last_stack_id, last_high_id;
 	bool has_last, has_stack_last, has_high_last;
 };

@@ -897,6 +897,13 @@ turn_answered(struct step *s)
 	exchange_close(s->pool, f, x);
 }
 
+/* One byte as the first that we see of a side may be a keep-alive. */
+static bool
+maybe_probe(const struct step *s)
+{
+	return s->f->flags & FLOW_MIDSTREAM && !s->me->packets && s->length == 1;
+}
+
 static void
 take_turn(struct step *s)
 {
@@ -909,7 +916,8 @@ take_turn(struct step *s)
 	if (s->side == SERVER && !((f->half[CLIENT].flags | s->me->flags) &
 	    HALF_DATA) && f->flags & FLOW_HANDSHAKE)
 		f->flags |= FLOW_SERVER_FIRST;
-	if (s->side == CLIENT && s->out->facts & SEG_NEW)
+	if (s->side == CLIENT && s->out->facts & SEG_NEW &&
+	    !maybe_probe(s))
 		turn_asked(s);
 	else if (s->side == SERVER)
 		turn_answered(s);
@@ -924,6 +932,7 @@ remember_packet(struct step *s)
 	const struct packet *p = s->p;
 
 	me->packets++;
+	me->bad_sums += p->checksum == CHECKSUM_BAD;
 	me->bytes += s->length;
 	me->last = s->now;
 	me->ttl = p->ttl;
@@ -949,7 +958,9 @@ tcp_segment(struct flow_pool *pool, struct flow *f, const struct packet *p,
 		.pool = pool, .f = f, .p = p, .side = side, .now = now,
 		.me = &f->half[side], .peer = &f->half[other_side(side)],
 		.length = p->payload_bytes, .out = out,
-		.damaged = p->checksum == CHECKSUM_BAD,
+		.damaged = p->checksum == CHECKSUM_BAD &&
+		    f->half[side].bad_sums * 2 <= f->half[side].packets &&
+		    f->half[side].packets,
 	};
 
 	memset(out, 0, sizeof(*out));

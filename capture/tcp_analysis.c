@@ -99,8 +99,12 @@ struct talk {
 					 * a subtype (RFC 8684, 3) */
 };
 
+struct row {
+	struct talk *talk[ROW_WIDTH];	/* latest heard of first; then NULL */
+};
+
 struct tcp_analysis {
-	struct talk *row[ROWS][ROW_WIDTH];	/* latest heard of first */
+	struct row *row[ROWS];		/* NULL while empty */
 	size_t unacked_room;			/* of all senders together */
 	struct tcp_analysis_stats stats;
 };
@@ -190,52 +194,64 @@ talk_begin(struct tcp_analysis *a, struct talk *t, const struct ends *e)
 	a->stats.conversations++;
 }
 
-/* The place for a new conversation in `row`: a free one, or that of the one
- * heard of least recently. ROW_WIDTH if out of memory. */
+/* The place for a new conversation: a free one, or that of the one heard of
+ * least recently. ROW_WIDTH if out of memory. */
 static size_t
-row_make_room(struct tcp_analysis *a, struct talk **row)
+row_make_room(struct tcp_analysis *a, struct row *r)
 {
 	size_t i = 0;
 
-	while (i < ROW_WIDTH && row[i])
+	while (i < ROW_WIDTH && r->talk[i])
 		i++;
 	if (i == ROW_WIDTH) {
 		a->stats.forgotten++;
 		return i - 1;
 	}
-	row[i] = calloc(1, sizeof(*row[i]));
-	return row[i] ? i : ROW_WIDTH;
+	r->talk[i] = calloc(1, sizeof(*r->talk[i]));
+	return r->talk[i] ? i : ROW_WIDTH;
 }
 
 static size_t
-row_find(struct talk **row, const struct ends *e)
+row_find(const struct row *r, const struct ends *e)
 {
-	size_t i = 0;
-
-	while (i < ROW_WIDTH && row[i] && memcmp(&row[i]->ends, e, sizeof(*e)))
-		i++;
-	return i < ROW_WIDTH && row[i] ? i : ROW_WIDTH;
+	for (size_t i = 0; i < ROW_WIDTH && r->talk[i]; i++) {
+		if (!memcmp(&r->talk[i]->ends, e, sizeof(*e)))
+			return i;
+	}
+	return ROW_WIDTH;
 }
 
-/* The conversation of `p`, begun if there is none; it was heard of just now.
- * NULL if out of memory. */
+/* The conversation in place `i` was heard of just now. */
+static struct talk *
+row_heard(struct row *r, size_t i)
+{
+	struct talk *t = r->talk[i];
+
+	memmove(r->talk + 1, r->talk, i * sizeof(r->talk[0]));
+	r->talk[0] = t;
+	return t;
+}
+
+/* The conversation of `p`, begun if there is none. NULL if out of memory. */
 static struct talk *
 talk_of(struct tcp_analysis *a, const struct packet *p)
 {
 	struct ends e = ends_of(p);
-	struct talk **row = a->row[row_of(&e)], *t;
-	size_t i = row_find(row, &e);
+	struct row **row = &a->row[row_of(&e)];
+	size_t i;
 
-	if (i == ROW_WIDTH) {
-		i = row_make_room(a, row);
-		if (i == ROW_WIDTH)
-			return NULL;
-		talk_begin(a, row[i], &e);
-	}
-	t = row[i];
-	memmove(row + 1, row, i * sizeof(*row));
-	row[0] = t;
-	return t;
+	if (!*row)
+		*row = calloc(1, sizeof(**row));
+	if (!*row)
+		return NULL;
+	i = row_find(*row, &e);
+	if (i < ROW_WIDTH)
+		return row_heard(*row, i);
+	i = row_make_room(a, *row);
+	if (i == ROW_WIDTH)
+		return NULL;
+	talk_begin(a, (*row)->talk[i], &e);
+	return row_heard(*row, i);
 }
 
 static bool
@@ -690,6 +706,16 @@ tcp_analysis_new(void)
 	return calloc(1, sizeof(struct tcp_analysis));
 }
 
+static void
+row_free(struct tcp_analysis *a, struct row *r)
+{
+	for (size_t i = 0; r && i < ROW_WIDTH && r->talk[i]; i++) {
+		talk_release(a, r->talk[i]);
+		free(r->talk[i]);
+	}
+	free(r);
+}
+
 void
 tcp_analysis_free(struct tcp_analysis **ap)
 {
@@ -698,27 +724,28 @@ tcp_analysis_free(struct tcp_analysis **ap)
 	*ap = NULL;
 	if (!a)
 		return;
-	for (size_t r = 0; r < ROWS; r++) {
-		for (size_t i = 0; i < ROW_WIDTH && a->row[r][i]; i++) {
-			talk_release(a, a->row[r][i]);
-			free(a->row[r][i]);
-		}
-	}
+	for (size_t i = 0; i < ROWS; i++)
+		row_free(a, a->row[i]);
 	free(a);
 }
 
-static uint32_t
+/* Does the frame end inside the TCP header, though the capture kept all of it?
+ * Then there is no saying how long the segment is, and its numbers go unread. */
+static bool
+is_short(const struct packet *p)
+{
+	return p->options.cut && p->captured_bytes >= p->wire_bytes;
+}
+
+static void
 judge(struct segment *s)
 {
-	syn_on_known_ports(s);
-	syn_ack_on_known_ports(s);
 	learn_first_numbers(s);
 	judge_against_own_last(s);
 	if (s->ack != s->own->ack)
 		s->own->repeats = 0;
 	judge_ack(s);
 	judge_repetition(s);
-	return s->found;
 }
 
 uint32_t
@@ -729,7 +756,6 @@ tcp_analysis_packet(struct tcp_analysis *a, const struct packet *p)
 		.length = p->payload_bytes, .window = p->window,
 		.flags = p->tcp_flags,
 	};
-	uint32_t found;
 
 	if (!packet_is_tcp(p))
 		return 0;
@@ -739,16 +765,20 @@ tcp_analysis_packet(struct tcp_analysis *a, const struct packet *p)
 	s.own = &s.talk->sender[from_high(p) ? 0 : 1];
 	s.peer = &s.talk->sender[from_high(p) ? 1 : 0];
 
-	found = judge(&s);
-	remember(&s);
+	syn_on_known_ports(&s);
+	syn_ack_on_known_ports(&s);
+	if (!is_short(p)) {
+		judge(&s);
+		remember(&s);
+	}
 	remember_handshake(&s);
 	remember_scale(&s, &p->options);
-	/* Options cut short by the snap length: the reference gives up on such
-	 * a packet after it has taken its numbers in, and before it speaks. */
+	/* Where the options are cut, the reference gives up on the packet:
+	 * after it has taken its numbers in, and before it speaks. */
 	if (p->options.cut)
 		return 0;
 	remember_multipath(&s, p);
-	return found;
+	return s.found;
 }
 
 const char *

@@ -336,7 +336,8 @@ take_word(struct checksum *c, struct flow *f, struct waiting *w,
 		struct range *r = &w->range[i];
 
 		if (!seq_before(p->ack, r->end) || sacked(p, r)) {
-			resolve(c, f, sender, r, r->segments, p->time);
+			resolve(c, f, sender, r, r->segments > 1 ?
+			    r->segments : r->sends, p->time);
 			range_remove(w, i);
 			continue;
 		}

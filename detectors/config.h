@@ -42,7 +42,22 @@
 	X(checksum_share, 0.005, "and their share of what it sent: below it is " \
 	    "the odd bit flip on the way")					\
 	X(zero_window_long_s, 30.0, "a window at zero this long at a server is " \
-	    "a stall of its application, whatever the load")
+	    "a stall of its application, whatever the load")		\
+	X(burst_cycles, 5.0, "bursts lost whole, each followed by a single " \
+	    "segment that passed, before segmentation is suspected: random " \
+	    "loss of 10 % does that to two-segment bursts once in 10^10")	\
+	X(collapse_s, 5.0, "a transfer waits for this long before it is called " \
+	    "limited: below, a pause is a pause")			\
+	X(collapse_share, 0.7, "share of that time that one kind of wait takes") \
+	X(collapse_waits, 20.0, "waits of that kind: a pattern, no accident") \
+	X(collapse_timeouts, 5.0, "retransmission timeouts at different bytes: " \
+	    "one or two are loss, and a sound sender recovers from more " \
+	    "without them")						\
+	X(collapse_factor, 10.0, "times slower than the same two hosts were") \
+	X(collapse_bytes_s, 50000.0, "or slower than this on a path below 10 ms: " \
+	    "field reports of offload faults give 15 to 40 kB/s")	\
+	X(neighbor_s, 10.0, "a connection keeps to the old next hop this long: " \
+	    "gratuitous ARP and the first answer set others right within one")
 
 struct thresholds {
 #define X(name, value, text) double name;

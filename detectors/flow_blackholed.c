@@ -35,6 +35,16 @@ is_blackholed(const struct judge *j, const struct flow *f, const struct note *ru
 	    instant_since(run->last, peer->last) > BLACKHOLE_MIN_NS;
 }
 
+/* A connection that never carried anything did not stop doing so. */
+static bool
+acknowledged_before(const struct flow *f)
+{
+	const struct tcp_half *c = &f->half[CLIENT];
+
+	return f->half[SERVER].flags & HALF_DATA ||
+	    (c->flags & HALF_SYN && seq_after(c->una, c->isn + 1));
+}
+
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
@@ -47,8 +57,8 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	if (f->state == FLOW_NEW || !is_blackholed(j, f, run, CLIENT))
 		return;
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
-	if (trust <= 0 || !server_sent(s, instant_plus(c->una_since, NS_PER_S),
-	    j->now))
+	if (trust <= 0 || !acknowledged_before(f) ||
+	    !server_answered_others(s, f, c->una_since, j->now))
 		return;
 	waited = seconds_of(instant_since(run->last, c->una_since));
 	x = finding_raise(j, &detector_flow_blackholed, NULL, s, f, 0);

@@ -4,9 +4,16 @@
  * operating system has died; whatever only the host's own stack can answer (ARP,
  * echo, new SYNs) stays unanswered. Two such kinds of question must fail, so that
  * a filter or a busy listener is not taken for a dead host. */
+#include <string.h>
+
 #include "detectors/detector.h"
 
 extern const struct detector detector_host_stack_dead;
+
+/* Acknowledgments this near on both sides of a question show that the card
+ * lived when it was asked. */
+#define NEAR_NS (10 * NS_PER_S)
+#define WINDOW_NS (120 * NS_PER_S)
 
 enum { DEAD_MIN_SYNS = 3, DEAD_MIN_ARPS = 2, DEAD_MIN_ECHOS = 2,
     DEAD_MIN_ACKS = 3 };
@@ -30,6 +37,63 @@ stack_last_alive(const struct server *s)
 	return s->host ? s->host->last_stack : s->last_sent;
 }
 
+/* Did the host acknowledge something just before `t` and after it? */
+static bool
+near_acks(const struct server *s, struct instant t)
+{
+	struct host_counts before, after;
+
+	server_counts(s, instant_plus(t, -NEAR_NS), t, &before);
+	server_counts(s, t, instant_plus(t, NEAR_NS), &after);
+	return before.acks_out && after.acks_out;
+}
+
+/* Long silences of the stack are judged by their newest part. */
+static struct instant
+window_start(const struct judge *j, struct instant since)
+{
+	struct instant earliest = instant_plus(j->now, -WINDOW_NS);
+
+	since = instant_plus(since, ENGINE_STEP_NS);
+	return instant_before(since, earliest) ? earliest : since;
+}
+
+/* What was asked in the seconds in which the card acknowledged, and what was
+ * answered since: a host that is mute as a whole has another illness. */
+static void
+count_alive_seconds(const struct server *s, struct instant from,
+    struct instant to, struct host_counts *out)
+{
+	struct host_counts c;
+
+	memset(out, 0, sizeof(*out));
+	for (struct instant t = from; !instant_before(to, t);
+	    t = instant_plus(t, ENGINE_STEP_NS)) {
+		const struct second *x = server_second(s, t);
+
+		if (!x)
+			continue;
+		c = x->counts;
+		out->syn_ack_out += c.syn_ack_out;
+		out->arp_answered += c.arp_answered;
+		out->echo_answered += c.echo_answered;
+		out->udp_out += c.udp_out;
+		if (!near_acks(s, x->at))
+			continue;
+		out->syn_in += c.syn_in;
+		out->arp_asked += c.arp_asked;
+		out->echo_asked += c.echo_asked;
+		out->acks_out += c.acks_out;
+		if (!out->first_in_frame)
+			out->first_in_frame = c.first_in_frame;
+		if (!out->first_out_frame)
+			out->first_out_frame = c.first_out_frame;
+		out->last_in_frame = c.last_in_frame;
+		out->last_out_frame = c.last_out_frame ? c.last_out_frame :
+		    out->last_out_frame;
+	}
+}
+
 static void
 review_server(void *state, struct judge *j, struct server *s)
 {
@@ -43,7 +107,10 @@ review_server(void *state, struct judge *j, struct server *s)
 	if (!s->host || !instant_is_set(since) || lasted < j->limit->silent_s ||
 	    trust <= 0)
 		return;
-	server_counts(s, instant_plus(since, ENGINE_STEP_NS), j->now, &c);
+	server_counts(s, window_start(j, since), j->now, &c);
+	if (kinds_unanswered(&c, &s->host->total) < 2)
+		return;
+	count_alive_seconds(s, window_start(j, since), j->now, &c);
 	if (c.syn_ack_out || c.arp_answered || c.echo_answered || c.udp_out ||
 	    c.acks_out < DEAD_MIN_ACKS ||
 	    kinds_unanswered(&c, &s->host->total) < 2)

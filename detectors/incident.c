@@ -349,10 +349,27 @@ speaks_for_the_host(enum finding_name name)
 	}
 }
 
+/* What no sound stack sends, or no receiver takes, needs no second client. */
+static bool
+proves_itself(enum finding_name name)
+{
+	switch (name) {
+	case FINDING_checksum_discarded: case FINDING_oversized_segment:
+	case FINDING_burst_lost_whole: case FINDING_sequence_violation:
+	case FINDING_option_violation: case FINDING_handover_violation:
+	case FINDING_window_collapse:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A handful of one client's connections may fail for reasons of its own. */
 static bool
 is_incident(const struct judge *j, const struct cluster *c, const struct view *v)
 {
 	uint64_t counted = 0;
+	bool proof = false;
 
 	for (size_t i = 0; i < c->count; i++) {
 		const struct finding *x = c->finding[i];
@@ -362,8 +379,10 @@ is_incident(const struct judge *j, const struct cluster *c, const struct view *v
 		/* a service's finding carries its own witnesses in its count */
 		if (!x->flow_id && x->name != FINDING_server_restart)
 			counted += x->count;
+		proof |= proves_itself(x->name);
 	}
-	return (double)v->flows_affected >= j->limit->witness_min ||
+	return (double)(proof ? v->flows_affected : v->clients_affected) >=
+	    j->limit->witness_min ||
 	    (double)counted >= j->limit->witness_min + 1;
 }
 

@@ -72,6 +72,7 @@ double fisher_one_sided(uint32_t a, uint32_t b, uint32_t c, uint32_t d);
 struct remedy {
 	const char *applies_to, *command, *undo, *source;
 	bool for_good;			/* the lasting cure: not the quick test */
+	bool advice;			/* `command` is words, nothing to type */
 };
 /* The remedies of a verdict for a server (its configured system, its vendor),
  * the one to try first at first; fills at most `max`, returns how many. */

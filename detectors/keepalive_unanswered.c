@@ -33,7 +33,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 		return;
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
 	if (trust <= 0 || !instant_before(f->half[SERVER].last, run->first) ||
-	    !server_sent(s, run->first, j->now))
+	    !server_answered_others(s, f, run->first, j->now))
 		return;
 	x = finding_raise(j, &detector_keepalive_unanswered, NULL, s, f, 0);
 	finding_from_note(x, run);

@@ -111,6 +111,8 @@ static void
 review_never_closed(struct judge *j, struct server *s, struct flow *f)
 {
 	const struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
+	const struct note *closed = flow_note_find(f,
+	    detector_note(FINDING_orphaned_session), 0, CLIENT);
 	double limit = j->limit->half_close_s, waited, trust;
 	struct instant until = f->flags & FLOW_ENDED &&
 	    f->end != FLOW_END_CAPTURE && f->end != FLOW_END_TIMEOUT ?
@@ -118,9 +120,8 @@ review_never_closed(struct judge *j, struct server *s, struct flow *f)
 	struct finding *x;
 
 	if (!(c->flags & HALF_FIN_ACKED) || c->flags & HALF_RST ||
-	    v->flags & (HALF_FIN | HALF_RST) ||
-	    instant_before(c->last_data, v->last_data) ||
-	    f->state != FLOW_CLOSING)
+	    v->flags & (HALF_FIN | HALF_RST) || f->state != FLOW_CLOSING ||
+	    !closed || instant_before(closed->first, v->last_data))
 		return;
 	waited = seconds_of(instant_since(until, v->last_advance));
 	if (waited < limit) {
@@ -131,8 +132,7 @@ review_never_closed(struct judge *j, struct server *s, struct flow *f)
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
 	if (trust <= 0)
 		return;
-	x = raise_for_flow(j, "server_never_closed", s, f, flow_note_find(f,
-	    detector_note(FINDING_orphaned_session), 0, CLIENT), 0.7 * trust);
+	x = raise_for_flow(j, "server_never_closed", s, f, closed, 0.7 * trust);
 	finding_time(x, v->last_advance);
 	finding_time(x, until);
 	finding_metric(x, "waited_s", waited);

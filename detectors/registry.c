@@ -17,7 +17,13 @@
 	X(reply_missing)	X(rpc_stall)		X(rpc_fragment_stuck) \
 	X(connect_failure)	X(server_silent)	X(egress_dead)	\
 	X(host_stack_dead)	X(server_restart)	X(session_leak)	\
-	X(offload_active)
+	X(offload_active)	X(rss_bucket_stall)			\
+	X(checksum_artifact)	X(checksum_discarded)	X(checksum_unresolved) \
+	X(oversized_segment)	X(zero_window_stall)	X(window_collapse) \
+	X(sequence_violation)	X(option_violation)	X(handover_violation) \
+	X(sack_hole_unfilled)	X(burst_lost_whole)	X(throughput_collapse) \
+	X(merged_forwarding)	X(stale_neighbor)			\
+	X(capture_duplicates)	X(capture_loss)		X(capture_one_way)
 
 #define DECLARE(name) extern const struct detector detector_##name;
 DETECTORS(DECLARE)
@@ -303,7 +309,7 @@ server_of_flow(struct registry *r, struct flow *f)
 }
 
 static void
-close_second(struct registry *r, struct host *h, struct instant now)
+close_second(struct registry *r, struct host *h, struct instant since)
 {
 	struct server *s = h->server;
 	struct second *x;
@@ -313,7 +319,7 @@ close_second(struct registry *r, struct host *h, struct instant now)
 	if (s) {
 		x = server_new_second(s);
 		if (x) {
-			x->at = instant_plus(now, -ENGINE_STEP_NS);
+			x->at = since;
 			x->counts = h->step;
 			server_note_second(s);
 		}
@@ -428,12 +434,31 @@ outcome_update(struct server *s, struct flow *f)
 	service_first_words(service, f, o);
 }
 
+/* A push datagram is small (the client's opaque blob, 8 bytes as a rule). */
+enum { PUSH_BYTES_MAX = 64 };
+
+/* Unasked, unanswered, again: its sender plays "client" of the datagram flow. */
+static void
+push_update(struct flow *f)
+{
+	const struct tcp_half *from = &f->half[CLIENT];
+	struct host *h = f->host[CLIENT];
+
+	if (f->protocol != IP_UDP || !h || !h->server || from->packets < 2 ||
+	    f->half[SERVER].packets || !f->host[SERVER] ||
+	    from->bytes > (uint64_t)PUSH_BYTES_MAX * from->packets)
+		return;
+	server_note_push(h->server, &f->addr[SERVER], f->began, from->last,
+	    from->packets, f->first_frame);
+}
+
 static void
 flow_update(struct registry *r, struct flow *f, struct instant since)
 {
 	struct server *s = server_of_flow(r, f);
 	struct second *x;
 
+	push_update(f);
 	if (!s)
 		return;
 	if (f->protocol == IP_TCP)
@@ -467,12 +492,10 @@ answer_count(struct registry *r, const struct answer *a)
 }
 
 static void
-bring_up_to_date(struct registry *r, struct engine *e, struct instant now)
+bring_up_to_date(struct registry *r, struct engine *e, struct instant since)
 {
-	struct instant since = instant_plus(now, -ENGINE_STEP_NS);
-
 	for (struct host *h = engine_touched_hosts(e); h; h = h->touched_next)
-		close_second(r, h, now);
+		close_second(r, h, since);
 	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next)
 		flow_update(r, f, since);
 	for (struct server *s = r->servers; s; s = s->next)
@@ -514,12 +537,14 @@ static void
 on_step(void *context, struct engine *e, struct instant now)
 {
 	struct registry *r = context;
+	struct instant since = instant_is_set(r->now) ? r->now :
+	    instant_plus(now, -ENGINE_STEP_NS);
 
 	r->now = r->judge.now = now;
 	r->judge.engine = e;
 	r->judge.capture = engine_stats(e);
 	r->judge.servers = r->servers;
-	bring_up_to_date(r, e, now);
+	bring_up_to_date(r, e, since);
 	r->judge.servers = r->servers;
 	review_flows(r, e);
 	review_servers(r);

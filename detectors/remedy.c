@@ -37,9 +37,14 @@ struct entry {
 	struct remedy remedy;
 };
 
-#define NOW(applies, command, undo, source) { applies, command, undo, source, false }
+#define NOW(applies, command, undo, source) \
+	{ applies, command, undo, source, false, false }
 #define FOR_GOOD(applies, command, undo, source) \
-	{ applies, command, undo, source, true }
+	{ applies, command, undo, source, true, false }
+#define ADVICE(applies, words, source) \
+	{ applies, words, "", source, false, true }
+#define UPDATE(applies, words, undo, source) \
+	{ applies, words, undo, source, true, true }
 #define TCPIP_KEY "HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters"
 #define REG_SET(name, value) "reg add " TCPIP_KEY " /v " name " /t REG_DWORD /d " \
 	value " /f"
@@ -57,38 +62,35 @@ static const struct entry entries[] = {
 	    "Windows Server 2003 SP2, at once",
 	    "netsh int ip set chimney DISABLED",
 	    "netsh int ip set chimney ENABLED",
-	    "KB 948496; Wireshark wiki, CaptureSetup/Offloading") },
+	    "KB 948496") },
 	{ VERDICT_offload_engine, W2008, ALWAYS, NOW(
 	    "Windows Server 2008, 2008 R2, at once",
 	    "netsh int tcp set global chimney=disabled", netsh_was,
 	    "KB 951037; KB 2643970") },
 	{ VERDICT_offload_engine, W2012, ALWAYS, NOW(
-	    "Windows Server 2012 and 2012 R2, at once (2016 and later have no "
-	    "chimney any more, KB 4014193)",
+	    "Windows Server 2012, 2012 R2, at once; later ones have no chimney",
 	    "Set-NetOffloadGlobalSetting -Chimney Disabled",
-	    "Set-NetOffloadGlobalSetting -Chimney with the value that "
-	    "Get-NetOffloadGlobalSetting gave before",
-	    "Set-NetOffloadGlobalSetting (NetTCPIP module)") },
+	    "the same with the value that Get-NetOffloadGlobalSetting gave before",
+	    "NetTCPIP module; KB 4014193") },
 	{ VERDICT_offload_engine, FREEBSD, ALWAYS, NOW(
 	    "FreeBSD with a TOE card (Chelsio), at once for new connections",
 	    "ifconfig IF -toe", "ifconfig IF toe", "ifconfig(8)") },
 	{ VERDICT_offload_engine, W2003, ALWAYS, FOR_GOOD(
-	    "Windows Server 2003 SP2, needs a restart; switches all of the "
-	    "Scalable Networking Pack off (chimney, RSS, NetDMA)",
-	    REG_SET("EnableTCPChimney", "0") "; the same for EnableRSS and "
-	    "EnableTCPA; or install KB 948496",
+	    "Windows Server 2003 SP2, needs a restart; installing KB 948496 does "
+	    "this for RSS (EnableRSS) and NetDMA (EnableTCPA) too",
+	    REG_SET("EnableTCPChimney", "0"),
 	    "the same with /d 1, and a restart", "KB 948496") },
-	{ VERDICT_offload_engine, W2003, ALWAYS, FOR_GOOD(
+	{ VERDICT_offload_engine, W2003, ALWAYS, UPDATE(
 	    "Windows Server 2003 SP2, if the offload is to stay in use: mends "
 	    "it instead of switching it off",
 	    "install the Scalable Networking Pack rollup KB 950224", "uninstall it",
 	    "KB 950224") },
-	{ VERDICT_offload_engine, W2003, CHIP_BROADCOM, FOR_GOOD(
+	{ VERDICT_offload_engine, W2003, CHIP_BROADCOM, UPDATE(
 	    "Broadcom NetXtreme II (5706, 5708; HP NC373i), also under the "
 	    "names of Dell, HP and IBM",
 	    "install driver 3.7.19 or later", "reinstall the former driver",
 	    "Exchange team blog, 18 July 2007; KB 942861") },
-	{ VERDICT_offload_engine, W2008, ALWAYS, FOR_GOOD(
+	{ VERDICT_offload_engine, W2008, ALWAYS, UPDATE(
 	    "Windows Server 2008: SP2 with KB 979614 and KB 967224; 2008 R2: "
 	    "SP1 with KB 2519736 and KB 2511305, with chimney KB 2525390",
 	    "install these updates and the card maker's current driver",
@@ -109,7 +111,7 @@ static const struct entry entries[] = {
 	    "for a moment",
 	    "Disable-NetAdapterChecksumOffload -Name \"NIC\"",
 	    "Enable-NetAdapterChecksumOffload -Name \"NIC\"",
-	    "Disable-NetAdapterChecksumOffload (NetAdapter module)") },
+	    "NetAdapter module") },
 	{ VERDICT_checksum_offload, WINDOWS, VIRTIO, NOW(
 	    "Windows guests with virtio (NetKVM): driver first. Do not use "
 	    "taskoffload=disabled here: with old drivers it makes checksums "
@@ -131,7 +133,7 @@ static const struct entry entries[] = {
 	    "FreeBSD, pfSense, OPNsense, at once",
 	    "ifconfig IF -txcsum -txcsum6", "ifconfig IF txcsum txcsum6",
 	    "pfSense issue 4461; OPNsense core issue 8007") },
-	{ VERDICT_checksum_offload, ANY_SYSTEM, ALWAYS, FOR_GOOD(
+	{ VERDICT_checksum_offload, ANY_SYSTEM, ALWAYS, UPDATE(
 	    "any system, once switching it off has shown that it is the card",
 	    "install the card's current driver and firmware, then switch the "
 	    "offload on again", "", "") },
@@ -146,7 +148,7 @@ static const struct entry entries[] = {
 	    "for a moment",
 	    "Disable-NetAdapterLso -Name \"NIC\"",
 	    "Enable-NetAdapterLso -Name \"NIC\"",
-	    "Disable-NetAdapterLso (NetAdapter module)") },
+	    "NetAdapter module") },
 	{ VERDICT_segmentation_offload, W2003 | W2008, SENDING, NOW(
 	    "Windows Server 2003, 2008, 2008 R2, this card only; the link goes "
 	    "down for a moment",
@@ -175,7 +177,7 @@ static const struct entry entries[] = {
 	    "Windows Server 2012 and later that forwards, this card only",
 	    "Disable-NetAdapterRsc -Name \"NIC\"",
 	    "Enable-NetAdapterRsc -Name \"NIC\"",
-	    "Disable-NetAdapterRsc (NetAdapter module)") },
+	    "NetAdapter module") },
 	{ VERDICT_segmentation_offload, HYPERV, MERGING, NOW(
 	    "Hyper-V host, Windows Server 2019 and later; connections stay up",
 	    "Set-VMSwitch -Name SWITCH -EnableSoftwareRsc $false",
@@ -191,7 +193,7 @@ static const struct entry entries[] = {
 	    "FreeBSD, pfSense, OPNsense that forwards, at once",
 	    "ifconfig IF -lro", "ifconfig IF lro",
 	    "vmware/open-vm-tools issue 166") },
-	{ VERDICT_segmentation_offload, ANY_SYSTEM, ALWAYS, FOR_GOOD(
+	{ VERDICT_segmentation_offload, ANY_SYSTEM, ALWAYS, UPDATE(
 	    "any system, once switching it off has shown that it is the card",
 	    "install the card's current driver and firmware, then switch the "
 	    "offload on again", "", "") },
@@ -205,7 +207,7 @@ static const struct entry entries[] = {
 	    "for a moment",
 	    "Disable-NetAdapterRss -Name \"NIC\"",
 	    "Enable-NetAdapterRss -Name \"NIC\"",
-	    "Disable-NetAdapterRss (NetAdapter module)") },
+	    "NetAdapter module") },
 	{ VERDICT_receive_side_scaling, W2003, ALWAYS, NOW(
 	    "Windows Server 2003 SP2: needs a restart",
 	    REG_SET("EnableRSS", "0"), "the same with /d 1, and a restart",
@@ -213,35 +215,35 @@ static const struct entry entries[] = {
 	{ VERDICT_receive_side_scaling, LINUX, ALWAYS, NOW(
 	    "Linux, at once: all receive work to the first queue",
 	    "ethtool -X IF equal 1", "ethtool -X IF default", "ethtool(8)") },
-	{ VERDICT_receive_side_scaling, W2008, ALWAYS, FOR_GOOD(
+	{ VERDICT_receive_side_scaling, W2008, ALWAYS, UPDATE(
 	    "Windows Server 2008: SP2 with KB 979614 and KB 967224; 2008 R2: "
 	    "SP1 with KB 2519736 and KB 2511305; then RSS on again",
 	    "install these updates and the card maker's current driver",
 	    "uninstall them", "KB 2643970") },
-	{ VERDICT_receive_side_scaling, ANY_SYSTEM, ALWAYS, FOR_GOOD(
+	{ VERDICT_receive_side_scaling, ANY_SYSTEM, ALWAYS, UPDATE(
 	    "any system",
 	    "install the card's current driver and firmware, then switch RSS on "
 	    "again", "", "") },
 
 	/* Not the card ------------------------------------------------------ */
-	{ VERDICT_server_application, ANY_SYSTEM, ALWAYS, NOW(
+	{ VERDICT_server_application, ANY_SYSTEM, ALWAYS, ADVICE(
 	    "the server",
 	    "leave the card's offloads as they are; look at the service that "
 	    "does not answer: its log, its threads, its disk, what it waits for",
-	    "", "") },
-	{ VERDICT_server_host, ANY_SYSTEM, ALWAYS, NOW(
+	    "") },
+	{ VERDICT_server_host, ANY_SYSTEM, ALWAYS, ADVICE(
 	    "the server",
 	    "look at its console, power and switch port; if it hangs, take a "
 	    "memory dump before the restart: afterwards the cause is gone",
-	    "", "KB 244139") },
-	{ VERDICT_network_path, ANY_SYSTEM, ALWAYS, NOW(
+	    "KB 244139") },
+	{ VERDICT_network_path, ANY_SYSTEM, ALWAYS, ADVICE(
 	    "the switches and routers between",
 	    "compare error, discard and duplex counters of the ports on the way; "
-	    "the server's settings need no change", "", "") },
-	{ VERDICT_client_side, ANY_SYSTEM, ALWAYS, NOW(
+	    "the server's settings need no change", "") },
+	{ VERDICT_client_side, ANY_SYSTEM, ALWAYS, ADVICE(
 	    "the clients named",
 	    "look at these clients (power, wireless, sleep, their own card's "
-	    "offloads); the server needs no change", "", "") },
+	    "offloads); the server needs no change", "") },
 
 	/* Not known: looking changes nothing -------------------------------- */
 	{ VERDICT_undetermined, W2003, ALWAYS, NOW(
@@ -251,7 +253,7 @@ static const struct entry entries[] = {
 	    w2008, "netsh int tcp show global; netstat -nt", "", "KB 951037") },
 	{ VERDICT_undetermined, W2012, ALWAYS, NOW(
 	    w2012, "Get-NetOffloadGlobalSetting; Get-NetAdapterStatistics", "",
-	    "Get-NetOffloadGlobalSetting (NetTCPIP module)") },
+	    "NetTCPIP module") },
 	{ VERDICT_undetermined, LINUX, ALWAYS, NOW(
 	    "Linux", "ethtool -k IF; ethtool -S IF", "", "ethtool(8)") },
 };

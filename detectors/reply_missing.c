@@ -10,6 +10,10 @@
 /* Before a service's habits count: so many of its turns must have ended. */
 enum { HABIT_MIN = 3 };
 
+/* A service that answered this often is known; before, its clients may be ones
+ * that poll, and it is given more time. */
+enum { KNOWN_ANSWERS = 20, UNKNOWN_FACTOR = 4 };
+
 /* The share of a service's connections whose first request was answered above
  * which a missing first answer is worth a word. */
 #define FIRST_ANSWER_SHARE 0.7
@@ -28,7 +32,9 @@ patience_s(const struct judge *j, const struct service *v)
 	if (longest > limit)
 		limit = longest;
 	longest = seconds_of(v->parked.max_ns) * 1.5;
-	return longest > limit ? longest : limit;
+	if (longest > limit)
+		limit = longest;
+	return v->answered < KNOWN_ANSWERS ? limit * UNKNOWN_FACTOR : limit;
 }
 
 static bool
@@ -90,7 +96,9 @@ raise_missing(struct judge *j, struct server *s, struct flow *f,
 	struct finding *x = finding_raise(j, &detector_reply_missing,
 	    first ? "negotiation" : "established", s, f, 0);
 
-	x->severity = SEVERITY_MEDIUM;
+	/* the server goes on talking here: a step missed, or one call apart */
+	x->severity = instant_before(e->asked, f->last_answered) ? SEVERITY_INFO :
+	    SEVERITY_MEDIUM;
 	x->confidence = (waited > 2 * patience ? 0.8 : 0.6) * trust;
 	x->side = FAULT_SERVER;
 	x->count = 1;
@@ -102,7 +110,8 @@ raise_missing(struct judge *j, struct server *s, struct flow *f,
 	finding_time(x, e->asked);
 	finding_time(x, instant_plus(e->asked, (int64_t)(waited * 1e9)));
 	describe(x, e, waited, patience);
-	flow_afflicted(f, FINDING_reply_missing, e->asked);
+	if (x->severity >= SEVERITY_MEDIUM)
+		flow_afflicted(f, FINDING_reply_missing, e->asked);
 }
 
 /* A client that gave up did wait until then, and no longer. */
@@ -116,6 +125,28 @@ waited_until(const struct judge *j, const struct flow *f)
 	return j->now;
 }
 
+/* The answer came after all. Where this connection was quick before, that was a
+ * stall that ended; elsewhere a wait that we did not know of. */
+static void
+review_late(struct judge *j, struct server *s, struct flow *f)
+{
+	static const char *const kinds[] = { "established", "negotiation" };
+
+	for (size_t k = 0; k < 2; k++) {
+		struct finding *x = finding_lookup(j, &detector_reply_missing,
+		    kinds[k], s, f, 0);
+
+		if (!x || x->ended || !instant_before(x->first_seen,
+		    f->last_answered) || f->flags & FLOW_ENDED)
+			continue;
+		x->ended = true;
+		x->changed = true;
+		x->last_seen = f->last_answered;
+		if (f->turns <= HABIT_MIN || x->app == APP_HTTP)
+			finding_retract(x);
+	}
+}
+
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
@@ -126,6 +157,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	(void)state;
 	if (f->protocol != IP_TCP || f->app == APP_DCERPC || f->app == APP_RPC_HTTP)
 		return;
+	review_late(j, s, f);
 	e = longest_owed(f, v);
 	if (!e)
 		return;

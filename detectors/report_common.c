@@ -322,3 +322,28 @@ incident_frames(const struct incident *i, uint64_t *out, unsigned max)
 			out[kept++] = all[k];
 	return kept;
 }
+
+bool
+incident_proof(const struct run *run, const struct incident *i,
+    struct finding *out)
+{
+	const struct finding *best = incident_finding(run, i);
+	uint64_t frame[FINDING_FRAMES];
+	unsigned n = incident_frames(i, frame, EVIDENCE_FRAMES);
+
+	if (!best)
+		return false;
+	*out = *best;
+	if (n == 0)
+		return true;
+	memcpy(out->frame, frame, n * sizeof(*frame));
+	out->frame_count = n;
+	return true;
+}
+
+unsigned
+incident_told(const struct incident *i)
+{
+	return i->evidence_count > 1 &&
+	    strcmp(i->evidence[0].text, i->summary) == 0;
+}

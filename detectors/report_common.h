@@ -20,7 +20,8 @@ struct finding_group {
 /* At most `max` groups in the order of their first findings; returns how many. */
 size_t finding_groups(const struct run *, struct finding_group *out, size_t max);
 /* The first one's sentence, how many more there are, and its name. */
-const char *group_text(const struct finding_group *, char *out, size_t size);
+const char *group_text(const struct run *, const struct finding_group *,
+    char *out, size_t size);
 
 enum health { HEALTH_OK, HEALTH_DEGRADED, HEALTH_FAILING, HEALTH_SILENT };
 const char *health_text(enum health);
@@ -55,6 +56,13 @@ size_t run_servers(const struct run *);
 /* The incident's most telling finding, or NULL. */
 const struct finding *incident_finding(const struct run *,
     const struct incident *);
+/* The most telling finding with the frames that the whole verdict rests on, for
+ * its display filter. False: there is none. */
+bool incident_proof(const struct run *, const struct incident *,
+    struct finding *out);
+/* How many of the incident's evidence its sentence (affected_text) has told
+ * already: 0 or 1. */
+unsigned incident_told(const struct incident *);
 /* "41 of 44 clients and 58 of 61 connections are affected.": the incident's
  * own sentence where it has one. */
 const char *affected_text(const struct incident *, char *out, size_t size);

@@ -30,7 +30,8 @@ static const char style[] =
 "var(--line);border-radius:6px;padding:1rem 1.2rem;margin:1rem 0}\n"
 ".card.failing,.card.silent{border-left-color:var(--bad)}"
 ".card.degraded{border-left-color:var(--warn)}\n"
-".state{font-weight:700;font-size:.8rem;letter-spacing:.04em}"
+".state{font-weight:700;font-size:.8rem;letter-spacing:.04em;"
+"text-transform:uppercase}summary{color:var(--dim);cursor:pointer}"
 ".failing .state,.silent .state{color:var(--bad)}"
 ".degraded .state{color:var(--warn)}.ok .state{color:var(--good)}\n"
 ".verdict{display:flex;gap:1rem;justify-content:space-between;flex-wrap:wrap;"
@@ -167,6 +168,15 @@ put_offload_table(FILE *out, const struct offload_table *t)
 }
 
 static void
+put_undo(FILE *out, const struct remedy *r)
+{
+	bool words = r->advice || strncmp(r->undo, "the same", 8) == 0;
+
+	fputs("<br><span class=dim>undo:</span> ", out);
+	put_in(out, words ? "" : "<code>", r->undo, words ? "" : "</code>");
+}
+
+static void
 put_remedies(FILE *out, const struct incident *i)
 {
 	struct remedy list[REMEDIES_LISTED];
@@ -176,11 +186,11 @@ put_remedies(FILE *out, const struct incident *i)
 		const struct remedy *r = &list[k];
 
 		put_in(out, "<dt>", r->for_good ? "for good" : "now", "</dt>");
-		put_in(out, "<dd><code>", r->command, "</code><br>");
-		put(out, r->applies_to);
+		put_in(out, r->advice ? "<dd>" : "<dd><code>", r->command,
+		    r->advice ? "<br>" : "</code><br>");
+		put_in(out, "<span class=dim>", r->applies_to, "</span>");
 		if (*r->undo)
-			put_in(out, "<br><span class=dim>undo</span> <code>",
-			    r->undo, "</code>");
+			put_undo(out, r);
 		if (*r->source)
 			put_in(out, " <span class=dim>(", r->source, ")</span>");
 		fputs("</dd>\n", out);
@@ -190,7 +200,8 @@ put_remedies(FILE *out, const struct incident *i)
 static void
 put_incident(FILE *out, const struct run *run, const struct incident *i)
 {
-	const struct finding *f = incident_finding(run, i);
+	unsigned told = incident_told(i);
+	struct finding f;
 	char text[TEXT_BYTES], filter[FINDING_FILTER_BYTES];
 
 	put_in(out, "<p>", lasting_text(run, i, text, sizeof(text)), "</p>");
@@ -199,15 +210,15 @@ put_incident(FILE *out, const struct run *run, const struct incident *i)
 	fprintf(out, "<span>%u&nbsp;%% sure</span></div>\n",
 	    percent_of(i->confidence));
 	put_in(out, "<p>", affected_text(i, text, sizeof(text)), "</p>\n<dl>");
-	put_evidence(out, "for", i->evidence, i->evidence_count);
+	put_evidence(out, "for", i->evidence + told, i->evidence_count - told);
 	put_evidence(out, "against", i->against, i->against_count);
 	put_row(out, "settle", i->next_step);
 	fputs("</dl>\n", out);
 	put_offload_table(out, &i->offload);
 	fputs("<dl>", out);
 	put_remedies(out, i);
-	if (f)
-		put_code_row(out, "filter", finding_display_filter(f, filter));
+	if (incident_proof(run, i, &f))
+		put_code_row(out, "filter", finding_display_filter(&f, filter));
 	fputs("</dl>\n", out);
 }
 
@@ -326,8 +337,9 @@ put_finding_row(FILE *out, const struct run *run, const struct finding *f)
 	if (source_count(run->source) > 1)
 		put_in(out, " <span class=dim>of ", finding_file_name(run, f),
 		    "</span>");
-	put_in(out, "<br><code>", finding_display_filter(f, filter),
-	    "</code></td></tr>\n");
+	put_in(out, "<details><summary>filter</summary><code>",
+	    finding_display_filter(f, filter),
+	    "</code></details></td></tr>\n");
 }
 
 static void
@@ -362,8 +374,8 @@ put_noticed(FILE *out, const struct run *run)
 		return;
 	fputs("<h2>Noticed, no harm to a server</h2><ul>\n", out);
 	for (size_t i = 0; i < n; i++)
-		put_in(out, "<li>", group_text(&groups[i], text, sizeof(text)),
-		    "</li>\n");
+		put_in(out, "<li>", group_text(run, &groups[i], text,
+		    sizeof(text)), "</li>\n");
 	fputs("</ul>\n", out);
 }
 

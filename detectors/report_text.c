@@ -19,7 +19,6 @@ enum {
 	TROUBLED_IN_FULL = 12, TROUBLED_IN_BRIEF = 40, WELL_NAMED = 8,
 	FINDINGS_NAMED = 5, GROUPS_NAMED = 12,
 	EVIDENCE_NAMED = 8, REMEDIES_MAX = 32, REMEDIES_NAMED = 3,
-	FRAMES_NAMED = 12,
 	LINE_BYTES = 1600,
 };
 
@@ -132,8 +131,10 @@ static void
 print_evidence(const struct paper *p, const char *label,
     const struct evidence *list, unsigned count)
 {
-	for (unsigned i = 0; i < count && i < EVIDENCE_NAMED; i++)
-		say(p, i ? "" : label, list[i].text);
+	for (unsigned i = 0; i < count && i < EVIDENCE_NAMED; i++) {
+		say(p, label, list[i].text);
+		label = "";
+	}
 }
 
 static void
@@ -141,12 +142,15 @@ print_remedy(const struct paper *p, const char *label, const struct remedy *r)
 {
 	char line[LINE_BYTES], safe[LINE_BYTES];
 
-	say_whole(p, label, r->command);
+	(r->advice ? say : say_whole)(p, label, r->command);
+	if (r->advice && !r->for_good)
+		return;
 	snprintf(line, sizeof(line), "%s%s%s%s", r->applies_to,
 	    *r->source ? " (" : "", r->source, *r->source ? ")" : "");
 	paper_fill(p, LABEL_MARGIN, "", LABEL_COLUMNS + 2,
 	    text_safe(line, safe, sizeof(safe)));
-	say_whole(p, "undo", r->undo);
+	if (!r->advice)
+		say_whole(p, "undo", r->undo);
 }
 
 /* The quick ones, then the lasting ones; a few of each. */
@@ -165,39 +169,45 @@ print_remedies(const struct paper *p, const struct incident *i)
 			left_out++;
 			continue;
 		}
-		print_remedy(p, *shown ? "or" : for_good ? "for good" : "now",
+		print_remedy(p, *shown ? "or" : for_good ? "for good" :
+		    i->verdict == VERDICT_undetermined ? "look" : "now",
 		    &list[k]);
 		++*shown;
 	}
 	if (left_out)
-		say(p, "", "(and more for other systems: name the server's "
-		    "system in the configuration, or see -T html)");
+		say(p, "", "-T html has the remedies for other systems; name "
+		    "the server's in the configuration.");
+}
+
+/* "1098-1099", and of which file when there are several. */
+static const char *
+proof_text(const struct run *run, const struct finding *f, char *out,
+    size_t size)
+{
+	char list[300], name[600];
+	bool several = source_count(run->source) > 1;
+
+	frames_text(f->frame, f->frame_count, list, sizeof(list));
+	snprintf(out, size, "%s%s%s", list, several ? " of " : "",
+	    several ? text_safe(finding_file_name(run, f), name, sizeof(name)) :
+	    "");
+	return out;
 }
 
 static void
 print_proof(const struct paper *p, const struct run *run,
     const struct incident *i)
 {
-	const struct finding *f = incident_finding(run, i);
-	uint64_t frame[FRAMES_NAMED];
-	unsigned n = incident_frames(i, frame, FRAMES_NAMED);
-	char list[300], line[LINE_BYTES], name[600];
-	char filter[FINDING_FILTER_BYTES];
+	char line[LINE_BYTES] = "frames ", filter[FINDING_FILTER_BYTES];
+	struct finding f;
 
-	if (n == 0 && f)
-		for (; n < f->frame_count && n < FRAMES_NAMED; n++)
-			frame[n] = f->frame[n];
-	if (n) {
-		frames_text(frame, n, list, sizeof(list));
-		snprintf(line, sizeof(line), "%s %s%s%s",
-		    n == 1 ? "frame" : "frames", list,
-		    source_count(run->source) > 1 && f ? " of " : "",
-		    source_count(run->source) > 1 && f ? text_safe(
-			finding_file_name(run, f), name, sizeof(name)) : "");
+	if (!incident_proof(run, i, &f))
+		return;
+	if (f.frame_count) {
+		proof_text(run, &f, line + 7, sizeof(line) - 7);
 		say(p, "proof", line);
 	}
-	if (f)
-		say_whole(p, "filter", finding_display_filter(f, filter));
+	say_whole(p, "filter", finding_display_filter(&f, filter));
 }
 
 static void
@@ -205,6 +215,7 @@ print_incident(const struct paper *p, const struct run *run,
     const struct incident *i)
 {
 	char line[LINE_BYTES];
+	unsigned told = incident_told(i);
 
 	paper_fill(p, STATE_COLUMNS, "", STATE_COLUMNS,
 	    lasting_text(run, i, line, sizeof(line)));
@@ -212,7 +223,7 @@ print_incident(const struct paper *p, const struct run *run,
 	paper_fill(p, LABEL_MARGIN, "", LABEL_MARGIN,
 	    affected_text(i, line, sizeof(line)));
 	putc('\n', p->out);
-	print_evidence(p, "for", i->evidence, i->evidence_count);
+	print_evidence(p, "for", i->evidence + told, i->evidence_count - told);
 	print_evidence(p, "against", i->against, i->against_count);
 	say(p, "settle", i->next_step);
 	putc('\n', p->out);
@@ -222,9 +233,10 @@ print_incident(const struct paper *p, const struct run *run,
 
 /* A server that is unwell though nothing made an incident of it. */
 static void
-print_findings_of(const struct paper *p, const struct server *s)
+print_findings_of(const struct paper *p, const struct run *run,
+    const struct server *s)
 {
-	char line[LINE_BYTES], frames[200], filter[FINDING_FILTER_BYTES];
+	char line[LINE_BYTES], filter[FINDING_FILTER_BYTES];
 	const struct finding *list[FINDINGS_NAMED];
 	size_t n = 0, more = 0;
 
@@ -245,11 +257,8 @@ print_findings_of(const struct paper *p, const struct server *s)
 		    percent_of(f->confidence));
 		say(p, "seen", line);
 		say(p, "against", f->against);
-		if (f->frame_count) {
-			frames_text(f->frame, f->frame_count, frames,
-			    sizeof(frames));
-			say(p, "frames", frames);
-		}
+		if (f->frame_count)
+			say(p, "frames", proof_text(run, f, line, sizeof(line)));
 		say_whole(p, "filter", finding_display_filter(f, filter));
 	}
 	if (more)
@@ -274,7 +283,23 @@ print_troubled(const struct paper *p, const struct run *run,
 		any = true;
 	}
 	if (!any)
-		print_findings_of(p, s);
+		print_findings_of(p, run, s);
+}
+
+/* What is wrong with it, in as few words as there are. */
+static const char *
+trouble_text(const struct run *run, const struct server *s)
+{
+	const struct finding *worst = NULL;
+
+	for (const struct incident *i = run->incidents; i; i = i->next)
+		if (i->server == s)
+			return verdict_sentence(i->verdict);
+	for (const struct finding *f = s->findings; f; f = f->next_of_server)
+		if (finding_degrades(f) &&
+		    (!worst || f->severity >= worst->severity))
+			worst = f;
+	return worst ? worst->text : "";
 }
 
 /* One line: for a server that is well, and for the many when many are not. */
@@ -283,27 +308,28 @@ print_brief(const struct paper *p, const struct run *run,
     const struct server *s, bool first)
 {
 	char title[400], answers[300], line[LINE_BYTES];
-	const char *verdict = NULL;
+	enum health h = health_of(run, s);
 	int columns;
 
+	responses_text(s, 2, answers, sizeof(answers));
+	if (h == HEALTH_OK)
+		snprintf(line, sizeof(line), "%s%s%zu %s", answers,
+		    *answers ? ", " : "", s->clients,
+		    s->clients == 1 ? "client" : "clients");
+	else
+		text_safe(trouble_text(run, s), line, sizeof(line));
 	if (first)
 		putc('\n', p->out);
-	for (const struct incident *i = run->incidents; i; i = i->next)
-		if (i->server == s && !verdict)
-			verdict = verdict_sentence(i->verdict);
-	responses_text(s, 2, answers, sizeof(answers));
-	snprintf(line, sizeof(line), "%s%s%zu %s",
-	    verdict ? verdict : answers, verdict ? " " : *answers ? ", " : "",
-	    s->clients, s->clients == 1 ? "client" : "clients");
-	print_state(p, health_of(run, s));
-	server_title(s, false, title, sizeof(title));
-	columns = text_columns(title);
+	print_state(p, h);
+	columns = text_columns(server_title(s, false, title, sizeof(title)));
 	fputs(title, p->out);
-	if (STATE_COLUMNS + columns + 2 + text_columns(line) > p->width)
-		fprintf(p->out, "\n%*s%s\n", STATE_COLUMNS, "", line);
-	else
+	if (STATE_COLUMNS + columns + 2 + text_columns(line) > p->width) {
+		putc('\n', p->out);
+		paper_fill(p, STATE_COLUMNS, "", STATE_COLUMNS, line);
+	} else {
 		fprintf(p->out, "%*s%s\n", columns < NAME_COLUMNS ?
 		    NAME_COLUMNS - columns : 2, "", line);
+	}
 }
 
 static void
@@ -353,7 +379,7 @@ print_noticed(const struct paper *p, const struct run *run)
 		return;
 	fputs("\nNoticed, no harm to a server:\n", p->out);
 	for (size_t i = 0; i < count; i++)
-		say(p, "-", group_text(&groups[i], line, sizeof(line)));
+		say(p, "-", group_text(run, &groups[i], line, sizeof(line)));
 }
 
 static void
@@ -379,13 +405,15 @@ print_not_judged(const struct paper *p, const struct run *run)
 static void
 print_opening(const struct paper *p, const struct run *run)
 {
-	char subject[600], extent[300], sound[300], line[LINE_BYTES];
+	char subject[600], text[300], line[LINE_BYTES];
 	size_t servers = run_servers(run), troubled = 0;
 
-	snprintf(line, sizeof(line), "%s: %s %s%s",
+	snprintf(line, sizeof(line), "%s: %s",
 	    run_subject(run, subject, sizeof(subject)),
-	    extent_text(run, extent, sizeof(extent)),
-	    soundness_text(run, sound, sizeof(sound)),
+	    extent_text(run, text, sizeof(text)));
+	paper_fill(p, 0, "", 0, line);
+	snprintf(line, sizeof(line), "%s%s",
+	    soundness_text(run, text, sizeof(text)),
 	    run->interrupted ? " Ended early by a signal." : "");
 	paper_fill(p, 0, "", 0, line);
 	for (struct server *s = registry_servers(run->registry); s; s = s->next)

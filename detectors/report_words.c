@@ -25,6 +25,18 @@ add(char *out, size_t size, const char *format, ...)
 	va_end(args);
 }
 
+/* Detectors' sentences come with and without capital and full stop. */
+static void
+make_sentence(char *out, size_t size)
+{
+	size_t n = strlen(out);
+
+	if (*out >= 'a' && *out <= 'z')
+		*out = (char)(*out - 'a' + 'A');
+	if (n && out[n - 1] != '.')
+		add(out, size, ".");
+}
+
 /* Bytes of the UTF-8 letter at `s` that may be shown as it is, or 0: not UTF-8
  * (RFC 3629), a control character, or one that turns the writing direction. */
 static size_t
@@ -325,7 +337,7 @@ role_title(enum app_protocol app)
 		[APP_IMAP] = "IMAP", [APP_POP3] = "POP3", [APP_PPTP] = "PPTP",
 		[APP_LDAP] = "LDAP", [APP_KERBEROS] = "Kerberos",
 		[APP_DNS] = "DNS", [APP_DHCP] = "DHCP", [APP_NTP] = "NTP",
-		[APP_NETBIOS] = "NetBIOS", [APP_TDS] = "SQL (TDS)",
+		[APP_NETBIOS] = "NetBIOS", [APP_TDS] = "SQL",
 		[APP_SSH] = "SSH",
 	};
 
@@ -349,7 +361,7 @@ roles_text(const struct server *s, char *out, size_t size)
 static const char *
 time_text(int64_t ns, char out[DURATION_TEXT_BYTES])
 {
-	if (ns < NS_PER_S)
+	if (ns < 10 * NS_PER_MS)
 		snprintf(out, DURATION_TEXT_BYTES, "%.2g ms", (double)ns / 1e6);
 	else
 		duration_text(ns, out);
@@ -390,7 +402,8 @@ const char *
 affected_text(const struct incident *i, char *out, size_t size)
 {
 	if (i->summary[0]) {
-		text_safe(i->summary, out, size);
+		text_safe(i->summary, out, size - 1);
+		make_sentence(out, size);
 		return out;
 	}
 	snprintf(out, size, "%" PRIu32 " of %" PRIu32 " clients and %" PRIu32
@@ -452,12 +465,17 @@ extent_text(const struct run *run, char *out, size_t size)
 }
 
 const char *
-group_text(const struct finding_group *g, char *out, size_t size)
+group_text(const struct run *run, const struct finding_group *g, char *out,
+    size_t size)
 {
 	const struct finding *f = g->first;
+	char ip[ADDRESS_TEXT_BYTES];
 
 	out[0] = '\0';
+	if (f->server && run_servers(run) > 1)
+		add(out, size, "%s: ", address_text(&f->server->address, ip));
 	add(out, size, "%s", f->text);
+	make_sentence(out, size);
 	if (g->findings > 1)
 		add(out, size, " And %zu more like it.", g->findings - 1);
 	add(out, size, " (%s", finding_name_text(f->name));

@@ -22,6 +22,14 @@ patience_s(const struct judge *j, const struct server *s, const struct flow *f)
 	return longest > limit ? longest : limit;
 }
 
+/* Known to park, or possibly so: the bind was not seen, and operation 0 of
+ * AsyncEMSMDB is the one that everybody parks. */
+static bool
+may_park(uint32_t label, unsigned flags)
+{
+	return flags & EXCHANGE_PARKS || label == app_label(APP_DCERPC, 0, 0);
+}
+
 static const struct exchange *
 longest_waiting(const struct flow *f, bool parked)
 {
@@ -30,7 +38,7 @@ longest_waiting(const struct flow *f, bool parked)
 
 	for (struct exchange *x = f->waiting; x; x = x->next)
 		if (!(x->flags & never) && instant_is_set(x->acked) &&
-		    parked == ((x->flags & EXCHANGE_PARKS) != 0) &&
+		    parked == may_park(x->label, x->flags) &&
 		    x->label >> 24 == APP_DCERPC)
 			return x;
 	return NULL;
@@ -41,11 +49,14 @@ raise_stall(struct judge *j, struct server *s, struct flow *f,
     const struct exchange *e, double waited, double trust)
 {
 	char call[APP_LABEL_TEXT_BYTES];
-	bool parked = e->flags & EXCHANGE_PARKS;
+	bool parked = may_park(e->label, e->flags);
 	struct finding *x = finding_raise(j, &detector_rpc_stall, "no_response",
 	    s, f, 0);
 
-	x->severity = parked ? SEVERITY_LOW : SEVERITY_HIGH;
+	/* the server goes on talking here: a step missed, or one call apart */
+	x->severity = parked ? SEVERITY_INFO :
+	    instant_before(e->asked, f->last_answered) ? SEVERITY_INFO :
+	    SEVERITY_HIGH;
 	x->confidence = (parked ? 0.5 : 0.85) * trust;
 	x->side = FAULT_SERVER;
 	x->count = 1;
@@ -58,11 +69,13 @@ raise_stall(struct judge *j, struct server *s, struct flow *f,
 	finding_time(x, j->now);
 	finding_metric(x, "waited_s", waited);
 	finding_metric(x, "request_bytes", e->request_bytes);
+	finding_metric(x, "acked_after_ms",
+	    seconds_of(instant_since(e->acked, e->asked)) * 1e3);
 	finding_say(x, "%s%s (call %u) was acknowledged after %.1f ms and has no "
 	    "response after %.1f s", parked ? "the parked call " : "",
 	    app_label_text(e->label, call), (unsigned)(uint32_t)e->key,
 	    seconds_of(instant_since(e->acked, e->asked)) * 1e3, waited);
-	if (!parked)
+	if (x->severity >= SEVERITY_MEDIUM)
 		flow_afflicted(f, FINDING_rpc_stall, e->asked);
 }
 
@@ -131,7 +144,7 @@ on_app(void *state, const struct app_event *e)
 	struct memory *m = state;
 
 	if (e->type != APP_RESPONSE || e->label >> 24 != APP_DCERPC || !e->flow ||
-	    e->exchange_flags & EXCHANGE_PARKS || e->took_ns < SLOW_FLOOR_NS ||
+	    may_park(e->label, e->exchange_flags) || e->took_ns < SLOW_FLOOR_NS ||
 	    m->count >= SLOW_PER_STEP)
 		return;
 	m->slow[m->count++] = (struct slow){ e->flow, e->asked, e->time,
@@ -185,7 +198,7 @@ const struct detector detector_rpc_stall = {
 	.decided = "All bytes of the request are acknowledged; no response and no "
 	    "fault for user_notices_s (8 s) and for baseline_factor (4) times the "
 	    "longest answer of that service. Calls meant to park count only "
-	    "beyond parked_limit_s (330 s), and then as low.",
+	    "beyond parked_limit_s (330 s), and then for information only.",
 	.mimics = "Parked asynchronous calls (known by interface and operation), "
 	    "legitimate long calls (the service's own baseline), an answer the "
 	    "sniffer missed, a client asleep.",

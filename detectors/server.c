@@ -174,6 +174,7 @@ server_free(struct server **sp)
 		free(s->outcome[i]);
 	free(s->outcome);
 	free(s->seconds);
+	free(s->push);
 	if (s->client_set)
 		free(s->client_set->mark);
 	free(s->client_set);
@@ -324,6 +325,25 @@ server_stack_answered(const struct server *s, struct instant from,
 	return c.syn_ack_out || c.arp_answered || c.echo_answered || c.udp_out;
 }
 
+bool
+server_answered_others(const struct server *s, const struct flow *but,
+    struct instant from, struct instant to)
+{
+	struct host_counts c;
+
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		const struct outcome *o = s->outcome[i];
+		struct instant served = instant_before(o->last_answered,
+		    o->last_acked) ? o->last_acked : o->last_answered;
+
+		if ((!but || o->flow_id != but->id) &&
+		    !instant_before(served, from) && !instant_before(to, served))
+			return true;
+	}
+	server_counts(s, from, to, &c);
+	return c.arp_answered || c.echo_answered || c.udp_out;
+}
+
 size_t
 server_flows_answered(const struct server *s, const struct flow *but,
     struct instant from, struct instant to)
@@ -341,11 +361,36 @@ server_flows_answered(const struct server *s, const struct flow *but,
 	return n;
 }
 
+void
+server_note_push(struct server *s, const struct address *client,
+    struct instant first, struct instant last, uint32_t total, uint64_t frame)
+{
+	struct push *p = NULL;
+
+	if (!s->push)
+		s->push = calloc(SERVER_PUSHES, sizeof(*s->push));
+	for (size_t i = 0; s->push && i < s->push_count && !p; i++)
+		if (memcmp(&s->push[i].client, client, sizeof(*client)) == 0)
+			p = &s->push[i];
+	if (!p && s->push && s->push_count < SERVER_PUSHES) {
+		p = &s->push[s->push_count++];
+		p->client = *client;
+		p->first = first;
+	}
+	if (!p)
+		return;
+	p->count = total;
+	p->last = last;
+	p->last_frame = frame;
+}
+
 /* --- outages ----------------------------------------------------------------- */
 
+/* `end` bounds what counts as asked in vain: what came in the very second of the
+ * next answer may have been answered by it. */
 static bool
 outage_between(const struct server *s, struct instant from, struct instant to,
-    struct outage *out)
+    struct instant end, struct outage *out)
 {
 	struct host_counts c;
 
@@ -354,7 +399,7 @@ outage_between(const struct server *s, struct instant from, struct instant to,
 	    instant_since(to, from) < OUTAGE_MIN_S * NS_PER_S)
 		return false;
 	/* the second of its last packet may hold asks that it answered */
-	server_counts(s, instant_plus(from, ENGINE_STEP_NS), to, &c);
+	server_counts(s, instant_plus(from, ENGINE_STEP_NS), end, &c);
 	out->from = from;
 	out->frame_before = s->last_sent_frame;
 	out->asks = c.tcp_data_in + c.syn_in + c.arp_asked + c.echo_asked;
@@ -371,7 +416,7 @@ outage_between(const struct server *s, struct instant from, struct instant to,
 bool
 server_is_mute(const struct server *s, struct instant now, struct outage *out)
 {
-	return outage_between(s, s->last_sent, now, out);
+	return outage_between(s, s->last_sent, now, now, out);
 }
 
 void
@@ -382,7 +427,8 @@ server_note_second(struct server *s)
 
 	if (!x || !x->counts.packets_out)
 		return;
-	if (outage_between(s, s->last_sent, x->counts.first_out, &o)) {
+	if (outage_between(s, s->last_sent, x->counts.first_out,
+	    instant_plus(x->at, -1), &o)) {
 		o.to = x->counts.first_out;
 		o.frame_after = x->counts.first_out_frame;
 		if (s->outage_count == SERVER_OUTAGES) {
@@ -424,8 +470,17 @@ stack_text(enum stack s)
 }
 
 /* Packets that surely come from the host's own stack before their numbers prove
- * anything: by chance alone so many low ones in a row happen once in 2^12. */
-enum { STACK_PACKETS_MIN = 12, BY_ONE_STEPS_MIN = 64 };
+ * anything: by chance alone so many low ones in a row happen once in 2^12. Two
+ * interleaved counters, one in each half, prove it with fewer. */
+enum { STACK_PACKETS_MIN = 12, STACK_PACKETS_FEW = 4, ALTERNATIONS_MIN = 12 };
+
+static bool
+two_counters(const struct host_ids *ids)
+{
+	return ids->alternations >= ALTERNATIONS_MIN &&
+	    ids->low_small * 10 >= ids->low_steps * 9 &&
+	    ids->high_small * 10 >= ids->high_steps * 9;
+}
 
 /* Do the halves of this host's IP IDs tell its own stack from its NIC's? Only
  * when all that surely comes from the stack is low, still is after other flows
@@ -448,7 +503,8 @@ server_judge_ids(struct server *s)
 	} else if (ids->stack_zero > ids->stack_low) {
 		s->ids_why = "its stack sends SYN-ACKs with IP ID 0, as Linux does: "
 		    "IP IDs do not show which flows the NIC carries";
-	} else if (ids->stack_low < STACK_PACKETS_MIN) {
+	} else if (ids->stack_low < STACK_PACKETS_FEW ||
+	    (ids->stack_low < STACK_PACKETS_MIN && !two_counters(ids))) {
 		s->ids_why = "too few packets that surely come from its own stack";
 	} else if (ids->data_high && !ids->stack_low_after_high) {
 		s->ids_why = "its IP IDs went up once and for all";

@@ -86,7 +86,18 @@ struct outage {
 	uint64_t frame_before, frame_first_ask, frame_last_ask, frame_after;
 };
 
-enum { SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERVER_OUTAGES = 16,
+/* Datagrams that the server sends a client unasked, again and again: Exchange's
+ * new-mail notices (MS-OXCNOTIF, 3.1.2: repeated each 60 s until the client has
+ * fetched its mail). No TCP offload touches them, so they show that the host and
+ * its store live. */
+struct push {
+	struct address client;
+	uint32_t count;
+	struct instant first, last;
+	uint64_t last_frame;
+};
+
+enum { SERVER_PUSHES = 256, SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERVER_OUTAGES = 16,
     OUTAGE_MIN_S = 2, OUTAGE_MIN_ASKS = 3 };
 
 struct server {
@@ -113,6 +124,8 @@ struct server {
 	size_t second_count;		/* ever written; newest at (count - 1) */
 	size_t outage_count;		/* ended ones, oldest first; the last */
 	struct outage outage[SERVER_OUTAGES];	/* SERVER_OUTAGES are kept */
+	size_t push_count;
+	struct push *push;		/* up to SERVER_PUSHES */
 	struct instant last_sent;	/* newest packet of its in a closed step */
 	uint64_t last_sent_frame;
 	bool ids_split;			/* the IP-ID halves tell stacks apart */

@@ -16,6 +16,9 @@ bool server_client_heard(struct server *, const struct address *,
     struct instant t);
 /* The newest second was filled in: note an outage that it ended. */
 void server_note_second(struct server *);
+/* The server sent this client an unasked datagram (`total` of them by now). */
+void server_note_push(struct server *, const struct address *client,
+    struct instant first, struct instant last, uint32_t total, uint64_t frame);
 /* Settle anew whether IP IDs tell stacks apart. */
 void server_judge_ids(struct server *);
 

@@ -197,6 +197,33 @@ rule_split_brain(struct scale *s)
 	    "ones die, new ones work", s->v->fresh_served);
 }
 
+/* What the host still does while its connections are stuck. */
+static void
+rule_contrast(struct scale *s)
+{
+	const struct server *v = s->c->server;
+	struct host_counts c;
+	unsigned pushes = 0;
+
+	if (!stricken(s))
+		return;
+	server_counts(v, s->c->start, s->c->last, &c);
+	if (c.arp_answered || c.echo_answered)
+		weigh(s, VERDICT_offload_engine, 0.3, NULL, "the host itself is "
+		    "alive: %u ARP and %u echo requests answered meanwhile",
+		    c.arp_answered, c.echo_answered);
+	for (size_t i = 0; i < v->push_count; i++)
+		pushes += instant_since(v->push[i].last, s->c->start) >
+		    30 * NS_PER_S && v->push[i].count > 1;
+	if (pushes < 2)
+		return;
+	weigh(s, VERDICT_offload_engine, 2, NULL, "unasked UDP notices still go out "
+	    "to %u clients: the service behind the stuck connections is alive",
+	    pushes);
+	weigh(s, VERDICT_server_application, -2, NULL, "the service still sends "
+	    "its UDP notices");
+}
+
 /* What no sound stack sends, on connections that the card carries. */
 static void
 rule_broken_tcp(struct scale *s)
@@ -294,7 +321,8 @@ rule_sessions(struct scale *s)
 	uint32_t stale = flows(s, FINDING_orphaned_session, "stale_tuple");
 	const struct finding *leak = first(s, FINDING_session_leak, NULL);
 
-	if (never)
+	/* where requests stall, that closes stall too says nothing more */
+	if (never && !stricken(s))
 		weigh(s, VERDICT_server_application, never > 1 ? 3 : 2, first(s,
 		    FINDING_orphaned_session, "server_never_closed"), "%u sessions "
 		    "that their clients closed are kept open by the server, which "
@@ -498,16 +526,52 @@ static const char *const next_steps[VERDICT_COUNT] = {
 	    "(the card) or not (the application, the path)",
 };
 
+static double
+metric_of(const struct finding *x, const char *name)
+{
+	for (unsigned k = 0; k < x->metric_count; k++)
+		if (strcmp(x->metric[k].name, name) == 0)
+			return x->metric[k].value;
+	return -1;
+}
+
+/* "The server acknowledges their requests ... and answers none": what a stall
+ * looks like from outside. */
+static void
+say_stall(const struct scale *s, char *out, size_t size)
+{
+	double quickest = -1;
+	uint32_t n = 0;
+
+	for (size_t k = 0; k < s->c->count; k++) {
+		const struct finding *x = s->c->finding[k];
+		double ms = metric_of(x, "acked_after_ms");
+
+		if (x->name != FINDING_rpc_stall && x->name !=
+		    FINDING_reply_missing)
+			continue;
+		n++;
+		if (ms >= 0 && (quickest < 0 || ms < quickest))
+			quickest = ms;
+	}
+	*out = '\0';
+	if (n > 1 && quickest >= 0)
+		snprintf(out, size, "; the server acknowledges their requests "
+		    "(from %.1f ms on) and has answered none of %u", quickest, n);
+}
+
 static void
 set_words(struct scale *s)
 {
 	struct incident *i = s->i;
+	char stall[120];
 
 	snprintf(i->next_step, sizeof(i->next_step), "%s", next_steps[i->verdict]);
+	say_stall(s, stall, sizeof(stall));
 	if (i->flows_affected)
 		snprintf(i->summary, sizeof(i->summary), "%u of %u clients and %u "
-		    "of %u connections are affected", i->clients_affected,
-		    i->clients_seen, i->flows_affected, i->flows_seen);
+		    "of %u connections are affected%s", i->clients_affected,
+		    i->clients_seen, i->flows_affected, i->flows_seen, stall);
 	else
 		snprintf(i->summary, sizeof(i->summary), "%.*s",
 		    EVIDENCE_TEXT_BYTES - 1, s->c->finding[0]->text);
@@ -519,7 +583,8 @@ verdict_weigh(const struct judge *j, const struct cluster *c,
 {
 	static void (*const rules[])(struct scale *) = {
 		rule_checksums, rule_segments, rule_queue, rule_host, rule_table,
-		rule_split_brain, rule_broken_tcp, rule_application,
+		rule_split_brain, rule_contrast,
+		rule_broken_tcp, rule_application,
 		rule_fragment, rule_windows, rule_sessions, rule_path,
 		rule_services, rule_neighbours, rule_capture,
 	};

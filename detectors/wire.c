@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "capture/decode.h"
+
 /* A host that counts its packets is seldom further on than this between two
  * packets of one flow that a mirror could swap. */
 enum { ID_STEP_MAX = 1024 };
@@ -21,6 +23,33 @@ wire_order(const struct segment *s)
 	if (instant_since(p->time, s->last_before) > WIRE_REORDER_NS)
 		return WIRE_SENT_LATER;
 	return WIRE_ORDER_UNKNOWN;
+}
+
+bool
+wire_too_big(const struct packet *p, struct icmp_quote *q)
+{
+	enum { UNREACHABLE = 3, FRAGMENTATION_NEEDED = 4, PACKET_TOO_BIG = 2 };
+
+	if (!(p->protocol == IP_ICMP && p->icmp_type == UNREACHABLE &&
+	    p->icmp_code == FRAGMENTATION_NEEDED) &&
+	    !(p->protocol == IP_ICMPV6 && p->icmp_type == PACKET_TOO_BIG))
+		return false;
+	return decode_icmp_quote(p, q) && q->protocol == IP_TCP;
+}
+
+bool
+wire_quotes(const struct flow *f, const struct icmp_quote *q,
+    enum side *sender)
+{
+	for (unsigned s = CLIENT; s <= SERVER; s++) {
+		if (f->port[s] != q->sport || f->port[1 - s] != q->dport ||
+		    address_compare(&f->addr[s], &q->src) != 0 ||
+		    address_compare(&f->addr[1 - s], &q->dst) != 0)
+			continue;
+		*sender = s;
+		return f->protocol == IP_TCP;
+	}
+	return false;
 }
 
 const char *

@@ -69,6 +69,13 @@ wire_other_box(const struct segment *s)
 	return s->ttl_before && s->packet->ttl != s->ttl_before;
 }
 
+/* Is it ICMP "fragmentation needed" or ICMPv6 "packet too big" about a TCP
+ * segment (RFC 792; RFC 4443, 3.2)? The datagram that it quotes goes to `q`. */
+bool wire_too_big(const struct packet *, struct icmp_quote *q);
+/* Is the quoted segment of this flow? `sender` says whose it was. */
+bool wire_quotes(const struct flow *, const struct icmp_quote *,
+    enum side *sender);
+
 /* "10.0.0.5:80" or "[2001:db8::1]:80". */
 enum { WIRE_END_TEXT_BYTES = ADDRESS_TEXT_BYTES + 9 };
 const char *wire_end_text(const struct flow *, enum side,

@@ -26,7 +26,7 @@ judge() {
 		if (stem ~ /^(bytes|clock|log)$/) return 0
 		if (stem ~ /^(packet|decode.*|checksum|defrag|duplicate)$/) return 1
 		if (stem ~ /^(source.*|flow.*|quality)$/) return 2
-		if (stem ~ /^(tcp.*|app)$/) return 3
+		if (stem ~ /^(tcp.*|app|community_id)$/) return 3
 		if (stem ~ /^(app_.*|stream|host)$/) return 4
 		if (stem ~ /^(engine.*|workers)$/) return 5
 		return -1
@@ -70,7 +70,7 @@ judge() {
 		if (file ~ /^detectors\/finding\./ && inner ~ /^(store|report)$/)
 			say("a finding knows no sink")
 		if (index(one, " " file " ") &&
-		    (inner ~ /^(store|report|incident|registry|evidence)$/ ||
+		    (inner ~ /^(store|report|incident|evidence)$/ ||
 		    inner ~ /^(source|decode|defrag|duplicate|log)$/))
 			say("a detector sees facts and speaks by finding_raise")
 		if (room == "capture" && into == "capture") {

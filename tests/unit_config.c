@@ -12,9 +12,12 @@ static int
 read_bytes(const void *text, size_t n, struct config *out, char *err,
     size_t errsize)
 {
-	char path[] = "/tmp/toewatch-conf.XXXXXX";
-	int fd = mkstemp(path), status;
-	char *name;
+	const char *folder = getenv("TMPDIR");
+	char path[200], *name;
+	int fd, status;
+
+	snprintf(path, sizeof(path), "%s/conf.XXXXXX", folder ? folder : "/tmp");
+	fd = mkstemp(path);
 
 	if (fd < 0 || write(fd, text, n) != (ssize_t)n)
 		abort();

@@ -140,7 +140,7 @@ test_a_refused_transfer_is_a_fault(void **state)
 	rig_text(&r, CLIENT, "RETR x\r\n");
 	rig_text(&r, SERVER, "150 Opening.\r\n");
 	rig_text(&r, SERVER, "425 Can't open data connection.\r\n");
-	e = rig_nth(&r, APP_NOTE, APP_NOTE_FTP_REPLY, 3);
+	e = rig_nth(&r, APP_NOTE, APP_NOTE_FTP_REPLY, 4);
 	CHECK(e);
 	CHECK_EQ(e->value, 425);
 	CHECK_EQ(e->label & 0xffff, FTP_RETR);

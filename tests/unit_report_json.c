@@ -20,7 +20,7 @@ struct bench {
 	struct run run;
 	struct detector detector;
 	struct server *server;
-	char path[64];
+	char path[200];
 };
 
 static void
@@ -28,12 +28,14 @@ bench_open(struct bench *b)
 {
 	static const struct engine_config plain;
 	struct engine_observer observer = { 0 };
-	const char *path = b->path;
+	const char *path = b->path, *folder = getenv("TMPDIR");
 	char err[SOURCE_ERROR_BYTES];
 	struct address a = address_from_v4(0x0a141e05);
 	int fd;
 
-	*b = (struct bench){ .path = "/tmp/toewatch-json.XXXXXX" };
+	*b = (struct bench){ 0 };
+	snprintf(b->path, sizeof(b->path), "%s/json.XXXXXX",
+	    folder ? folder : "/tmp");
 	fd = mkstemp(b->path);
 	if (fd < 0 || write(fd, no_frames, sizeof(no_frames)) !=
 	    (ssize_t)sizeof(no_frames))

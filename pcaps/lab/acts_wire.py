@@ -63,7 +63,7 @@ def oversized_coalesced():
     for n, p in enumerate(o.people):
         o.start(office.Files(p, o.ex1, 11, 5800, upload=(1500, 5600)))
         o.start(office.Secure(p, o.ex1, think=25, most=200))
-    return o.play(110)
+    return o.play(80)
 
 
 @scene("mss-violation", """From 50 s on the card sends what the host gave it to segment as it is: frames of two MSS and more, with
@@ -122,15 +122,16 @@ def burst_lost():
     no answer at all; the others are well.""", [want("rss_bucket_stall", 1)],
        [n for n in ALIVE if n != "rss_bucket_stall"], "receive_side_scaling", fault=70.0)
 def rss_stall():
-    o = Office(606, "2009-09-29 09:22:00", 16, {"share": 0})
+    o = Office(606, "2009-09-29 09:22:00", 17, {"share": 0})
     o.open()
-    o.background(20, 40, 40, 40)
+    o.background(20, 60, 60, 60)
     for n, p in enumerate(o.people):
-        for m, kind in enumerate((office.Secure, office.Files, office.Terminal)):
-            if m == n % 3 or n % 2:
-                o.start(kind(p, o.ex1, think=14, patience=30), 55)
+        o.start(office.Secure(p, o.ex1, think=24, patience=25, most=6), 60)
+        o.start(office.Terminal(p, o.ex1, 22, 30), 60)
+        if n % 4 == 0:
+            o.start(office.Files(p, o.ex1, 25, 300), 60)
     o.breaks(70.0, nic.DeadQueue(2))
-    return o.play(125)
+    return o.play(140)
 
 
 def healthy(length):

@@ -398,12 +398,12 @@ async def logs_on(client, server, delay, every, rng):
         await kerberos(kdc_req(rng, 12, user, ("cifs", "ex01.contoso.local")))
         async with office.Line(client, server, 389, 30) as line:
             line.send(ldap(1, tlv(0x60, number(3), tlv(4, b""), tlv(0x80, b""))))
-            await line.get(22)
+            await line.get(14)
             line.send(search(2, b"DC=contoso,DC=local", 2, b"cn", user.encode(), b"cn"))
             await line.wait(line.reader.read(4000))
             line.send(ldap(3, tlv(0x42)))
         async with office.Line(client, server, 445, 30) as line:
             work = asyncio.ensure_future(files.session(line))
-            await asyncio.sleep(6)
+            await asyncio.sleep(3)
             work.cancel()
         await asyncio.sleep(office.draw(rng, every, 10, 0.3))

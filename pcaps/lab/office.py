@@ -54,7 +54,7 @@ class Lost(OSError):
 class Line:
     """A client's connection. Waiting for an answer longer than `patience` is Lost."""
 
-    def __init__(self, client, server, port, patience=None, linger=False):
+    def __init__(self, client, server, port, patience=None):
         self.client, self.server, self.port, self.patience = client, server, port, patience
 
     async def __aenter__(self):
@@ -263,14 +263,15 @@ class Outlook:
     """One Outlook on its cached profile. It has no time-out of its own: a call that is not
     answered is waited for (patience: when the person has had enough and starts it anew)."""
 
-    def __init__(self, client, server, store, think=14.0, patience=None):
+    def __init__(self, client, server, store, think=14.0, patience=None, notices=True):
         self.client, self.server, self.store, self.think, self.patience = client, server, store, think, patience
         self.rng = random.Random("%s/%s/outlook" % (client.stage.seed, client.name))
         self.user = client.name.lower()
         self.mail = asyncio.Event()
-        self.udp = client.socket(socket.SOCK_DGRAM)
-        self.udp.bind((client.ip, client.push))
-        client.stage.loop.add_reader(self.udp, self.called)
+        if notices:
+            self.udp = client.socket(socket.SOCK_DGRAM)
+            self.udp.bind((client.ip, client.push))
+            client.stage.loop.add_reader(self.udp, self.called)
         self.blob = self.rng.randbytes(8)
 
     def called(self):
@@ -640,7 +641,7 @@ async def who_has(client, server, every, rng):
 
 
 async def names(host):
-    """A DNS server that knows every A record asked for."""
+    """A DNS server that knows every A and SRV record asked for (all are this host's)."""
     s = host.socket(socket.SOCK_DGRAM)
     s.setsockopt(socket.IPPROTO_IP, 10, 0)
     s.bind((host.ip, 53))
@@ -648,9 +649,12 @@ async def names(host):
 
     def asked():
         ask, who = s.recvfrom(512)
+        kind, data = b"\0\x01", b"\0\x04" + host.addr
+        if ask[-4:-2] == b"\0\x21":
+            kind, data = b"\0\x21", b"\0\x19\0\0\0\x64\x01\x85\x04ex01\x07contoso\x05local\0"
+        head = ask[:2] + b"\x85\x80\0\x01\0\x01\0\0\0\0" + ask[12:]
         if not host.stopped:
-            host.stage.loop.call_later(draw(rng, 0.001), s.sendto, ask[:2] + b"\x85\x80\0\x01\0\x01\0\0\0\0" + ask[12:]
-                                       + b"\xc0\x0c\0\x01\0\x01\0\0\x0e\x10\0\x04\x0a\x14\x1e\x05", who)
+            host.stage.loop.call_later(draw(rng, 0.001), s.sendto, head + b"\xc0\x0c" + kind + b"\0\x01\0\0\x0e\x10" + data, who)
     host.stage.loop.add_reader(s, asked)
 
 

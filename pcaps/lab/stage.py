@@ -313,7 +313,7 @@ class Watch:
     """Which flows have data under way, as the mirror port shows it."""
 
     def __init__(self):
-        self.flows = {}
+        self.flows, self.given_up = {}, GIVEN_UP
 
     def see(self, seg):
         key = min(seg.key, seg.back)
@@ -336,7 +336,7 @@ class Watch:
     def busy(self):
         now = time.monotonic()
         for key, flow in self.flows.items():
-            if now - flow["at"] < GIVEN_UP and (key in flow or (key[2], key[3], key[0], key[1]) in flow):
+            if now - flow["at"] < self.given_up and (key in flow or (key[2], key[3], key[0], key[1]) in flow):
                 return True
         return False
 
@@ -391,6 +391,8 @@ class Stage:
             seg = Segment(raw if host.sensor or vnet and vnet[1] else raw.ljust(60, b"\0"))
             if not seg.ip and not seg.arp:
                 continue
+            if seg.tcp and seg.frame[seg.l4 + 16:seg.l4 + 18] == b"\xff\xff":
+                seg.frame[seg.l4 + 16:seg.l4 + 18] = b"\0\0"	# the other zero (RFC 1624)
             if vnet and not host.sensor and not (host.whole and vnet[1]):
                 seg.gso = struct.unpack_from("<H", vnet, 4)[0] if vnet[1] else 0
                 if vnet[0] & 1 and not seg.gso:

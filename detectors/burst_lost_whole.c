@@ -1,0 +1,217 @@
+/* burst_lost_whole.c - bursts of several segments are lost whole while a single
+ * segment passes.
+ *
+ * A sender that hands several segments to its NIC as one large send loses all
+ * of them when the NIC (or a virtual switch) cannot cut it up; after its
+ * timeout it sends one segment, which needs no cutting, and that one arrives.
+ * Then the next burst is lost. Loss on a path takes some segments of a burst
+ * and not others, and takes single ones too; so what counts is the repetition
+ * of all, one, all, one, and a burst that gets through speaks against it. */
+#include <stdlib.h>
+
+#include "detectors/memo.h"
+#include "detectors/wire.h"
+
+extern const struct detector detector_burst_lost_whole;
+
+enum { FLOWS_MAX = 8192 };
+
+/* Windows and Linux wait 300 and 200 ms at least; a resend sooner than half
+ * of the latter was called for by something else than time. */
+#define TIMEOUT_MIN_NS (100 * NS_PER_MS)
+
+/* Bursts that got through, or in part: at most one in so many lost whole. */
+enum { PASSED_SHARE = 4 };
+
+struct burst {			/* of a sender */
+	uint32_t segments;	/* data segments since the last advance */
+	struct instant last_sent;
+	bool single;		/* one alone, after a timeout, waits for its ACK */
+	bool partial;		/* the receiver holds something beyond the hole */
+	uint32_t single_start, single_end;
+	uint32_t single_burst;	/* segments before it that nobody answered */
+	uint64_t single_frame;
+	uint32_t lost, lost_segments, passed;
+};
+
+static void
+sent(struct memo *bursts, const struct flow *f, const struct segment *seg)
+{
+	const struct packet *p = seg->packet;
+	const struct tcp_half *me = &f->half[seg->side];
+	struct burst *b;
+	bool after_timeout;
+
+	if (!(seg->facts & SEG_DATA) || seg->facts & SEG_PROBE)
+		return;
+	b = memo_find(bursts, memo_key(f->id, seg->side));
+	if (!b) {			/* a lone segment in flight is no burst */
+		if (seg->flight <= p->payload_bytes)
+			return;
+		b = memo_make(bursts, memo_key(f->id, seg->side));
+		b->segments = 1;
+	}
+	after_timeout = instant_since(p->time, b->last_sent) >= TIMEOUT_MIN_NS &&
+	    seg->facts & SEG_AGAIN && p->seq == me->una;
+	b->last_sent = p->time;
+	if (b->single && after_timeout && p->seq == b->single_start)
+		return;			/* its timer has run out once more */
+	if (!after_timeout || b->segments < 2) {
+		b->single = false;
+		b->segments++;
+		return;
+	}
+	b->single = true;
+	b->single_start = p->seq;
+	b->single_end = wire_end(p);
+	b->single_burst = b->segments;
+	b->single_frame = p->frame;
+}
+
+static struct note *
+count_lost(struct flow_pool *pool, struct flow *f, enum side sender,
+    const struct burst *b, const struct packet *p)
+{
+	struct note *n = flow_note(pool, f,
+	    detector_note(FINDING_burst_lost_whole), 0, sender);
+
+	if (!n)
+		return NULL;
+	note_add(n, p->time, b->single_frame);
+	return n;
+}
+
+static bool
+beyond_ack(const struct packet *p)
+{
+	for (unsigned i = 0; i < p->options.sack_count; i++)
+		if (seq_after(p->options.sack[i].left, p->ack))
+			return true;
+	return false;
+}
+
+static void
+acknowledged(struct memo *bursts, struct flow_pool *pool, struct flow *f,
+    const struct segment *seg)
+{
+	enum side sender = other_side(seg->side);
+	const struct packet *p = seg->packet;
+	struct burst *b = memo_find(bursts, memo_key(f->id, sender));
+
+	if (!b)
+		return;
+	if (beyond_ack(p))
+		b->partial = true;
+	if (!(seg->facts & SEG_ACKS) || !seg->acked_bytes)
+		return;
+	if (b->single && p->ack == b->single_end && !b->partial) {
+		b->lost++;
+		b->lost_segments += b->single_burst;
+		count_lost(pool, f, sender, b, p);
+	} else if (b->lost && b->segments >= 2) {
+		b->passed++;
+	}
+	b->segments = 0;
+	b->single = b->partial = false;
+}
+
+static void
+burst_segment(void *state, struct flow_pool *pool, struct flow *f,
+    const struct segment *seg)
+{
+	if (seg->facts & (SEG_DAMAGED | SEG_STRAY))
+		return;
+	if (memo_count(state) && seg->packet->tcp_flags & TCP_ACK)
+		acknowledged(state, pool, f, seg);
+	if (seg->packet->payload_bytes)
+		sent(state, f, seg);
+}
+
+static void
+raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
+    const struct burst *b, double trust)
+{
+	const struct note *n = flow_note_find(f,
+	    detector_note(FINDING_burst_lost_whole), 0, sender);
+	struct finding *fd;
+	char who[WIRE_END_TEXT_BYTES];
+
+	if (!n)
+		return;
+	fd = finding_raise(j, &detector_burst_lost_whole, NULL, v, f, 0);
+	finding_from_note(fd, n);
+	fd->count = b->lost;
+	fd->side = wire_fault(sender);
+	fd->severity = sender == SERVER ? SEVERITY_HIGH : SEVERITY_LOW;
+	fd->confidence = 0.85 * trust;
+	finding_metric(fd, "bursts_lost", b->lost);
+	finding_metric(fd, "segments_lost", b->lost_segments);
+	finding_metric(fd, "bursts_passed", b->passed);
+	finding_say(fd, "%u bursts of %s (%u segments) were lost whole, and each "
+	    "time the single segment that it sent after its timeout arrived; %u "
+	    "bursts got through meanwhile", b->lost, wire_end_text(f, sender, who),
+	    b->lost_segments, b->passed);
+	finding_against(fd, "a policer that lets one segment pass at a time would "
+	    "look like this");
+	if (sender == SERVER)
+		flow_afflicted(f, FINDING_burst_lost_whole, n->first);
+}
+
+static void
+burst_review(void *state, struct judge *j, struct server *v, struct flow *f)
+{
+	double trust;
+
+	if (f->protocol != IP_TCP || !memo_count(state))
+		return;
+	for (unsigned side = CLIENT; side <= SERVER; side++) {
+		uint64_t key = memo_key(f->id, side);
+		const struct burst *b = memo_find(state, key);
+
+		if (!b)
+			continue;
+		trust = judge_trusts(j, v, f, TRUST_LOSS | TRUST_BOTH_WAYS);
+		if (b->lost >= j->limit->burst_cycles && trust > 0 &&
+		    b->passed * PASSED_SHARE <= b->lost)
+			raise(j, v, f, side, b, trust);
+		if (f->flags & FLOW_ENDED)
+			memo_drop(state, key);
+	}
+}
+
+static void *
+burst_new(void)
+{
+	return memo_new(FLOWS_MAX, sizeof(struct burst));
+}
+
+static void
+burst_free(void *state)
+{
+	struct memo *bursts = state;
+
+	memo_free(&bursts);
+}
+
+const struct detector detector_burst_lost_whole = {
+	.finding = FINDING_burst_lost_whole,
+	.meaning = "Whenever the sender sends several segments at once, all of "
+	    "them are lost; a segment sent alone arrives. Its large sends are not "
+	    "cut into segments, or not all of them leave: segmentation offload "
+	    "(LSO, TSO) at fault. Transfers crawl at one segment a timeout.",
+	.decided = "At least two segments, then silence of 100 ms or more, then "
+	    "the first of them alone, and the next acknowledgment covers exactly "
+	    "that one, with nothing held beyond it (SACK): one burst lost whole. "
+	    "burst_cycles (5) of them on a connection, and at most one burst that "
+	    "got through to four that did not.",
+	.mimics = "Random loss (takes parts of bursts), a path MTU black hole "
+	    "(takes single full segments too), a receiver that is gone (takes the "
+	    "single one too), a policer with a bucket of one segment.",
+	.source = "RFC 6298, 5; dvork.in, \"Preventing TCP packets from growing "
+	    "in size\" (15 KB/s: large frames vanish, small ones pass); "
+	    "Microsoft, \"Offloading the Segmentation of Large TCP Packets\".",
+	.on_segment = burst_segment,
+	.review_flow = burst_review,
+	.new = burst_new,
+	.free = burst_free,
+};

@@ -1,0 +1,222 @@
+/* merged_forwarding.c - "fragmentation needed" about a datagram that nobody
+ * sent.
+ *
+ * A router that receives through LRO, GRO or RSC and forwards what was merged
+ * finds that it does not fit the next link; it drops it and tells the sender to
+ * send less, quoting a datagram larger than any on the wire. The sender, who
+ * never sent anything so large, has nothing to change, and the transfer crawls
+ * at one segment a timeout. The hard part is only to know what was really sent:
+ * the largest datagram of each side of each flow is kept by a hash of the flow,
+ * and without that knowledge nothing is said. */
+#include <stdlib.h>
+
+#include "detectors/registry.h"
+#include "detectors/wire.h"
+
+extern const struct detector detector_merged_forwarding;
+
+enum { SIZE_SLOTS = 16384, COMPLAINTS = 64 };
+
+/* Headers that a tunnel on the way adds may show in a quote; a merged datagram
+ * is longer by a segment. */
+enum { MARGIN_BYTES = 64, QUOTE_SLACK_BYTES = 60 };
+
+struct size {
+	uint32_t flow;		/* folded flow id and side; 0: empty */
+	uint32_t max_bytes;
+};
+
+struct complaint {
+	struct icmp_quote quote;	/* the largest of them */
+	struct address from;
+	struct instant first, last;
+	uint64_t first_frame, last_frame;
+	uint32_t count;
+	uint16_t mtu;
+};
+
+struct merging {
+	struct size size[SIZE_SLOTS];
+	struct complaint complaint[COMPLAINTS];
+	unsigned next, used;
+};
+
+static uint32_t
+fold(const struct flow *f, enum side side)
+{
+	uint64_t key = f->id * 2 + side + 2;
+
+	return (uint32_t)(key ^ key >> 32) | 1U << 31;
+}
+
+static struct size *
+slot_of(struct merging *m, uint32_t flow)
+{
+	return &m->size[flow * 0x9e3779b1U >> 18];
+}
+
+static void
+merging_segment(void *state, struct flow_pool *pool, struct flow *f,
+    const struct segment *seg)
+{
+	uint32_t flow, bytes = seg->packet->ip_bytes;
+	struct size *s;
+
+	(void)pool;
+	if (!seg->packet->payload_bytes)
+		return;
+	flow = fold(f, seg->side);
+	s = slot_of(state, flow);
+	if (s->flow != flow)
+		*s = (struct size){ .flow = flow };
+	if (s->max_bytes < bytes)
+		s->max_bytes = bytes;
+}
+
+static struct complaint *
+complaint_of(struct merging *m, const struct icmp_quote *q)
+{
+	struct complaint *c;
+
+	for (unsigned i = 0; i < m->used; i++) {
+		const struct icmp_quote *old = &m->complaint[i].quote;
+
+		if (old->sport == q->sport && old->dport == q->dport &&
+		    address_compare(&old->src, &q->src) == 0 &&
+		    address_compare(&old->dst, &q->dst) == 0)
+			return &m->complaint[i];
+	}
+	c = &m->complaint[m->next];
+	m->next = (m->next + 1) % COMPLAINTS;
+	if (m->used < COMPLAINTS)
+		m->used++;
+	*c = (struct complaint){ .quote = *q };
+	return c;
+}
+
+static void
+merging_packet(void *state, const struct packet *p)
+{
+	struct icmp_quote q;
+	struct complaint *c;
+
+	if (!wire_too_big(p, &q))
+		return;
+	c = complaint_of(state, &q);
+	if (!c->count++) {
+		c->first = p->time;
+		c->first_frame = p->frame;
+	}
+	if (c->quote.ip_bytes < q.ip_bytes)
+		c->quote = q;
+	c->from = p->src;
+	c->mtu = p->icmp_mtu;
+	c->last = p->time;
+	c->last_frame = p->frame;
+}
+
+/* Some stacks quote the length in the wrong byte order. */
+static uint32_t
+swapped(uint32_t bytes)
+{
+	return (bytes & 0xff) << 8 | (bytes >> 8 & 0xff);
+}
+
+/* Does it hold a whole number of segments, two or more? */
+static bool
+is_merged(const struct flow *f, enum side sender, uint32_t ip_bytes)
+{
+	uint32_t mss = f->half[other_side(sender)].mss;
+	uint32_t payload = ip_bytes - 40, segment = mss ? mss : 1460;
+
+	if (ip_bytes < 40 || payload < 2 * segment - QUOTE_SLACK_BYTES)
+		return false;
+	/* twelve bytes of timestamps a segment, for those who use them */
+	return payload % segment <= QUOTE_SLACK_BYTES ||
+	    payload % (segment - 12) <= QUOTE_SLACK_BYTES ||
+	    segment - payload % segment <= QUOTE_SLACK_BYTES;
+}
+
+static void
+raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
+    const struct complaint *c, uint32_t max_bytes)
+{
+	struct server *box = registry_server(j->registry, &c->from, false);
+	struct finding *fd = finding_raise(j, &detector_merged_forwarding, NULL,
+	    box ? box : v, f, 0);
+	bool merged = is_merged(f, sender, c->quote.ip_bytes);
+	char from[ADDRESS_TEXT_BYTES], who[WIRE_END_TEXT_BYTES];
+
+	finding_frame(fd, c->first_frame);
+	finding_frame(fd, c->last_frame);
+	finding_time(fd, c->first);
+	finding_time(fd, c->last);
+	fd->count = c->count;
+	fd->side = box ? FAULT_SERVER : FAULT_NETWORK;
+	fd->severity = merged || c->count >= 3 ? SEVERITY_HIGH : SEVERITY_MEDIUM;
+	fd->confidence = merged ? 0.95 : 0.8;
+	finding_metric(fd, "quoted_bytes", c->quote.ip_bytes);
+	finding_metric(fd, "largest_seen_bytes", max_bytes);
+	finding_metric(fd, "mtu_bytes", c->mtu);
+	finding_say(fd, "%s says that a datagram of %u bytes from %s needs "
+	    "fragmentation, but the largest that was sent had %u: it was put "
+	    "together on the way (LRO, GRO or RSC on a box that forwards)",
+	    address_text(&c->from, from), c->quote.ip_bytes,
+	    wire_end_text(f, sender, who), max_bytes);
+	flow_afflicted(f, FINDING_merged_forwarding, c->first);
+}
+
+static void
+merging_review(void *state, struct judge *j, struct server *v, struct flow *f)
+{
+	struct merging *m = state;
+	enum side sender;
+
+	for (unsigned i = 0; i < m->used; i++) {
+		const struct complaint *c = &m->complaint[i];
+		const struct size *s;
+
+		if (!wire_quotes(f, &c->quote, &sender) ||
+		    !instant_before(f->began, c->last))
+			continue;
+		s = slot_of(m, fold(f, sender));
+		if (s->flow != fold(f, sender) || !s->max_bytes)
+			continue;
+		if (c->quote.ip_bytes > s->max_bytes + MARGIN_BYTES &&
+		    swapped(c->quote.ip_bytes) > s->max_bytes + MARGIN_BYTES &&
+		    judge_trusts(j, v, f, TRUST_LOSS) > 0)
+			raise(j, v, f, sender, c, s->max_bytes);
+	}
+}
+
+static void *
+merging_new(void)
+{
+	return calloc(1, sizeof(struct merging));
+}
+
+const struct detector detector_merged_forwarding = {
+	.finding = FINDING_merged_forwarding,
+	.meaning = "A box that forwards traffic merges segments as it receives "
+	    "them (LRO, GRO, RSC), finds the result too large for the next link, "
+	    "drops it and complains to the sender, who never sent anything so "
+	    "large. Connections through it are hundreds of times slower than the "
+	    "path.",
+	.decided = "ICMP \"fragmentation needed\" (or ICMPv6 \"packet too big\") "
+	    "quotes a datagram more than 64 bytes longer than the longest that "
+	    "was seen of that side of that connection. High when it holds a whole "
+	    "number of segments, or at the third complaint.",
+	.mimics = "Path MTU discovery at work (quotes datagrams that were really "
+	    "sent), a mirror port before the sender's own segmentation (the long "
+	    "ones are seen then), stacks that quote the length in the wrong byte "
+	    "order (the swapped length fits), frames the sniffer missed (withheld "
+	    "where this connection has gaps).",
+	.source = "RFC 792; RFC 1191; RFC 8201; vmware/open-vm-tools 166, "
+	    "moby/moby 32023 and google/gvisor 14011 (merged datagrams of 2868 to "
+	    "20076 bytes, 35 kB/s).",
+	.on_segment = merging_segment,
+	.on_packet = merging_packet,
+	.review_flow = merging_review,
+	.new = merging_new,
+	.free = free,
+};
