@@ -153,6 +153,8 @@ ftp_command(struct app_context *c, struct ftp_state *s, struct bytes line)
 	while (bytes_peek(line) >= TELNET_MIN)
 		bytes_skip(&line, 1);
 	verb = ftp_verb_take(&line);
+	if (verb == FTP_OTHER)		/* perhaps no command at all */
+		return;
 	label = app_label(APP_FTP, 0, verb);
 	ftp_abort_over(c, s);
 	s->abort = verb == FTP_ABOR ? s->asked + 1 : 0;

@@ -103,6 +103,7 @@ text_ask(struct app_context *c, struct text_state *s, uint32_t label,
 	    (uint32_t)bytes);
 }
 
+/* A gap in the server's bytes may have held the word to send the message. */
 static void
 text_gap(struct app_context *c, uint32_t n)
 {
@@ -111,6 +112,9 @@ text_gap(struct app_context *c, uint32_t n)
 	(void)n;
 	if (!s)
 		return;
+	if (c->flow->app == APP_SMTP && c->side == SERVER &&
+	    s->verb == SMTP_DATA)
+		s->dotted[CLIENT] = true;
 	s->code = 0;
 	s->chunk = 0;
 	s->skipped = false;
@@ -143,6 +147,8 @@ smtp_command(struct app_context *c, struct text_state *s, struct bytes line)
 		s->chunk = n;
 		return;
 	}
+	if (verb == SMTP_OTHER)		/* perhaps no command at all */
+		return;
 	if (verb == SMTP_XEXCH50)	/* MS-XEXCH50: skipped after 354 */
 		s->chunk = n;
 	text_ask(c, s, app_label(APP_SMTP, 0, verb), bytes);
@@ -326,7 +332,8 @@ pop3_command(struct app_context *c, struct text_state *s, struct bytes line)
 	    verb == POP3_UIDL || (verb == POP3_AUTH && !s->secret)));
 
 	s->secret = false;
-	text_ask(c, s, app_label(APP_POP3, lines, verb), bytes);
+	if (verb != POP3_OTHER)
+		text_ask(c, s, app_label(APP_POP3, lines, verb), bytes);
 }
 
 static void

@@ -15,6 +15,10 @@
 enum block_type {		/* section 11.1 */
 	BLOCK_INTERFACE = 1, BLOCK_PACKET = 2, BLOCK_SIMPLE_PACKET = 3,
 	BLOCK_ENHANCED_PACKET = 6, BLOCK_SECTION = 0x0a0d0d0a,
+	/* No frames, but Wireshark numbers them as if they were, and numbers
+	 * here are for looking up there. */
+	BLOCK_JOURNAL = 9, BLOCK_SYSDIG = 0x204,
+	BLOCK_CUSTOM = 0xbad, BLOCK_CUSTOM_NO_COPY = 0x40000bad,
 };
 
 enum {
@@ -361,6 +365,12 @@ pcapng_next(struct pcapng *n, struct frame *f, const char **why)
 			    type == BLOCK_ENHANCED_PACKET, f, why);
 		case BLOCK_SIMPLE_PACKET:
 			return take_simple_packet(n, body, f, why);
+		case BLOCK_JOURNAL:
+		case BLOCK_SYSDIG:
+		case BLOCK_CUSTOM:
+		case BLOCK_CUSTOM_NO_COPY:
+			n->frames++;
+			break;
 		default:
 			break;
 		}

@@ -504,6 +504,14 @@ ack_forward(struct step *s)
 	exchanges_acked(s);
 }
 
+/* A flow of which we first saw a keep-alive: that was sent one below SND.NXT. */
+static bool
+began_with_probe(const struct step *s, uint32_t ahead)
+{
+	return ahead == 1 && s->f->flags & FLOW_MIDSTREAM &&
+	    !(s->peer->flags & HALF_DATA);
+}
+
 static void
 ack_ahead(struct step *s)
 {
@@ -512,6 +520,10 @@ ack_ahead(struct step *s)
 
 	if (s->damaged || ahead > JUMP_MAX)
 		return;
+	if (began_with_probe(s, ahead)) {
+		s->peer->next = s->peer->una = s->p->ack;
+		return;
+	}
 	s->out->facts |= SEG_ACK_AHEAD;
 	n = note_for(s, NOTE_ACK_AHEAD, s->side);
 	if (!n)

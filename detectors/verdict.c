@@ -72,15 +72,49 @@ first(const struct scale *s, enum finding_name name, const char *kind)
 	return cluster_first(s->c, name, kind);
 }
 
-/* Flows that fare ill in a way in which a lost offload state shows. */
+/* Ill in a way in which a lost offload state shows? */
+static bool
+shows_lost_state(const struct finding *x)
+{
+	switch (x->name) {
+	case FINDING_reply_missing: case FINDING_flow_blackholed:
+	case FINDING_keepalive_unanswered:
+		return true;
+	case FINDING_rpc_stall:
+		return strcmp(x->kind, "no_response") == 0;
+	case FINDING_orphaned_session:
+		return strcmp(x->kind, "server_lost_state") == 0;
+	default:
+		return false;
+	}
+}
+
+/* Segments that no receiver takes explain why their connection stalls. */
+static bool
+is_explained(const struct scale *s, uint64_t flow_id)
+{
+	for (size_t i = 0; i < s->c->count; i++) {
+		const struct finding *x = s->c->finding[i];
+
+		if (x->flow_id == flow_id && (x->name ==
+		    FINDING_checksum_discarded || x->name ==
+		    FINDING_oversized_segment || x->name ==
+		    FINDING_burst_lost_whole))
+			return true;
+	}
+	return false;
+}
+
+/* Findings that may come from a lost offload state, and from nothing plainer. */
 static uint32_t
 stricken(const struct scale *s)
 {
-	return flows(s, FINDING_reply_missing, NULL) +
-	    flows(s, FINDING_rpc_stall, NULL) +
-	    flows(s, FINDING_flow_blackholed, NULL) +
-	    flows(s, FINDING_keepalive_unanswered, NULL) +
-	    flows(s, FINDING_orphaned_session, "server_lost_state");
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < s->c->count; i++)
+		n += shows_lost_state(s->c->finding[i]) &&
+		    !is_explained(s, s->c->finding[i]->flow_id);
+	return n;
 }
 
 static bool
