@@ -551,6 +551,7 @@ toewatch_close(struct toewatch *t)
 		fclose(t->packets_file);
 	if (t->report)
 		t->report->free(&t->report);
+	incidents_free(&t->run.incidents);
 	engine_free(&t->engine);
 	registry_free(&t->registry);
 	source_close(&t->source);

@@ -139,6 +139,7 @@ smtp_command(struct app_context *c, struct text_state *s, struct bytes line)
 
 	s->secret = false;
 	s->verb = (uint8_t)verb;
+	s->chunk = 0;
 	if (verb == SMTP_BDAT || verb == SMTP_XEXCH50)
 		(void)line_number(&line, &n);
 	if (n > TEXT_BODY_MAX)

@@ -172,23 +172,31 @@ fate_add(struct note *n, unsigned kind, enum fate fate, uint32_t more)
 }
 
 static void
+count_accepted(struct checksum *c, const struct flow *f, enum side side,
+    enum sum_kind kind, uint32_t segments)
+{
+	sender_of(c, f, side)->tally[kind].accepted += segments;
+	if (side == CLIENT)
+		c->client_accepted[kind] += segments;
+	fate_add(flow_note_find(f, NOTE_CHECKSUM, 0, side), kind, FATE_ACCEPTED,
+	    segments);
+}
+
+static void
 resolve(struct checksum *c, struct flow *f, enum side side,
     const struct range *r, uint32_t segments, struct instant now)
 {
-	struct note *n = flow_note_find(f, NOTE_CHECKSUM, 0, side);
-	struct sum_tally *t = &sender_of(c, f, side)->tally[r->kind];
 	bool missed = flow_note_find(f, NOTE_HOLES, 0, side) &&
 	    instant_since(now, r->last) > PROMPT_NS;
 
-	if (r->good) {
-		t->discarded += segments;
-		fate_add(n, r->kind, FATE_DISCARDED, segments);
-	} else if (!missed) {
-		t->accepted += segments;
-		if (side == CLIENT)
-			c->client_accepted[r->kind] += segments;
-		fate_add(n, r->kind, FATE_ACCEPTED, segments);
+	if (!r->good) {
+		if (!missed)
+			count_accepted(c, f, side, r->kind, segments);
+		return;
 	}
+	sender_of(c, f, side)->tally[r->kind].discarded += segments;
+	fate_add(flow_note_find(f, NOTE_CHECKSUM, 0, side), r->kind,
+	    FATE_DISCARDED, segments);
 }
 
 /* --- ranges --------------------------------------------------------------------- */
@@ -249,6 +257,18 @@ range_isolate(struct waiting *w, struct range *r, uint32_t seq, uint32_t end)
 	return r;
 }
 
+/* Neither its sum nor its size is what goes over a wire: before the NIC that
+ * cuts it, or behind the one that put it together. */
+static bool
+is_uncut(const struct flow *f, const struct segment *seg)
+{
+	enum { ETHERNET_PAYLOAD = 1500 };
+	uint16_t mss = f->half[other_side(seg->side)].mss;
+
+	return mss ? seg->packet->payload_bytes > mss :
+	    seg->packet->ip_bytes > ETHERNET_PAYLOAD;
+}
+
 static bool
 continues(const struct range *r, const struct packet *p, enum sum_kind kind)
 {
@@ -271,6 +291,10 @@ sent_bad(struct checksum *c, struct flow_pool *pool, struct flow *f,
 	c->client_bad[kind] += seg->side == CLIENT;
 	if (wire_end(p) == p->seq || p->tcp_flags & TCP_RST)
 		return;			/* nothing that could be accepted */
+	if (kind == SUM_PARTIAL && is_uncut(f, seg)) {
+		count_accepted(c, f, seg->side, kind, 1);
+		return;
+	}
 	w = memo_make(c->waiting, memo_key(f->id, seg->side));
 	r = range_find(w, p->seq, wire_end(p));
 	if (r)
@@ -352,15 +376,15 @@ take_word(struct checksum *c, struct flow *f, struct waiting *w,
 	}
 }
 
-/* An acknowledgment that may be believed: a sum that is merely undone says
- * nothing against it. */
+/* An acknowledgment is believed whatever its own sum, if it is one that could
+ * be: what damages a segment seldom hits those four bytes, and never makes of
+ * them what was just sent. */
 static bool
-speaks(const struct flow *f, const struct segment *seg, enum sum_kind kind)
+speaks(const struct flow *f, const struct segment *seg)
 {
 	const struct packet *p = seg->packet;
 
 	return p->tcp_flags & TCP_ACK && !(p->tcp_flags & TCP_RST) &&
-	    kind != SUM_OTHER &&
 	    !seq_after(p->ack, f->half[other_side(seg->side)].next);
 }
 
@@ -375,7 +399,7 @@ checksum_segment(void *state, struct flow_pool *pool, struct flow *f,
 	if (kind == SUM_GOOD && !memo_count(c->waiting))
 		return;
 	w = memo_find(c->waiting, memo_key(f->id, other_side(seg->side)));
-	if (w && speaks(f, seg, kind))
+	if (w && speaks(f, seg))
 		take_word(c, f, w, other_side(seg->side), seg->packet);
 	if (kind != SUM_GOOD) {
 		sent_bad(c, pool, f, seg, kind);
@@ -396,7 +420,9 @@ checksum_packet(void *state, const struct packet *p)
 
 /* --- judging -------------------------------------------------------------------------- */
 
-/* Segments that went out again and again with a bad sum, and nothing came. */
+/* Segments that went out again and again with a bad sum, and nothing came.
+ * Where the connection's beginning is not there, whatever was sent three times
+ * may be anything (made-up headers too). */
 static void
 count_starved(struct checksum *c, struct judge *j, struct flow *f,
     enum side side, struct note *n)
@@ -404,7 +430,8 @@ count_starved(struct checksum *c, struct judge *j, struct flow *f,
 	struct waiting *w = memo_find(c->waiting, memo_key(f->id, side));
 	uint32_t starved[SUM_KINDS] = { 0 };
 
-	for (unsigned i = 0; w && i < w->count; i++)
+	for (unsigned i = 0; w && i < w->count &&
+	    wire_half_has(f, CLIENT, HALF_SYN); i++)
 		if (w->range[i].sends >= j->limit->retransmit_min)
 			starved[w->range[i].kind] += w->range[i].sends;
 	for (unsigned k = SUM_PARTIAL; w && k < SUM_KINDS; k++) {
@@ -517,9 +544,11 @@ raise_artifact(struct judge *j, struct server *v, struct flow *f,
 	fd->severity = SEVERITY_INFO;
 	fd->confidence = 0.95;
 	finding_say(fd, "%u segments of %s carry a %s checksum here and were "
-	    "accepted all the same: it was finished after the place of this "
-	    "capture", count, whose(f, side, who), kind == SUM_PARTIAL ?
-	    "partial" : kind == SUM_ZERO ? "zero" : "wrong");
+	    "accepted all the same: %s", count, whose(f, side, who),
+	    kind == SUM_PARTIAL ? "partial" : kind == SUM_ZERO ? "zero" :
+	    "wrong", kind == SUM_OTHER ? "it is another one than went over the "
+	    "wire (frames put together, or a capture that was altered)" :
+	    "it was finished after the place of this capture");
 }
 
 static void

@@ -26,8 +26,8 @@ raise_range(struct judge *j, struct server *s, struct flow *f,
 	x->side = FAULT_UNKNOWN;
 	x->count = offloaded;
 	x->file = f->file;
-	finding_time(x, flip->first);
-	finding_frame(x, flip->frame[0]);
+	finding_time(x, flip ? flip->first : f->began);
+	finding_frame(x, flip ? flip->frame[0] : f->first_frame);
 	finding_metric(x, "flows_offloaded", (double)offloaded);
 	finding_metric(x, "flows_host", (double)host);
 	finding_say(x, "%zu connections are carried by the network card (IP IDs "
@@ -52,6 +52,16 @@ raise_change(struct judge *j, struct server *s, struct flow *f,
 	    "host %u times", (unsigned)flip->value[0], (unsigned)flip->value[1]);
 }
 
+/* Counting all of the server's flows anew is worth it only now and then. */
+static bool
+is_news(const struct flow *f, const struct note *flip)
+{
+	if (f->flags & FLOW_ENDED)
+		return true;
+	return flip ? !instant_before(flip->last, f->half[SERVER].last) :
+	    f->flags & FLOW_MIDSTREAM && f->half[SERVER].ids_high == 1;
+}
+
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
@@ -59,13 +69,13 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	enum stack stack;
 
 	(void)state;
-	if (!flip || !s->ids_split || (flip->last.ns < f->half[SERVER].last.ns &&
-	    !(f->flags & FLOW_ENDED)))
+	if (!s->ids_split)
 		return;
 	stack = server_flow_stack(s, f);
-	if (stack == STACK_OFFLOADED && flip->value[0])
+	/* offloaded before the capture began, or before our eyes */
+	if (stack == STACK_OFFLOADED && is_news(f, flip))
 		raise_range(j, s, f, flip);
-	if (flip->value[1] && flip->value[0])
+	if (flip && flip->value[1] && flip->value[0])
 		raise_change(j, s, f, flip);
 }
 

@@ -706,18 +706,18 @@ flow_afflicted(struct flow *f, enum finding_name name, struct instant since)
 static double
 trust_in_completeness(const struct judge *j, const struct flow *f)
 {
-	double lost = capture_lost_share(j->capture);
+	double lost = capture_lost_share(j->capture), trust = 1;
 
 	for (int s = CLIENT; f && s <= SERVER; s++) {
 		const struct note *n = flow_note_find(f, NOTE_HOLES, 0,
 		    (enum side)s);
 
 		if (n && n->count)
-			return 0;	/* this very flow has gaps that are ours */
+			trust = 0.7;	/* this very flow has gaps of ours */
 	}
 	if (lost > 5 * j->limit->capture_loss_limit)
 		return 0;
-	return lost > j->limit->capture_loss_limit ? 0.6 : 1;
+	return lost > j->limit->capture_loss_limit ? 0.7 * trust : trust;
 }
 
 static double

@@ -125,6 +125,49 @@ waited_until(const struct judge *j, const struct flow *f)
 	return j->now;
 }
 
+/* A service that speaks first (FTP, SMTP, POP3 ...: learnt) and does not. */
+static bool
+speaks_first(const struct service *v)
+{
+	return v && v->server_first >= HABIT_MIN &&
+	    v->server_first >= 9 * v->client_first;
+}
+
+static void
+review_banner(struct judge *j, struct server *s, struct flow *f,
+    const struct service *v)
+{
+	bool silent = f->flags & FLOW_HANDSHAKE &&
+	    !((f->half[CLIENT].flags | f->half[SERVER].flags) & HALF_DATA);
+	double trust, waited, patience = patience_s(j, v);
+	struct finding *x;
+
+	if (!silent || !speaks_first(v))
+		return;
+	waited = seconds_of(instant_since(waited_until(j, f), f->established));
+	if (waited < patience) {
+		judge_wake(j, f, instant_plus(f->established,
+		    (int64_t)(patience * 1e9)));
+		return;
+	}
+	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
+	if (trust <= 0)
+		return;
+	x = finding_raise(j, &detector_reply_missing, "negotiation", s, f, 0);
+	x->severity = SEVERITY_MEDIUM;
+	x->confidence = 0.7 * trust;
+	x->side = FAULT_SERVER;
+	x->count = 1;
+	finding_frame(x, f->first_frame);
+	finding_time(x, f->established);
+	finding_time(x, waited_until(j, f));
+	finding_metric(x, "waited_s", waited);
+	finding_say(x, "the connection was accepted and the server, which speaks "
+	    "first on port %u, has said nothing in %.1f s", f->port[SERVER],
+	    waited);
+	flow_afflicted(f, FINDING_reply_missing, f->established);
+}
+
 /* The answer came after all. Where this connection was quick before, that was a
  * stall that ended; elsewhere a wait that we did not know of. */
 static void
@@ -158,6 +201,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	if (f->protocol != IP_TCP || f->app == APP_DCERPC || f->app == APP_RPC_HTTP)
 		return;
 	review_late(j, s, f);
+	review_banner(j, s, f, v);
 	e = longest_owed(f, v);
 	if (!e)
 		return;

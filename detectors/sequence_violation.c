@@ -16,9 +16,10 @@
 
 extern const struct detector detector_sequence_violation;
 
-enum note_kind { KIND_STALE_ACK = 1, KIND_BEYOND, KIND_CONFLICT };
+enum note_kind { KIND_STALE_ACK = 1, KIND_BEYOND, KIND_CONFLICT, KIND_PROOF };
 
 /* Notes of this detector.
+ * PROOF: no values, only how often and where;
  * BEYOND: the segment's end, the window's edge, confirmations by the receiver;
  * CONFLICT: the sequence number, its bytes, how many came with another TTL. */
 enum { VALUE_END, VALUE_EDGE, VALUE_CONFIRMED };
@@ -173,7 +174,8 @@ confirm_beyond(struct flow *f, const struct segment *seg)
 /* --- acknowledgments ------------------------------------------------------------------- */
 
 /* A segment sent again may carry the acknowledgment of its first time, where
- * frames are kept whole for resending; it is no new word about what came. */
+ * frames are kept whole for resending; it is no new word about what came. So
+ * may one that answers a late duplicate, right after the higher one. */
 static void
 excuse_stale(struct flow_pool *pool, struct flow *f, const struct segment *seg)
 {
@@ -184,12 +186,41 @@ excuse_stale(struct flow_pool *pool, struct flow *f, const struct segment *seg)
 	    !back->frame_count ||
 	    back->frame[back->frame_count - 1] != seg->packet->frame)
 		return;			/* out of order: not counted anyway */
-	if (!(seg->facts & (SEG_AGAIN | SEG_KEEP_ALIVE)) && !wire_other_box(seg))
+	if (!(seg->facts & (SEG_AGAIN | SEG_KEEP_ALIVE)) &&
+	    !wire_other_box(seg) && instant_since(seg->packet->time,
+	    f->half[seg->side].last_advance) > WIRE_REORDER_NS)
 		return;
 	n = flow_note(pool, f, detector_note(FINDING_sequence_violation),
 	    KIND_STALE_ACK, seg->side);
 	if (n)
 		note_add(n, seg->packet->time, seg->packet->frame);
+}
+
+/* The other side's own position, some time after its data were acknowledged:
+ * below what was acknowledged, they had not been sent. Right after it, it may be
+ * a packet that the mirror hands over late. Without a SYN or data of that side
+ * its position is a guess (a keep-alive lies one below). */
+static void
+prove_unsent(struct flow_pool *pool, struct flow *f, const struct segment *seg)
+{
+	enum side acker = other_side(seg->side);
+	const struct packet *p = seg->packet;
+	const struct tcp_half *me = &f->half[seg->side];
+	const struct note *n = flow_note_find(f, NOTE_ACK_AHEAD, 0, acker);
+	bool bare = wire_end(p) == p->seq && p->seq == me->next;
+	struct note *proof;
+
+	if (!n || !n->open || !(bare || seg->facts & SEG_NEW) ||
+	    seg->facts & (SEG_DAMAGED | SEG_KEEP_ALIVE | SEG_STRAY) ||
+	    p->tcp_flags & (TCP_RST | TCP_SYN) ||
+	    !(me->flags & (HALF_SYN | HALF_DATA)) ||
+	    !seq_before(me->next, (uint32_t)n->value[0]) ||
+	    instant_since(p->time, n->last) <= WIRE_REORDER_NS)
+		return;
+	proof = flow_note(pool, f, detector_note(FINDING_sequence_violation),
+	    KIND_PROOF, acker);
+	if (proof)
+		note_add(proof, p->time, p->frame);
 }
 
 static void
@@ -198,8 +229,10 @@ sequence_segment(void *state, struct flow_pool *pool, struct flow *f,
 {
 	if (seg->facts & SEG_ACK_BACK)
 		excuse_stale(pool, f, seg);
-	if (f->notes)
+	if (f->notes) {
+		prove_unsent(pool, f, seg);
 		confirm_beyond(f, seg);
+	}
 	if (!seg->packet->payload_bytes)
 		return;
 	look_beyond(pool, f, seg);
@@ -235,22 +268,25 @@ static void
 judge_unsent(struct judge *j, struct server *v, struct flow *f, enum side side)
 {
 	const struct note *n = flow_note_find(f, NOTE_ACK_AHEAD, 0, side);
-	uint32_t proofs = n ? (uint32_t)n->value[2] : 0;
+	const struct note *proof = flow_note_find(f,
+	    detector_note(FINDING_sequence_violation), KIND_PROOF, side);
 	char who[WIRE_END_TEXT_BYTES];
 	struct finding *fd;
 
-	if (!proofs)
+	if (!n || !proof)
 		return;
 	fd = raise(j, v, f, n, "ack_unsent", n->count, ACKS_SURE);
-	if (proofs < ACKS_SURE && fd->severity > SEVERITY_LOW)
-		fd->severity = SEVERITY_MEDIUM;
+	if (proof->count < ACKS_SURE)
+		fd->severity = SEVERITY_LOW;
 	finding_metric(fd, "ahead_bytes", (double)n->value[1]);
-	finding_metric(fd, "proofs", proofs);
-	finding_say(fd, "%s acknowledged data that had not been sent: %u times, "
-	    "last by %llu bytes; the %s's own next sequence number shows %u "
-	    "times that it was not there yet", wire_end_text(f, side, who),
+	finding_metric(fd, "proofs", proof->count);
+	for (unsigned i = 0; i < proof->frame_count && i < 4; i++)
+		finding_frame(fd, proof->frame[i]);
+	finding_say(fd, "%s acknowledged data that had not been sent, %u times "
+	    "(last by %llu bytes); the %s itself goes on from a lower number "
+	    "later, as %u of its packets show", wire_end_text(f, side, who),
 	    n->count, (unsigned long long)n->value[1],
-	    wire_side(other_side(side)), proofs);
+	    wire_side(other_side(side)), proof->count);
 }
 
 static void

@@ -495,6 +495,64 @@ test_a_pcapng_file_cut_anywhere_is_read_to_the_cut(void **state)
 	} while (++n <= end);
 }
 
+/* One frame a second, from `first`, for the ports from there on. */
+static const char *
+write_run(const char *name, uint32_t first, uint32_t step, unsigned count)
+{
+	struct maker *m = pcap_new(MICRO, ETHERNET, false);
+
+	for (uint32_t i = 0; i < count; i++)
+		put_record(m, first + i * step, 0, first + i * step);
+	return write_file(m, name);
+}
+
+/* Read the file at `path` to its end, and put in `said` what was said of it on
+ * standard error. */
+static void
+listen_to(const char *path, char said[512])
+{
+	FILE *kept = tmpfile();
+	int saved = dup(2);
+	size_t n;
+
+	if (!kept || saved < 0 || dup2(fileno(kept), 2) < 0)
+		abort();
+	if (open_one(path) == 0)
+		while (source_next(source, &frame) == SOURCE_FRAME)
+			continue;
+	source_close(&source);
+	dup2(saved, 2);
+	close(saved);
+	rewind(kept);
+	n = fread(said, 1, 511, kept);
+	said[n] = '\0';
+	fclose(kept);
+}
+
+static void
+test_a_cut_is_told_with_file_and_offset(void **state)
+{
+	struct maker *m = pcap_new(MICRO, ETHERNET, false);
+	char said[512];
+
+	(void)state;
+	put_record(m, 1, 0, 1);
+	put_record(m, 2, 0, 2);
+	listen_to(write_part(m, m->n - 1, "x.pcap"), said);
+	CHECK(strstr(said, "toewatch: 'unit_source.") == said);
+	CHECK(strstr(said, "/x.pcap' is cut short at offset 100 ") != NULL);
+
+	m = pcapng_file(false);
+	put_interface(m, ETHERNET, 0, 6, 0);
+	put_packet(m, 0, 1, 1);
+	put_packet(m, 7, 1, 1);
+	listen_to(write_file(m, "x.pcapng"), said);
+	CHECK(strstr(said, "/x.pcapng' is damaged at offset 144 ") != NULL);
+
+	listen_to(write_run("x.pcap", 1, 1, 1), said);
+	CHECK_STR(said, "");
+}
+
 static void
 test_a_damaged_record_ends_the_file_there(void **state)
 {
@@ -640,17 +698,6 @@ test_a_filter_fits_each_interface(void **state)
 	source_close(&source);
 }
 
-/* One frame a second, from `first`, for the ports from there on. */
-static const char *
-write_run(const char *name, uint32_t first, uint32_t step, unsigned count)
-{
-	struct maker *m = pcap_new(MICRO, ETHERNET, false);
-
-	for (uint32_t i = 0; i < count; i++)
-		put_record(m, first + i * step, 0, first + i * step);
-	return write_file(m, name);
-}
-
 static void
 test_files_are_read_in_the_order_of_their_time(void **state)
 {
@@ -759,7 +806,7 @@ test_many_files_need_few_descriptors(void **state)
 static void
 test_a_folder_stands_for_the_captures_in_it(void **state)
 {
-	char path[64], inner[64];
+	char path[64], inner[80];
 	const char *paths[1] = { path };
 
 	(void)state;
@@ -908,6 +955,7 @@ main(void)
 		cmocka_unit_test(test_simple_packets_have_the_time_of_the_one_before),
 		cmocka_unit_test(test_a_pcap_file_cut_anywhere_is_read_to_the_cut),
 		cmocka_unit_test(test_a_pcapng_file_cut_anywhere_is_read_to_the_cut),
+		cmocka_unit_test(test_a_cut_is_told_with_file_and_offset),
 		cmocka_unit_test(test_a_damaged_record_ends_the_file_there),
 		cmocka_unit_test(test_a_damaged_block_ends_the_file_there),
 		cmocka_unit_test(test_what_is_no_capture_is_refused_by_name),

@@ -339,6 +339,7 @@ test_after_an_unseen_loss_the_duplicates_count_as_many(void **state)
 
 	(void)state;
 	drop_in(&p);
+	in_ns(&p, 1);
 	say(&p, B, ACK, 5000, 1000, 100);
 	in_ns(&p, 1);
 	CHECK_EQ(say(&p, B, ACK, 5100, 1200, 100), FLAG(ACK_LOST_SEGMENT));

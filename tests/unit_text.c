@@ -86,6 +86,25 @@ test_the_parts_of_an_authentication_are_no_commands(void **state)
 }
 
 static void
+test_a_message_whose_go_ahead_was_missed_is_no_commands(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, IP_TCP, 25, 0);
+	rig_text(&r, SERVER, "220 mail ESMTP\r\n");
+	rig_text(&r, CLIENT, "DATA\r\n");
+	rig_miss(&r, SERVER, 8);
+	rig_text(&r, SERVER, "x\r\n");
+	rig_acked(&r, SERVER);
+	rig_text(&r, CLIENT, "HELP\r\nQUIT\r\nand so on\r\n");
+	CHECK_EQ(r.flow->waiting_count, 0);
+	rig_text(&r, CLIENT, ".\r\n");
+	CHECK_EQ(r.flow->waiting_count, 1);
+	rig_end(&r);
+}
+
+static void
 test_tls_ends_each_of_them(void **state)
 {
 	static const struct { uint16_t port; const char *hello, *ask, *answer; }
@@ -220,6 +239,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_mail_is_one_question_answered_after_its_dot),
     cmocka_unit_test(test_a_chunk_is_skipped_and_asked_with_its_last_byte),
     cmocka_unit_test(test_the_parts_of_an_authentication_are_no_commands),
+    cmocka_unit_test(test_a_message_whose_go_ahead_was_missed_is_no_commands),
     cmocka_unit_test(test_tls_ends_each_of_them),
     cmocka_unit_test(test_lists_of_pop3_end_with_their_dot),
     cmocka_unit_test(test_imap_answers_by_tag_in_any_order),
