@@ -10,7 +10,7 @@
 
 enum { LINE_BYTES = 1024 };
 
-static atomic_int verbose;
+static atomic_int verbose;	/* below 0: silent */
 
 static void
 say(const char *prefix, const char *format, va_list args)
@@ -26,6 +26,8 @@ log_warn(const char *format, ...)
 {
 	va_list args;
 
+	if (verbose < 0)
+		return;
 	va_start(args, format);
 	say("", format, args);
 	va_end(args);
@@ -36,7 +38,7 @@ log_note(const char *format, ...)
 {
 	va_list args;
 
-	if (!verbose)
+	if (verbose <= 0)
 		return;
 	va_start(args, format);
 	say("note: ", format, args);

@@ -8,6 +8,7 @@
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* "toewatch: note: <message>\n"; only when verbose. */
 void log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Below zero: say nothing at all, for tests that break files by the dozen. */
 void log_set_verbose(int on);
 
 #endif

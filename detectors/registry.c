@@ -317,6 +317,7 @@ close_second(struct registry *r, struct host *h, struct instant since)
 	if (!s && config_server_of(r->config, &h->address))
 		s = server_make(r, &h->address, h);
 	if (s) {
+		s->heard = r->now;
 		x = server_new_second(s);
 		if (x) {
 			x->at = since;
@@ -521,13 +522,23 @@ review_flows(struct registry *r, struct engine *e)
 	}
 }
 
+/* Of a server that nobody has heard of or spoken to for a while, only time can
+ * tell more: each tenth second is enough. */
+static bool
+is_quiet(const struct registry *r, const struct server *s)
+{
+	return instant_since(r->now, s->heard) > 10 * NS_PER_S &&
+	    r->now.ns / NS_PER_S % 10 && !r->judge.finishing;
+}
+
 static void
 review_servers(struct registry *r)
 {
-	for (size_t i = 0; i < DETECTOR_COUNT; i++)
-		for (struct server *s = r->servers;
-		    s && detectors[i]->review_server; s = s->next)
-			detectors[i]->review_server(r->state[i], &r->judge, s);
+	for (struct server *s = r->servers; s; s = s->next)
+		for (size_t i = 0; i < DETECTOR_COUNT && !is_quiet(r, s); i++)
+			if (detectors[i]->review_server)
+				detectors[i]->review_server(r->state[i],
+				    &r->judge, s);
 	for (size_t i = 0; i < DETECTOR_COUNT; i++)
 		if (detectors[i]->review_capture)
 			detectors[i]->review_capture(r->state[i], &r->judge);

@@ -112,6 +112,7 @@ struct server {
 	bool has_mac;
 	const char *vendor;		/* of the MAC, "" unknown */
 	struct instant first, last;
+	struct instant heard;		/* anything from or to it, to the step */
 	struct service *services;
 	size_t outcome_count;
 	struct outcome **outcome;	/* in order of appearance */

@@ -89,7 +89,6 @@ decode_capture(struct defrag *d, struct bytes b)
 	while (b.left && f.number < FRAMES_MAX) {
 		f.time.ns = (int64_t)bytes_le32(&b) * NS_PER_S;
 		bytes_skip(&b, 4);
-		data = bytes_sub_at_most(&b, 0);
 		f.captured_bytes = bytes_le32(&b);
 		f.wire_bytes = bytes_le32(&b);
 		data = bytes_sub_at_most(&b, f.captured_bytes);

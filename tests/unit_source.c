@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/log.h"
 #include "tests/unit.h"
 
 enum { FILE_MAX = 1 << 20, FILES_MAX = 64 };
@@ -517,10 +518,12 @@ listen_to(const char *path, char said[512])
 
 	if (!kept || saved < 0 || dup2(fileno(kept), 2) < 0)
 		abort();
+	log_set_verbose(0);
 	if (open_one(path) == 0)
 		while (source_next(source, &frame) == SOURCE_FRAME)
 			continue;
 	source_close(&source);
+	log_set_verbose(-1);
 	dup2(saved, 2);
 	close(saved);
 	rewind(kept);
@@ -929,6 +932,7 @@ static int
 make_folder(void **state)
 {
 	(void)state;
+	log_set_verbose(-1);
 	return mkdtemp(folder) ? 0 : -1;
 }
 
