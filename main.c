@@ -1,12 +1,11 @@
-/* main.c - the command line, and the wiring of source, engine, detectors and
- * reports.
+/* main.c - the wiring of source, engine, detectors and reports, and the smaller
+ * tasks.
  *
  * Nothing is judged here. The hard part is the way out: whatever ends a run
  * early (a signal, a cut capture, a full disk) still leaves the fullest report
  * that can be had, one clear sentence, and the exit status that fits. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,210 +23,9 @@
 #include "detectors/registry.h"
 #include "detectors/report.h"
 #include "detectors/report_packets.h"
+#include "main_options.h"
 
 enum exit_status { DONE = 0, NOT_DONE = 1, BAD_USAGE = 2, INCIDENTS = 3 };
-
-enum { WORKERS_MAX = 1024 };
-
-/* Options ------------------------------------------------------------------- */
-
-enum task {
-	TASK_ANALYSE, TASK_LIST_FINDINGS, TASK_EXPLAIN, TASK_COMPARE,
-	TASK_CHECK_CONFIG, TASK_INTERFACES, TASK_VERSION, TASK_HELP,
-};
-
-struct options {
-	enum task task;
-	const char *argument;		/* of the task */
-	const char **files, **interfaces;
-	size_t file_count, interface_count;
-	const char *filter, *config, *keep, *web, *packets;
-	struct report *(*report_new)(FILE *);
-	bool flows, exit_code;
-};
-
-enum long_option {
-	OPTION_PACKETS = 256, OPTION_FLOWS, OPTION_LIST_FINDINGS, OPTION_EXPLAIN,
-	OPTION_COMPARE, OPTION_CHECK_CONFIG, OPTION_EXIT_CODE,
-};
-
-static const struct option long_options[] = {
-	{ "packets", required_argument, NULL, OPTION_PACKETS },
-	{ "flows", no_argument, NULL, OPTION_FLOWS },
-	{ "list-findings", no_argument, NULL, OPTION_LIST_FINDINGS },
-	{ "explain", required_argument, NULL, OPTION_EXPLAIN },
-	{ "compare", required_argument, NULL, OPTION_COMPARE },
-	{ "check-config", required_argument, NULL, OPTION_CHECK_CONFIG },
-	{ "exit-code", no_argument, NULL, OPTION_EXIT_CODE },
-	{ "version", no_argument, NULL, 'V' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ NULL, 0, NULL, 0 }
-};
-
-static void
-print_help(void)
-{
-	fputs(
-"toewatch -r FILE [-r FILE ...]     analyse captures\n"
-"toewatch -i IFACE [-i IFACE ...]   watch a mirror port live\n"
-"\n"
-"What to read\n"
-"  -r FILE         a capture (pcap, pcapng), a directory of captures, or - for\n"
-"                  standard input\n"
-"  -i IFACE        an interface; -D lists them\n"
-"  -f FILTER       only what this pcap-filter(7) expression selects\n"
-"  -c FILE         configuration; --check-config FILE says whether it is sound\n"
-"\n"
-"What to put out\n"
-"  -T FORMAT       text (default), json (one object a line) or html (one page)\n"
-"  --flows         with json: a record for each TCP flow as well\n"
-"  --packets FILE  what is remarkable about each TCP packet, as JSON lines\n"
-"  --exit-code     exit status 3 when there was an incident\n"
-"  -j N            analysis workers; the output is the same for every N\n"
-"  -v              say more on standard error\n"
-"\n"
-"What it can find\n"
-"  --list-findings, --explain FINDING\n"
-"\n"
-"  -V version      -h this help      toewatch(8) has the rest\n", stdout);
-}
-
-static int
-usage_error(const char *format, const char *word)
-{
-	log_warn(format, word);
-	fputs("Try 'toewatch -h'.\n", stderr);
-	return -1;
-}
-
-static int
-set_format(struct options *o, const char *name)
-{
-	static const struct {
-		const char *name;
-		struct report *(*make)(FILE *);
-	} formats[] = {
-		{ "text", report_text_new }, { "json", report_json_new },
-		{ "html", report_html_new },
-	};
-
-	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-		if (strcmp(name, formats[i].name) == 0) {
-			o->report_new = formats[i].make;
-			return 0;
-		}
-	}
-	return usage_error("-T takes text, json or html, not '%s'", name);
-}
-
-static int
-check_workers(const char *text)
-{
-	char *end;
-	long n = strtol(text, &end, 10);
-
-	if (end == text || *end || n < 1 || n > WORKERS_MAX)
-		return usage_error("-j takes a number of workers from 1 to 1024, "
-		    "not '%s'", text);
-	return 0;		/* one worker does it all, whatever the number */
-}
-
-static int
-set_task(struct options *o, enum task task, const char *argument)
-{
-	o->task = task;
-	o->argument = argument;
-	return 0;
-}
-
-/* getopt says '?' or ':' and leaves the culprit in argv or optopt. */
-static int
-option_error(int how, char **argv)
-{
-	char letter[3] = { '-', (char)optopt, '\0' };
-	bool is_letter = optopt > 0 && optopt < 256;
-	const char *word = is_letter ? letter : argv[optind - 1];
-
-	return usage_error(how == ':' ? "%s needs an argument" :
-	    "there is no option %s", word);
-}
-
-static int
-set_option(struct options *o, int option, const char *value, char **argv)
-{
-	switch (option) {
-	case 'r': o->files[o->file_count++] = value; return 0;
-	case 'i': o->interfaces[o->interface_count++] = value; return 0;
-	case 'f': o->filter = value; return 0;
-	case 'c': o->config = value; return 0;
-	case 'T': return set_format(o, value);
-	case 'o': o->keep = value; return 0;
-	case 'w': o->web = value; return 0;
-	case 'j': return check_workers(value);
-	case 'v': log_set_verbose(1); return 0;
-	case 'D': return set_task(o, TASK_INTERFACES, NULL);
-	case 'V': return set_task(o, TASK_VERSION, NULL);
-	case 'h': return set_task(o, TASK_HELP, NULL);
-	case OPTION_PACKETS: o->packets = value; return 0;
-	case OPTION_FLOWS: o->flows = true; return 0;
-	case OPTION_EXIT_CODE: o->exit_code = true; return 0;
-	case OPTION_LIST_FINDINGS:
-		return set_task(o, TASK_LIST_FINDINGS, NULL);
-	case OPTION_EXPLAIN: return set_task(o, TASK_EXPLAIN, value);
-	case OPTION_COMPARE: return set_task(o, TASK_COMPARE, value);
-	case OPTION_CHECK_CONFIG:
-		return set_task(o, TASK_CHECK_CONFIG, value);
-	default: return option_error(option, argv);
-	}
-}
-
-static int
-check_options(const struct options *o)
-{
-	if (o->task != TASK_ANALYSE)
-		return 0;
-	if (!o->file_count && !o->interface_count)
-		return usage_error("%s is needed: what is to be read?",
-		    "-r FILE or -i IFACE");
-	if (o->file_count && o->interface_count)
-		return usage_error("%s do not go together", "-r and -i");
-	if (o->keep)
-		return usage_error("this build cannot keep a run (-o %s)", o->keep);
-	if (o->web && strcmp(o->web, "none") != 0)
-		return usage_error("this build has no web page (-w %s)", o->web);
-	return 0;
-}
-
-/* 0, or -1 after a sentence on standard error. */
-static int
-options_read(struct options *o, int argc, char **argv)
-{
-	int option;
-
-	*o = (struct options){ .report_new = report_text_new };
-	o->files = calloc((size_t)argc, sizeof(*o->files));
-	o->interfaces = calloc((size_t)argc, sizeof(*o->interfaces));
-	if (!o->files || !o->interfaces)
-		return usage_error("%s", "out of memory");
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":r:i:f:c:T:o:w:j:vDVh",
-	    long_options, NULL)) != -1)
-		if (set_option(o, option, optarg, argv))
-			return -1;
-	if (o->task == TASK_COMPARE)
-		optind++;		/* its second argument */
-	if (optind < argc)
-		return usage_error("'%s' belongs to no option", argv[optind]);
-	return check_options(o);
-}
-
-static void
-options_free(struct options *o)
-{
-	free(o->files);
-	free(o->interfaces);
-}
 
 /* The run ------------------------------------------------------------------- */
 
@@ -601,7 +399,7 @@ explain(const char *word)
 	int name = finding_name_parse(word);
 
 	if (name < 0) {
-		usage_error("there is no finding '%s'; --list-findings names all",
+		options_error("there is no finding '%s'; --list-findings names all",
 		    word);
 		return BAD_USAGE;
 	}
@@ -631,7 +429,7 @@ do_task(const struct options *o)
 	case TASK_LIST_FINDINGS: explain_list(stdout); return DONE;
 	case TASK_EXPLAIN: return explain(o->argument);
 	case TASK_COMPARE:
-		usage_error("this build cannot compare runs (--compare %s)",
+		options_error("this build cannot compare runs (--compare %s)",
 		    o->argument);
 		return BAD_USAGE;
 	case TASK_CHECK_CONFIG: return check_config(o->argument);
@@ -640,7 +438,7 @@ do_task(const struct options *o)
 		printf("toewatch %s\n%s\nnDPI version %s\n", PACKAGE_VERSION,
 		    source_library_version(), app_ndpi_version());
 		return DONE;
-	case TASK_HELP: print_help(); return DONE;
+	case TASK_HELP: options_help(stdout); return DONE;
 	}
 	return BAD_USAGE;
 }

@@ -222,6 +222,24 @@ unrecognised(struct app_context *c, struct bytes b)
 	return both || packets > NAMING_PACKETS ? stop(f) : b.left;
 }
 
+/* In the middle of a flow the bytes may begin with the rest of a PDU: look for
+ * those whose signature is long enough to be found anywhere. */
+static bool
+identify_inside(struct app_context *c, struct bytes b)
+{
+	for (size_t i = 0; app_parsers[i]; i++) {
+		const struct app_parser *p = app_parsers[i];
+
+		if (!p->resync || !p->resync_keeps ||
+		    p->resync(c->flow, c->side, b) >= b.left)
+			continue;
+		settle(c, p);
+		c->flow->flags |= lost_flag(c->side);
+		return true;
+	}
+	return false;
+}
+
 static size_t
 identify(struct app_context *c, struct bytes b, bool *named)
 {
@@ -245,6 +263,10 @@ identify(struct app_context *c, struct bytes b, bool *named)
 		case APP_NOT_MINE:
 			break;
 		}
+	}
+	if (c->flow->flags & FLOW_MIDSTREAM && identify_inside(c, b)) {
+		*named = true;
+		return 0;
 	}
 	return maybe && b.left < APP_PROBE_BYTES ? 0 : unrecognised(c, b);
 }

@@ -112,20 +112,21 @@ take_header(struct bytes b, struct rpc_pdu *p)
 }
 
 /* Stricter than take_header, for bytes that may be anything: what the reserved
- * fields and the length ought to be, as far as the bytes reach. */
+ * fields and the length ought to be, as far as the bytes reach. Fragments from
+ * the middle of a call are passed over: they look too much like other things. */
 static enum app_verdict
 signature(struct bytes b, uint32_t types)
 {
 	struct bytes all = b;
 	uint8_t version = bytes_u8(&b), minor = bytes_u8(&b);
-	uint8_t type = bytes_u8(&b), integers, reals;
+	uint8_t type = bytes_u8(&b), flags = bytes_u8(&b), integers, reals;
 	uint16_t length;
 
-	(void)bytes_u8(&b);
 	integers = bytes_u8(&b);
 	reals = bytes_u8(&b);
 	if ((all.left > 0 && version != 5) || (all.left > 1 && minor > 1) ||
 	    (all.left > 2 && (type >= RPC_TYPES || !(types & 1u << type))) ||
+	    (all.left > 3 && !(flags & (PFC_FIRST | PFC_LAST))) ||
 	    (all.left > 4 && integers & 0xee) || (all.left > 5 && reals > 3))
 		return APP_NOT_MINE;
 	if (all.left >= 8 && bytes_be16(&b))

@@ -30,7 +30,8 @@ enum {
 	UNACKED_MAX = 10000,
 	/* ... and this many of all senders together are kept here. */
 	UNACKED_MAX_ALL = 1 << 22,
-	UNACKED_FIRST = 16,	/* room made at first; doubled as needed */
+	UNACKED_FIRST = 2,	/* room made at first; doubled as needed. Small,
+				 * so that a SYN flood does not use it up */
 	UNACKED_IDLE = 64,	/* room that an idle sender may keep */
 };
 

@@ -59,8 +59,8 @@ struct incident {
 	char summary[EVIDENCE_TEXT_BYTES]; /* one sentence: who froze, how */
 };
 
-/* Incidents of a finished (or, live, of the present) run, by start. They belong
- * to the registry. */
+/* Incidents of a finished (or, live, of the present) run, by start; to be freed
+ * with incidents_free. */
 struct incident *incidents_judge(struct registry *, struct judge *);
 void incidents_free(struct incident **);
 

@@ -28,6 +28,7 @@ enum condition {
 	SENDING,		/* segments are cut wrongly on the way out */
 	SENDING_NOT_VIRTIO,
 	MERGING,		/* segments are glued on the way in */
+	FRAGMENT,		/* a client's request never became whole */
 };
 
 struct entry {
@@ -91,9 +92,10 @@ static const struct entry entries[] = {
 	    "install driver 3.7.19 or later", "reinstall the former driver",
 	    "Exchange team blog, 18 July 2007; KB 942861") },
 	{ VERDICT_offload_engine, W2008, ALWAYS, UPDATE(
-	    "Windows Server 2008: SP2 with KB 979614 and KB 967224; 2008 R2: "
-	    "SP1 with KB 2519736 and KB 2511305, with chimney KB 2525390",
-	    "install these updates and the card maker's current driver",
+	    "Windows Server 2008, 2008 R2",
+	    "install SP2, KB 979614 and KB 967224 (2008), or SP1, KB 2519736, "
+	    "KB 2511305 and, where chimney stays on, KB 2525390 (2008 R2); and "
+	    "the card maker's current driver",
 	    "uninstall them", "KB 2643970") },
 
 	/* Checksums --------------------------------------------------------- */
@@ -216,9 +218,10 @@ static const struct entry entries[] = {
 	    "Linux, at once: all receive work to the first queue",
 	    "ethtool -X IF equal 1", "ethtool -X IF default", "ethtool(8)") },
 	{ VERDICT_receive_side_scaling, W2008, ALWAYS, UPDATE(
-	    "Windows Server 2008: SP2 with KB 979614 and KB 967224; 2008 R2: "
-	    "SP1 with KB 2519736 and KB 2511305; then RSS on again",
-	    "install these updates and the card maker's current driver",
+	    "Windows Server 2008, 2008 R2",
+	    "install SP2, KB 979614 and KB 967224 (2008), or SP1, KB 2519736 "
+	    "and KB 2511305 (2008 R2), and the card maker's current driver; then "
+	    "switch RSS on again",
 	    "uninstall them", "KB 2643970") },
 	{ VERDICT_receive_side_scaling, ANY_SYSTEM, ALWAYS, UPDATE(
 	    "any system",
@@ -226,6 +229,11 @@ static const struct entry entries[] = {
 	    "again", "", "") },
 
 	/* Not the card ------------------------------------------------------ */
+	{ VERDICT_server_application, ANY_SYSTEM, FRAGMENT, ADVICE(
+	    "the client whose request never became whole",
+	    "close Outlook on the client whose request never became whole (named "
+	    "above), or end its session on the server: the store waits for the "
+	    "rest of it and serves nobody meanwhile", "Q149819") },
 	{ VERDICT_server_application, ANY_SYSTEM, ALWAYS, ADVICE(
 	    "the server",
 	    "leave the card's offloads as they are; look at the service that "
@@ -354,6 +362,7 @@ applies(const struct entry *e, const struct incident *i, unsigned systems)
 	case SENDING: return !merging;
 	case SENDING_NOT_VIRTIO: return !merging && !virtio;
 	case MERGING: return merging;
+	case FRAGMENT: return i->finding_count[FINDING_rpc_fragment_stuck] > 0;
 	}
 	return false;
 }

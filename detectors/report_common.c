@@ -53,9 +53,12 @@ same_group(const struct finding *a, const struct finding *b)
 	    strcmp(x, y) == 0;
 }
 
+/* What the sniffer missed is told among what could not be judged. */
 static bool
 is_aside(const struct finding *f)
 {
+	if (f->name == FINDING_capture_loss || f->name == FINDING_capture_one_way)
+		return false;
 	return f->severity < SEVERITY_MEDIUM ||
 	    (!finding_degrades(f) && !f->incident_id);
 }

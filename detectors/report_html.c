@@ -299,7 +299,10 @@ put_servers(FILE *out, const struct run *run)
 
 	while (troubled < count && health_of(run, list[troubled]) != HEALTH_OK)
 		put_troubled(out, run, list[troubled++]);
-	if (count && !troubled)
+	if (!run_servers(run) && !troubled)
+		fputs("<section class=card><h3>No server could be judged.</h3>"
+		    "</section>\n", out);
+	else if (!troubled)
 		fputs("<section class=\"card ok\"><div class=state>ok</div>"
 		    "<h3>All servers are well.</h3></section>\n", out);
 	put_server_table(out, run, list, count);

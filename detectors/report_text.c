@@ -402,6 +402,14 @@ print_not_judged(const struct paper *p, const struct run *run)
 
 /* --------------------------------------------------------------------------- */
 
+/* Nobody is in trouble. */
+static const char *
+verdict_of_none(size_t servers)
+{
+	return servers == 0 ? "No server could be judged." :
+	    servers == 1 ? "The server is well." : "All servers are well.";
+}
+
 static void
 print_opening(const struct paper *p, const struct run *run)
 {
@@ -418,11 +426,10 @@ print_opening(const struct paper *p, const struct run *run)
 	paper_fill(p, 0, "", 0, line);
 	for (struct server *s = registry_servers(run->registry); s; s = s->next)
 		troubled += health_of(run, s) != HEALTH_OK;
-	if (troubled || !servers)
+	if (troubled)
 		return;
 	putc('\n', p->out);
-	paper_ink(p, INK_GREEN, servers == 1 ?
-	    "The server is well." : "All servers are well.");
+	paper_ink(p, servers ? INK_GREEN : INK_PLAIN, verdict_of_none(servers));
 	putc('\n', p->out);
 }
 

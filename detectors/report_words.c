@@ -288,20 +288,16 @@ not_judged_text(const struct run *run, unsigned i, char *out, size_t size)
 	const struct finding *f;
 	char n[NUMBER_TEXT_BYTES];
 
+	out[0] = '\0';
 	switch (i) {
 	case 0:
-		f = capture_finding(run, FINDING_capture_loss);
-		if (!f)
-			return "";
-		snprintf(out, size, "The sniffer missed packets: what rests on "
-		    "packets not seen is withheld or less sure.");
-		return out;
 	case 1:
-		f = capture_finding(run, FINDING_capture_one_way);
+		f = capture_finding(run, i ? FINDING_capture_one_way :
+		    FINDING_capture_loss);
 		if (!f)
 			return "";
-		snprintf(out, size, "One direction is not mirrored: what needs both "
-		    "is withheld.");
+		add(out, size, "%s", f->text);
+		make_sentence(out, size);
 		return out;
 	case 2:
 		if (!c->snap_cut)

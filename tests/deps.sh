@@ -52,7 +52,7 @@ judge() {
 		target = substr($2, 2, length($2) - 2)
 		into = target ~ "/" ? substr(target, 1, index(target, "/") - 1) : ""
 		inner = target; sub(/.*\//, "", inner); sub(/\.[ch]$/, "", inner)
-		if (target !~ "/" || target ~ /\.\./)
+		if ((target !~ "/" && room != "") || target ~ /\.\./)
 			say("headers are named from the top: \"room/name.h\"")
 		if (target ~ /\.c$/)
 			say("a .c is compiled, not included")

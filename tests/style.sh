@@ -12,7 +12,7 @@ LONGEST_FUNCTION=100		# lines; aim for 20, parsers 60
 WIDEST_LINE=96			# columns, with tabs of 8; aim for 80, or 88
 
 c_files() {
-	find main.c capture detectors web tests -name '*.[ch]' 2>/dev/null | sort
+	find main*.[ch] capture detectors web tests -name '*.[ch]' 2>/dev/null | sort
 }
 
 sh_files() {
@@ -80,7 +80,7 @@ rule_time_comes_from_the_trace() {
 # But the key of the flow table's hash, which keeps a peer from choosing its
 # collisions: no output shows it.
 rule_nothing_is_random() {
-	c_files | grep -E '^(capture|detectors)/|^main\.c' | code_of |
+	c_files | grep -E '^(capture|detectors)/|^main' | code_of |
 	    grep -Ev '^capture/flow\.c:.*[^A-Za-z0-9_]getrandom\(' |
 	    grep -E '[^A-Za-z0-9_.>](s?rand|s?random|rand_r|[dls]rand48|arc4random[a-z_]*|getrandom|getentropy)[[:space:]]*\(' |
 	    sed 's/:[[:space:]]*/: output depends on the packets alone: /2'

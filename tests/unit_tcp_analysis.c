@@ -721,6 +721,7 @@ test_two_ends_on_one_address_are_told_apart_by_port(void **state)
 	drop_in(&p);
 	CHECK_EQ(say(&p, A, ACK, 1000, 5000, 100), NONE);
 	CHECK_EQ(say(&p, B, ACK, 5000, 1100, 100), NONE);
+	CHECK_EQ(say(&p, B, ACK, 5100, 1200, 100), FLAG(ACK_LOST_SEGMENT));
 	play_end(&p);
 }
 

@@ -45,9 +45,9 @@ def toe_deaf():
     o = Office(501, "2009-11-10 14:20:00", 6)
     o.open()
     o.background()
-    o.everyday(2.4)
+    o.everyday(2.8)
     o.breaks(90.0, nic.Deaf())
-    return o.play(180)
+    return o.play(170)
 
 
 @scene("keepalive-dead", """Connections idle over lunch, probed each 15 minutes. The first round of probes is answered on
@@ -58,17 +58,17 @@ def keepalive_dead():
     o = Office(502, "2009-02-19 11:55:00", 8)
     o.open()
     o.background(ping=200, arp=300, dns=600, probes=None)
-    lines, rng = [], random.Random("502/idle")
+    rng = random.Random("502/idle")
     for n, p in enumerate(o.people):
         for port in ((443, 445), (443, 3389), (445, 443), (3389, 445))[n % 4]:
-            o.stage.spawn(_idle(o, p, port, rng.uniform(1, 60), lines, rng.randint(2, 4)))
+            o.stage.spawn(_idle(o, p, port, rng.uniform(1, 60), rng.randint(2, 3)))
     for p in o.people[:2]:
-        o.start(office.Web(p, o.ex1, "page", 330))
+        o.start(office.Web(p, o.ex1, "page", 450))
     o.stage.at(1000.0, lambda: setattr(o.ex1.card, "fault", nic.Deaf(o.offloaded())))
     return o.play(2950)
 
 
-async def _idle(o, client, port, delay, lines, exchanges):
+async def _idle(o, client, port, delay, exchanges):
     """Some exchanges, then nothing but keep-alives."""
     await asyncio.sleep(delay)
     kind = {443: office.Secure, 445: office.Files, 3389: office.Terminal}[port]
@@ -91,7 +91,7 @@ async def _idle(o, client, port, delay, lines, exchanges):
        [want("orphaned_session", 3, "server_lost_state"), OFFLOAD], ALIVE + ["flow_blackholed", "keepalive_unanswered"],
        "offload_engine", ["undetermined"], fault=80.0)
 def lost_state():
-    o = Office(503, "2010-05-13 08:31:00", 6)
+    o = Office(503, "2010-05-13 08:31:00", 5)
     o.open()
     o.background()
     o.everyday(2.4)
@@ -104,7 +104,7 @@ def lost_state():
         n = office.forget(o.ex1, lambda port, peer: (socket.inet_aton(peer[0]), peer[1], port) in gone)
         o.stage.note("%d connections lost" % n)
     o.stage.at(80.0, lose)
-    return o.play(180)
+    return o.play(175)
 
 
 @scene("stale-tuple", """Three workstations crash at 60 s and come back with the same source ports. The server still holds the
@@ -125,7 +125,7 @@ def stale_tuple():
             for port in (443, 445, 3389):
                 o.stage.spawn(_crash(o, p, port, 2.0 + 3 * n))
     o.breaks(55.0, nic.KeepsSessions())
-    return o.play(150)
+    return o.play(135)
 
 
 async def _crash(o, client, port, delay):
@@ -196,7 +196,7 @@ def timestamps_lost():
         return None if sender is o.ex1 and bare and seg.key in asked else bytes(seg.frame)
     o.stage.between = between
     o.breaks(30.0, nic.NoTimestamps())
-    return o.play(90)
+    return o.play(76)
 
 
 @scene("ack-unsent", """From 60 s on some segments of offloaded connections acknowledge 1460 bytes that the client has not

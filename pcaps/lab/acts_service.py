@@ -66,7 +66,7 @@ def close_wait():
         if n % 3 == 0:
             o.start(office.Outlook(p, o.ex1, o.store, 60), 25)
     o.stage.at(40.0, lambda: setattr(o.ex1, "keeps_open", True))
-    return o.play(200)
+    return o.play(185)
 
 
 @scene("zero-window", """From 40 s on the program behind port 80 does not read from three uploads any more: the receive window
@@ -140,7 +140,7 @@ def connect_unanswered():
         o.start(office.Outlook(p, o.ex1, o.store, 45), 40)
         o.start(_Short(p, o.ex1, (3389, 445)[n % 2]), 30)
     o.breaks(60.0, nic.Ports(3389, 445))
-    return o.play(150)
+    return o.play(135)
 
 
 class _Short:
@@ -193,13 +193,13 @@ def host_down():
        [want("server_restart", 1), OFFLOAD], [n for n in STILL if n != "checksum_artifact"], "server_host",
        ["undetermined"], True, fault=70.0)
 def server_restart():
-    o = Office(308, "2008-02-10 22:40:00", 6)
+    o = Office(308, "2008-02-10 22:40:00", 5)
     o.open()
     o.background()
     o.everyday(2.0, (45.0, None, 60.0))
     o.stage.at(70.0, lambda: setattr(o.ex1, "up", False))
     o.stage.spawn(_boot(o, 118.0))
-    return o.play(215)
+    return o.play(205)
 
 
 async def _boot(o, when):
@@ -278,7 +278,7 @@ async def _half_a_call(o, client, when):
 
 
 @scene("session-leak", """Thirty-six hours (think time left out): clients open sessions, use them a little and leave, some by FIN, some by
-    being switched off; the server never closes one. At the end it holds some eighty that no client uses.""",
+    being switched off; the server never closes one. At the end it holds some seventy that no client uses.""",
        [want("session_leak", 1), OFFLOAD], ALIVE, "server_application", ["undetermined", "server_host"], True)
 def session_leak():
     o = Office(311, "2008-07-10 02:50:00", 7, {"span": (5, 8)})
@@ -293,7 +293,7 @@ def session_leak():
 async def _leaves(o, client, n):
     rng = random.Random("%s/%s/leave" % (o.seed, client.name))
     while True:
-        await asyncio.sleep(office.draw(rng, 11500, 600, 0.4))
+        await asyncio.sleep(office.draw(rng, 14000, 600, 0.4))
         port = rng.choice((443, 443, 445))
         kind = {443: office.Secure, 445: office.Files}[port]
         program = kind(client, o.ex1, think=25, **({"most": 8} if port == 443 else {"size": 200}))
@@ -326,7 +326,7 @@ def dhcp_dead():
        [want("ftp_data_failure", 2, "active")], ALIVE, "network_path",
        ["undetermined", "client_side", "server_host", "server_application"], True, fault=60.0)
 def ftp_active():
-    o = plain(313, "2009-11-08 12:50:00", 5, 3.0)
+    o = plain(313, "2009-11-08 12:50:00", 4, 3.0)
     o.stage.loop.run_until_complete(office.serve(o.ex1, 21, directory.ftp))
     for n, p in enumerate(o.people[:4]):
         o.stage.spawn(directory.fetches(p, o.ex1, 10.0 + 3 * n, 22.0, random.Random("313/f%d" % n)))
@@ -352,9 +352,9 @@ def pptp_oneway():
     return o.play(120)
 
 
-@scene("logon-slow", """Logons at a domain controller: DNS SRV, CLDAP ping, LDAP, Kerberos (AS, TGS), SMB. From 100 s on Kerberos takes 9 to
+@scene("logon-slow", """Logons at a domain controller: DNS SRV, CLDAP ping, LDAP, Kerberos (AS, TGS), SMB. From 90 s on Kerberos takes 9 to
     16 s a step; the other steps are as fast as before.""",
-       [want("logon_slow", 1), OFFLOAD], ALIVE, "server_application", ["undetermined", "server_host"], True, fault=100.0)
+       [want("logon_slow", 1), OFFLOAD], ALIVE, "server_application", ["undetermined", "server_host"], True, fault=90.0)
 def logon_slow():
     o = Office(315, "2008-07-17 08:25:00", 5)
     o.open()
@@ -365,5 +365,5 @@ def logon_slow():
         o.stage.spawn(directory.logs_on(p, o.ex1, 5.0 + 4 * n, 62.0, random.Random("315/l%d" % n)))
         if n % 3 == 0:
             o.start(office.Outlook(p, o.ex1, o.store, 60))
-    o.stage.at(100.0, dc.slow)
-    return o.play(210)
+    o.stage.at(90.0, dc.slow)
+    return o.play(185)

@@ -63,7 +63,7 @@ def oversized_coalesced():
     for n, p in enumerate(o.people):
         o.start(office.Files(p, o.ex1, 11, 5800, upload=(1500, 5600)))
         o.start(office.Secure(p, o.ex1, think=25, most=200))
-    return o.play(80)
+    return o.play(66)
 
 
 @scene("mss-violation", """From 50 s on the card sends what the host gave it to segment as it is: frames of two MSS and more, with
@@ -82,7 +82,7 @@ def mss_violation():
             o.start(office.Terminal(p, o.ex1, 15), 30)
     o.stage.between = lambda sender, target, seg: bytes(seg.frame) if len(seg.frame) <= 1514 else None
     o.breaks(50.0, nic.TooLarge())
-    return o.play(100)
+    return o.play(88)
 
 
 @scene("burst-lost", """From 40 s on bursts of two and more full segments on offloaded connections are lost whole behind the mirror,
@@ -122,7 +122,7 @@ def burst_lost():
     no answer at all; the others are well.""", [want("rss_bucket_stall", 1)],
        [n for n in ALIVE if n != "rss_bucket_stall"], "receive_side_scaling", fault=70.0)
 def rss_stall():
-    o = Office(606, "2009-09-29 09:22:00", 17, {"share": 0})
+    o = Office(606, "2009-09-29 09:22:00", 16, {"share": 0})
     o.open()
     o.background(20, 60, 60, 60)
     for n, p in enumerate(o.people):
@@ -131,7 +131,7 @@ def rss_stall():
         if n % 4 == 0:
             o.start(office.Files(p, o.ex1, 25, 300), 60)
     o.breaks(70.0, nic.DeadQueue(2))
-    return o.play(140)
+    return o.play(130)
 
 
 def healthy(length):
@@ -139,32 +139,32 @@ def healthy(length):
     return start, [(t, f) for t, f in frames if t < length]
 
 
-@scene("mirror-duplicates", """The first 100 s of healthy-office.pcap, each frame a second time 3 to 40 us later (a mirror session
+@scene("mirror-duplicates", """The first 60 s of healthy-office.pcap, each frame a second time 3 to 40 us later (a mirror session
     for both directions of both ports).""",
        [want("capture_duplicates", 1, server=None), OFFLOAD], HEALTHY, capture={"duplicates_min": 300},
        servers=("10.20.30.5", "10.20.30.6"))
 def mirror_duplicates():
     rng = random.Random(701)
-    start, frames = healthy(100)
+    start, frames = healthy(60)
     twice = [(t, f) for t, f in frames] + [(t + rng.uniform(3e-6, 40e-6), f) for t, f in frames]
     return start, sorted(twice, key=lambda x: x[0])
 
 
-@scene("mirror-one-way", """The first 200 s of healthy-office.pcap without the frames that the servers send.""",
+@scene("mirror-one-way", """The first 150 s of healthy-office.pcap without the frames that the servers send.""",
        [want("capture_one_way", 1, server=None)], HEALTHY, capture={"one_way_share": [0.9, 1.0]},
        servers=("10.20.30.5", "10.20.30.6"))
 def mirror_one_way():
-    start, frames = healthy(200)
+    start, frames = healthy(150)
     servers = (bytes.fromhex("0010182a9c01"), bytes.fromhex("000e0c71b43e"))
     return start, [(t, f) for t, f in frames if f[6:12] not in servers]
 
 
-@scene("capture-loss", """The first 170 s of healthy-office.pcap; the sniffer lost 4 % of the frames, in runs of one to three.""",
+@scene("capture-loss", """The first 110 s of healthy-office.pcap; the sniffer lost 4 % of the frames, in runs of one to three.""",
        [want("capture_loss", 1, server=None), OFFLOAD], HEALTHY, capture={"lost_estimate": [0.005, 0.12]},
        servers=("10.20.30.5", "10.20.30.6"))
 def capture_loss():
     rng = random.Random(702)
-    start, frames = healthy(170)
+    start, frames = healthy(110)
     kept, skip = [], 0
     for pair in frames:
         if skip == 0 and rng.random() < 0.02:

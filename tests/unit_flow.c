@@ -1,0 +1,178 @@
+/* unit_flow.c - the table of flows: found from both sides, bounded, forgetting
+ * the least worth first; and the name other tools give a flow. */
+#include "capture/flow.h"
+#include "tests/unit.h"
+
+static struct packet
+packet_between(uint32_t src, uint16_t sport, uint32_t dst, uint16_t dport)
+{
+	return (struct packet){ .ip_version = 4, .protocol = IP_TCP,
+		.src = address_from_v4(src), .dst = address_from_v4(dst),
+		.sport = sport, .dport = dport };
+}
+
+struct ends {
+	unsigned count;
+	enum flow_end how;
+	uint64_t id;
+};
+
+static void
+note_end(void *context, struct flow *f)
+{
+	struct ends *e = context;
+
+	e->count++;
+	e->how = (enum flow_end)f->end;
+	e->id = f->id;
+}
+
+static void
+test_a_flow_is_found_from_both_sides(void **state)
+{
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(10, pool);
+	struct packet there = packet_between(1, 1025, 2, 445);
+	struct packet back = packet_between(2, 445, 1, 1025);
+	struct packet other = packet_between(2, 445, 1, 1026);
+	struct flow *f = flow_create(t, &there, CLIENT);
+	enum side side;
+
+	(void)state;
+	CHECK(flow_find(t, &there, &side) == f);
+	CHECK_EQ(side, CLIENT);
+	CHECK(flow_find(t, &back, &side) == f);
+	CHECK_EQ(side, SERVER);
+	CHECK(!flow_find(t, &other, &side));
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
+static void
+test_at_the_limit_half_open_flows_go_before_established_ones(void **state)
+{
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(2, pool);
+	struct ends ends = { 0 };
+	struct packet p = packet_between(1, 1, 2, 80);
+	struct flow *old;
+	uint64_t old_id;
+	enum side side;
+
+	(void)state;
+	flow_table_on_end(t, note_end, &ends);
+	old = flow_create(t, &p, CLIENT);
+	old_id = old->id;
+	old->state = FLOW_ESTABLISHED;
+	flow_reclass(t, old);
+	for (uint16_t port = 2; port < 50; port++) {
+		p.sport = port;
+		flow_create(t, &p, CLIENT);
+	}
+	CHECK_EQ(ends.count, 47);
+	CHECK_EQ(ends.how, FLOW_END_EVICTED);
+	p.sport = 1;
+	CHECK_EQ(flow_find(t, &p, &side)->id, old_id);
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
+static void
+test_established_flows_stay_known_for_more_than_two_hours(void **state)
+{
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(10, pool);
+	struct ends ends = { 0 };
+	struct packet p = packet_between(1, 1025, 2, 445);
+	struct flow *f = flow_create(t, &p, CLIENT);
+	struct instant start = { 1000 * NS_PER_S };
+
+	(void)state;
+	flow_table_on_end(t, note_end, &ends);
+	f->state = FLOW_ESTABLISHED;
+	flow_heard(t, f, start);
+	flow_expire(t, instant_plus(start, 7800 * NS_PER_S));
+	CHECK_EQ(ends.count, 0);
+	flow_expire(t, instant_plus(start, 7801 * NS_PER_S));
+	CHECK_EQ(ends.count, 1);
+	CHECK_EQ(ends.how, FLOW_END_TIMEOUT);
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
+static void
+test_the_sixty_fifth_exchange_drops_the_oldest(void **state)
+{
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(10, pool);
+	struct packet p = packet_between(1, 1025, 2, 445);
+	struct flow *f = flow_create(t, &p, CLIENT);
+	struct flow_stats stats;
+
+	(void)state;
+	for (uint64_t key = 1; key <= EXCHANGES_PER_FLOW + 1; key++)
+		exchange_open(pool, f, key, 0, 0);
+	CHECK(!exchange_find(f, 1));
+	CHECK(exchange_find(f, EXCHANGES_PER_FLOW + 1) != NULL);
+	flow_table_stats(t, &stats);
+	CHECK_EQ(stats.exchanges_refused, 1);
+	CHECK_EQ(f->waiting_count, EXCHANGES_PER_FLOW);
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
+static void
+test_a_note_keeps_its_first_frames_and_the_newest(void **state)
+{
+	struct note n = { 0 };
+
+	(void)state;
+	for (uint64_t frame = 1; frame <= 30; frame++)
+		note_add(&n, (struct instant){ (int64_t)frame }, frame);
+	CHECK_EQ(n.count, 30);
+	CHECK_EQ(n.frame_count, NOTE_FRAMES);
+	CHECK_EQ(n.frame[0], 1);
+	CHECK_EQ(n.frame[NOTE_FRAMES - 2], NOTE_FRAMES - 1);
+	CHECK_EQ(n.frame[NOTE_FRAMES - 1], 30);
+}
+
+/* The specification's own vectors (community-id-spec, baseline, seed 0). */
+static void
+test_community_ids_match_the_published_vectors(void **state)
+{
+	static const struct {
+		const char *src, *dst;
+		uint16_t sport, dport;
+		uint8_t protocol;
+		const char *id;
+	} vector[] = {
+		{ "128.232.110.120", "66.35.250.204", 34855, 80, IP_TCP,
+		    "1:LQU9qZlK+B5F3KDmev6m5PMibrg=" },
+		{ "66.35.250.204", "128.232.110.120", 80, 34855, IP_TCP,
+		    "1:LQU9qZlK+B5F3KDmev6m5PMibrg=" },
+		{ "192.168.1.52", "8.8.8.8", 54585, 53, IP_UDP,
+		    "1:d/FP5EW3wiY1vCndhwleRRKHowQ=" },
+		{ "8.8.8.8", "192.168.1.52", 53, 54585, IP_UDP,
+		    "1:d/FP5EW3wiY1vCndhwleRRKHowQ=" },
+	};
+	char id[COMMUNITY_ID_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(vector) / sizeof(vector[0]); i++) {
+		struct address src, dst;
+
+		CHECK(address_parse(vector[i].src, &src));
+		CHECK(address_parse(vector[i].dst, &dst));
+		CHECK_STR(community_id(&src, vector[i].sport, &dst,
+		    vector[i].dport, vector[i].protocol, id), vector[i].id);
+	}
+}
+
+UNIT_TESTS(
+    cmocka_unit_test(test_a_flow_is_found_from_both_sides),
+    cmocka_unit_test(test_at_the_limit_half_open_flows_go_before_established_ones),
+    cmocka_unit_test(test_established_flows_stay_known_for_more_than_two_hours),
+    cmocka_unit_test(test_the_sixty_fifth_exchange_drops_the_oldest),
+    cmocka_unit_test(test_a_note_keeps_its_first_frames_and_the_newest),
+    cmocka_unit_test(test_community_ids_match_the_published_vectors),
+)
