@@ -832,6 +832,8 @@ smb_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
 		return false;
 	}
 	lane->command_left = (uint32_t)(used - held.left) - n;
+	if (!lane->command_left && lane->ending)
+		command_ends(c, lane);
 	return true;
 }
 

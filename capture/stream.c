@@ -617,11 +617,14 @@ place_early(struct stream_pool *pool, struct app_context *c, struct stream *s,
 static struct stream *
 stream_begin(struct stream_pool *pool, struct app_context *c, uint32_t start)
 {
+	const struct tcp_half *peer = &c->flow->half[other_side(c->side)];
 	struct stream *s = stream_take(pool);
 
 	if (!s)
 		return NULL;
 	s->next = start;
+	s->acked = peer->acked;
+	s->any_ack = peer->flags & HALF_ACKED;
 	c->flow->stream[c->side] = s;
 	return s;
 }

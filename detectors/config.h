@@ -30,7 +30,7 @@
 	X(silent_min_peers, 2.0, "peers that must have asked meanwhile")	\
 	X(capture_loss_limit, 0.01, "share of bytes missed by the sniffer above " \
 	    "which findings that need them are withheld or lose confidence") \
-	X(p_value, 1e-3, "chance below which the offloaded/host-stack table counts") \
+	X(p_value, 0.05, "chance below which the offloaded/host-stack table counts") \
 	X(odds_ratio, 8.0, "odds ratio above which that table counts")	\
 	X(rss_p_value, 1e-6, "chance below which stalled flows share a queue") \
 	X(witness_min, 2.0, "clients or flows that must agree before an incident") \

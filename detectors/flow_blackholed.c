@@ -68,6 +68,8 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	x->severity = SEVERITY_HIGH;
 	x->confidence = 0.8 * trust;
 	x->side = FAULT_SERVER;
+	finding_metric(x, "idle_before_s", seconds_of(instant_since(c->una_since,
+	    f->half[SERVER].last)));
 	finding_metric(x, "sends", c->una_sends);
 	finding_metric(x, "waited_s", waited);
 	finding_metric(x, "bytes", c->next - c->una);

@@ -47,7 +47,7 @@ paper_ink(const struct paper *p, enum ink ink, const char *text)
 {
 	static const char *const codes[] = { "", "1", "2", "1;31", "1;33", "32" };
 
-	if (!p->colour || ink == INK_PLAIN)
+	if (!p->colour || ink == INK_PLAIN || !*text)
 		fputs(text, p->out);
 	else
 		fprintf(p->out, "\033[%sm%s\033[0m", codes[ink], text);

@@ -123,7 +123,17 @@ table_speaks(const struct scale *s)
 	const struct offload_table *t = &s->v->table;
 
 	return t->known && t->affected_offloaded >= 2 &&
-	    t->odds_ratio >= s->j->limit->odds_ratio && t->p_value < 0.05;
+	    t->odds_ratio >= s->j->limit->odds_ratio &&
+	    t->p_value < s->j->limit->p_value;
+}
+
+static double
+metric_of(const struct finding *x, const char *name)
+{
+	for (unsigned k = 0; k < x->metric_count; k++)
+		if (strcmp(x->metric[k].name, name) == 0)
+			return x->metric[k].value;
+	return -1;
 }
 
 /* --- rules: one fault, named by its own finding ------------------------------- */
@@ -391,6 +401,39 @@ rule_path(struct scale *s)
 	    "its table", dead);
 }
 
+/* Stateful devices forget connections by their idleness and nothing else: the
+ * shortest time-outs in use are around a minute. */
+#define FORGOTTEN_IDLE_S 45.0
+enum { FORGOTTEN_MIN = 3 };
+
+static void
+rule_idle(struct scale *s)
+{
+	double shortest = -1;
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < s->c->count; i++) {
+		const struct finding *x = s->c->finding[i];
+		double idle = metric_of(x, "idle_before_s");
+
+		if (x->name != FINDING_flow_blackholed &&
+		    x->name != FINDING_orphaned_session)
+			continue;
+		if (idle < 0)
+			continue;
+		n++;
+		if (shortest < 0 || idle < shortest)
+			shortest = idle;
+	}
+	if (n < FORGOTTEN_MIN || shortest < FORGOTTEN_IDLE_S)
+		return;
+	weigh(s, VERDICT_network_path, 2.5, NULL, "all %u dead connections had been "
+	    "idle for at least %.0f s, and busy ones live: a firewall or NAT that "
+	    "forgets idle connections does that", n, shortest);
+	weigh(s, VERDICT_offload_engine, -1.5, NULL, "only idle connections are "
+	    "hit (%.0f s and more)", shortest);
+}
+
 static void
 rule_services(struct scale *s)
 {
@@ -560,15 +603,6 @@ static const char *const next_steps[VERDICT_COUNT] = {
 	    "(the card) or not (the application, the path)",
 };
 
-static double
-metric_of(const struct finding *x, const char *name)
-{
-	for (unsigned k = 0; k < x->metric_count; k++)
-		if (strcmp(x->metric[k].name, name) == 0)
-			return x->metric[k].value;
-	return -1;
-}
-
 /* "The server acknowledges their requests ... and answers none": what a stall
  * looks like from outside. */
 static void
@@ -619,7 +653,7 @@ verdict_weigh(const struct judge *j, const struct cluster *c,
 		rule_checksums, rule_segments, rule_queue, rule_host, rule_table,
 		rule_split_brain, rule_contrast,
 		rule_broken_tcp, rule_application,
-		rule_fragment, rule_windows, rule_sessions, rule_path,
+		rule_fragment, rule_windows, rule_sessions, rule_path, rule_idle,
 		rule_services, rule_neighbours, rule_capture,
 	};
 	struct scale s = { .j = j, .c = c, .v = v, .i = i };

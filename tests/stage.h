@@ -141,6 +141,8 @@ stage_miss(struct stage *s, enum side side, uint32_t n)
 	struct app_context c = stage_context(s, other_side(side));
 
 	s->next[side] += n;
+	s->flow->half[other_side(side)].acked = s->next[side];
+	s->flow->half[other_side(side)].flags |= HALF_ACKED;
 	stream_acked(s->streams, &c, s->next[side]);
 }
 

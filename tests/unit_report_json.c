@@ -1,5 +1,5 @@
-/* unit_report_json.c - the JSON lines, over a run that is made by hand: what is
- * in them whatever the detectors say. */
+/* unit_report_json.c - the reports, JSON above all, over a run that is made by
+ * hand: what holds whatever the detectors say. */
 #include "detectors/report.h"
 
 #include <jansson.h>
@@ -247,6 +247,70 @@ test_an_incident_that_lasts_is_failing(void **state)
 	bench_close(&b);
 }
 
+/* The whole page, or the whole text; to be freed. */
+static char *
+bench_print(struct bench *b, struct report *(*make)(FILE *))
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	struct report *r = make(out);
+
+	CHECK_EQ(r->finish(r, &b->run), 0);
+	r->free(&r);
+	fclose(out);
+	return text;
+}
+
+static void
+test_the_page_holds_no_markup_from_outside(void **state)
+{
+	struct bench b;
+	struct finding *f;
+	char *page;
+
+	(void)state;
+	bench_open(&b);
+	strcpy(b.server->name, "<b onclick='x'>");
+	f = bench_raise(&b, FINDING_rpc_stall, 1, 135);
+	f->severity = SEVERITY_HIGH;
+	finding_say(f, "</style><script>alert(1)</script>&\"'\033[31m");
+	finding_against(f, "<img src=x>");
+	page = bench_print(&b, report_html_new);
+	CHECK(strstr(page, "<script") == NULL);
+	CHECK(strstr(page, "<img") == NULL);
+	CHECK(strstr(page, "<b on") == NULL);
+	CHECK(strchr(page, '\033') == NULL);
+	CHECK(strstr(page, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;"
+	    "&#39;\\x1b[31m") != NULL);
+	free(page);
+	bench_close(&b);
+}
+
+static void
+test_the_text_moves_no_cursor(void **state)
+{
+	struct bench b;
+	struct finding *f;
+	char *text;
+
+	(void)state;
+	bench_open(&b);
+	strcpy(b.server->name, "EX\033]0;owned\007");
+	b.server->flows = 1;
+	f = bench_raise(&b, FINDING_rpc_stall, 1, 135);
+	f->severity = SEVERITY_HIGH;
+	finding_say(f, "\033[2J\r");
+	finding_frame(f, 3);
+	text = bench_print(&b, report_text_new);
+	CHECK(strchr(text, '\033') == NULL && strchr(text, '\r') == NULL &&
+	    strchr(text, '\007') == NULL);
+	CHECK(strstr(text, "DEGRADED") != NULL);
+	CHECK(strstr(text, "frame.number in {3}") != NULL);
+	free(text);
+	bench_close(&b);
+}
+
 static void
 test_writing_that_fails_is_told(void **state)
 {
@@ -309,6 +373,8 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_figure_that_is_no_number_is_null),
     cmocka_unit_test(test_a_server_is_as_well_as_its_findings),
     cmocka_unit_test(test_an_incident_that_lasts_is_failing),
+    cmocka_unit_test(test_the_page_holds_no_markup_from_outside),
+    cmocka_unit_test(test_the_text_moves_no_cursor),
     cmocka_unit_test(test_writing_that_fails_is_told),
     cmocka_unit_test(test_what_a_terminal_would_obey_is_shown_as_numbers),
     cmocka_unit_test(test_times_and_numbers_read_well),
