@@ -271,14 +271,31 @@ identify(struct app_context *c, struct bytes b, bool *named)
 	return maybe && b.left < APP_PROBE_BYTES ? 0 : unrecognised(c, b);
 }
 
+/* What c->side began to ask will not be seen to its end. */
+static void
+drop_partial(struct app_context *c)
+{
+	struct exchange *x = c->flow->waiting;
+
+	while (x) {
+		struct exchange *next = x->next;
+		bool by_server = x->flags & EXCHANGE_FROM_SERVER;
+
+		if (x->flags & EXCHANGE_PARTIAL &&
+		    by_server == (c->side == SERVER))
+			exchange_close(c->pool, c->flow, x);
+		x = next;
+	}
+}
+
 /* The parser has lost its place in the bytes of c->side. */
 static bool
 step_lost(struct app_context *c, const struct app_parser *p, uint32_t n)
 {
 	struct flow *f = c->flow;
 
-	app_forget(c, f, CLIENT);
-	app_forget(c, f, SERVER);
+	app_forget(c, f, other_side(c->side));
+	drop_partial(c);
 	if (p->gap)
 		p->gap(c, n);
 	if (!p->resync) {
@@ -362,6 +379,18 @@ app_stream_gap(struct app_context *c, struct bytes held, uint32_t n)
 	if (!lost && p->skip_gap && p->skip_gap(c, held, n))
 		return true;
 	return step_lost(c, p, n);
+}
+
+void
+app_stream_missed(struct app_context *c)
+{
+	const struct app_parser *p = parser_of(c->flow);
+
+	if (!app_follows(c->flow))
+		return;
+	app_forget(c, c->flow, other_side(c->side));
+	if (p->missed)
+		p->missed(c);
 }
 
 void

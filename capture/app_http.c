@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/app_http.h"
 #include "capture/app_dcerpc.h"
 #include "capture/app_rpch.h"
 
@@ -53,7 +54,6 @@ static const char *const method_names[] = {
 
 /* X-RequestType of MAPI over HTTP (MS-OXCMAPIHTTP 2.2.3.3.1): interface 1 of a
  * label. */
-enum { HTTP_PLAIN, HTTP_MAPI };
 
 static const char *const mapi_names[] = {
 	"request", "NotificationWait", "Connect", "Execute", "Disconnect", "PING",
@@ -69,6 +69,7 @@ enum { MAPI_NOTIFICATION_WAIT = 1,
 enum http_phase {
 	PHASE_HEAD, PHASE_BODY, PHASE_BODY_END, PHASE_CHUNK, PHASE_CHUNK_END,
 	PHASE_TRAILER, PHASE_TO_CLOSE, PHASE_RPC, PHASE_TUNNEL,
+	PHASE_SEEK,		/* for a segment that begins with a message */
 };
 
 struct http_lane {
@@ -106,6 +107,7 @@ struct http_head {
 	enum http_method method;	/* request */
 	unsigned code;			/* response */
 	bool has_length, chunked, mapi;
+	bool proxied;		/* request: asked of a proxy */
 	uint64_t length;
 	unsigned mapi_type;
 };
@@ -255,10 +257,35 @@ ends_in_version(struct bytes line)
 {
 	enum { VERSION_BYTES = 8 };
 
+	while (line.left && line.at[line.left - 1] == ' ')
+		line.left--;
 	if (line.left < VERSION_BYTES)
 		return false;
 	bytes_skip(&line, line.left - VERSION_BYTES);
 	return take_version(&line);
+}
+
+/* A status line (RFC 9112, 4); false: this is none. */
+static bool
+take_status(struct bytes line, struct http_head *h)
+{
+	uint64_t code;
+
+	if (!take_version(&line))
+		return false;
+	take_blanks(&line);
+	if (!take_number(&line, 10, &code) || code < 100 || code > 999)
+		return false;
+	h->code = (unsigned)code;
+	return true;
+}
+
+/* What a request line asks, and whether of a proxy (RFC 9112, 3.2.2, 3.2.3). */
+static void
+take_request(struct bytes line, struct http_head *h)
+{
+	h->method = take_method(&line);
+	h->proxied = h->method == METHOD_CONNECT || take_word(&line, "http://");
 }
 
 /* False: this is no header. */
@@ -266,22 +293,13 @@ static bool
 take_head(struct bytes head, enum side side, struct http_head *h)
 {
 	struct bytes line;
-	uint64_t code;
 
 	if (!take_line(&head, &line))
 		return false;
-	if (side == CLIENT) {
-		if (!ends_in_version(line))
-			return false;
-		h->method = take_method(&line);
-	} else {
-		if (!take_version(&line))
-			return false;
-		take_blanks(&line);
-		if (!take_number(&line, 10, &code) || code < 100 || code > 999)
-			return false;
-		h->code = (unsigned)code;
-	}
+	if (side == SERVER ? !take_status(line, h) : !ends_in_version(line))
+		return false;
+	if (side == CLIENT)
+		take_request(line, h);
 	while (take_line(&head, &line) && line.left)
 		take_field(line, h);
 	return true;
@@ -317,7 +335,8 @@ request_begins(struct app_context *c, struct http_state *s,
 
 	*r = (struct http_request){ .method = (uint8_t)h->method };
 	r->label = h->mapi ? app_label(APP_HTTP, HTTP_MAPI, h->mapi_type) :
-	    app_label(APP_HTTP, HTTP_PLAIN, h->method);
+	    app_label(APP_HTTP, h->proxied ? HTTP_PROXIED : HTTP_PLAIN,
+	    h->method);
 	if (h->mapi && h->mapi_type == MAPI_NOTIFICATION_WAIT)
 		r->flags = EXCHANGE_PARKS;	/* MS-OXCMAPIHTTP 2.2.4.4 */
 	lane->answers = ++s->asked;
@@ -467,6 +486,48 @@ rpc_body(struct app_context *c, struct http_state *s, struct bytes b)
 	return used;
 }
 
+/* --- what looks like HTTP ------------------------------------------------------ */
+
+static enum app_verdict
+http_probe_client(struct bytes b)
+{
+	struct bytes line = b, rest = b;
+	bool whole = take_line(&rest, &line);
+	size_t n = 0;
+
+	while (n < line.left && n < METHOD_MAX && ((line.at[n] >= 'A' &&
+	    line.at[n] <= 'Z') || line.at[n] == '_' || line.at[n] == '-'))
+		n++;
+	if (n == line.left && n < METHOD_MAX && !whole)
+		return APP_NEED_MORE;
+	if (n < 3 || n >= METHOD_MAX || n == line.left || line.at[n] != ' ')
+		return APP_NOT_MINE;
+	if (whole)
+		return ends_in_version(line) ? APP_MINE : APP_NOT_MINE;
+	if (b.left < APP_PROBE_BYTES)
+		return APP_NEED_MORE;
+	return take_method(&line) == METHOD_OTHER ? APP_NOT_MINE : APP_MINE;
+}
+
+static enum app_verdict
+http_probe_server(struct bytes b)
+{
+	static const char version[] = "HTTP/1.";
+	const size_t wanted = sizeof(version) - 1;
+	const size_t n = b.left < wanted ? b.left : wanted;
+
+	if (!n || memcmp(b.at, version, n) != 0)
+		return APP_NOT_MINE;
+	return n == wanted ? APP_MINE : APP_NEED_MORE;
+}
+
+static enum app_verdict
+http_probe(const struct flow *f, enum side side, struct bytes b)
+{
+	(void)f;
+	return side == CLIENT ? http_probe_client(b) : http_probe_server(b);
+}
+
 /* --- messages -------------------------------------------------------------------- */
 
 static size_t
@@ -577,6 +638,11 @@ take_part(struct app_context *c, struct http_state *s, struct bytes b)
 		return take_end_of_line(lane, b);
 	case PHASE_RPC: case PHASE_TUNNEL:
 		return rpc_body(c, s, b);
+	case PHASE_SEEK:
+		if (http_probe(c->flow, c->side, b) == APP_NOT_MINE)
+			return b.left;
+		lane->phase = PHASE_HEAD;
+		break;
 	case PHASE_HEAD: case PHASE_BODY_END:
 		break;
 	}
@@ -603,6 +669,31 @@ http_feed(struct app_context *c, struct bytes b)
 	return used;
 }
 
+/* A message whose header the capture cut: its first line must do. Where its
+ * body ends is not known, but that a segment will begin with the next one. */
+static void
+take_cut_message(struct app_context *c, struct http_state *s, struct bytes head,
+    size_t n)
+{
+	struct http_lane *lane = &s->lane[c->side];
+	struct http_head h = { 0 };
+	struct bytes line;
+
+	if (c->side == CLIENT && http_probe_client(head) != APP_NOT_MINE) {
+		take_request(head, &h);
+		request_begins(c, s, &h, n);
+		if (lane->open_at_end)
+			ask(c, s);
+	} else if (c->side == SERVER && take_line(&head, &line) &&
+	    take_status(line, &h)) {
+		(void)response_begins(c, s, &h);
+		if (lane->answer_at_end)
+			answer(c, s);
+	}
+	if (lane->phase != PHASE_TUNNEL)
+		lane->phase = PHASE_SEEK;
+}
+
 static bool
 http_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
 {
@@ -611,8 +702,15 @@ http_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
 	const uint64_t bytes = (uint64_t)held.left + n;
 	struct rpc_carrier ch;
 
-	if (!lane || (lane->phase != PHASE_RPC && lane->phase != PHASE_TUNNEL))
+	if (!lane)
 		return false;
+	if (lane->phase != PHASE_RPC && lane->phase != PHASE_TUNNEL) {
+		if (c->cut && lane->phase == PHASE_HEAD)
+			take_cut_message(c, s, held, (size_t)bytes);
+		else if (c->cut)
+			lane->phase = PHASE_SEEK;
+		return c->cut;
+	}
 	if (lane->phase == PHASE_RPC && bytes > lane->body_left)
 		return false;
 	if (!carrier(c, s, &ch) || !rpc_skip_gap(c, &ch, held, n))
@@ -620,6 +718,19 @@ http_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
 	if (lane->phase == PHASE_RPC)
 		lane->body_left -= bytes;
 	return true;
+}
+
+/* What was missed on OUT may have answered calls of IN. */
+static void
+http_missed(struct app_context *c)
+{
+	struct http_state *s = c->flow->app_state;
+
+	if (!s || c->side != SERVER || !s->connection)
+		return;
+	for (int i = 0; i < 2; i++)
+		if (s->connection->in[i])
+			app_forget(c, s->connection->in[i], CLIENT);
 }
 
 static void
@@ -634,60 +745,12 @@ http_gap(struct app_context *c, uint32_t n)
 	lane = &s->lane[c->side];
 	lane->rpc.left = 0;
 	lane->open_at_end = lane->answer_at_end = false;
-	if (c->side == SERVER && s->connection) {
-		for (int i = 0; i < 2; i++)
-			if (s->connection->in[i])
-				app_forget(c, s->connection->in[i], CLIENT);
-	}
+	http_missed(c);
 	if (lane->phase == PHASE_RPC || lane->phase == PHASE_TUNNEL)
 		return;			/* PDUs are found again by themselves */
 	lane->phase = PHASE_HEAD;
 	if (c->side == SERVER)
 		s->answered = s->asked;
-}
-
-static enum app_verdict
-http_probe_client(struct bytes b)
-{
-	struct bytes line = b, rest = b;
-	bool whole = take_line(&rest, &line);
-	size_t n = 0;
-
-	while (n < line.left && n < METHOD_MAX && ((line.at[n] >= 'A' &&
-	    line.at[n] <= 'Z') || line.at[n] == '_' || line.at[n] == '-'))
-		n++;
-	if (n == line.left && n < METHOD_MAX && !whole)
-		return APP_NEED_MORE;
-	if (n < 3 || n >= METHOD_MAX || n == line.left || line.at[n] != ' ')
-		return APP_NOT_MINE;
-	if (whole)
-		return ends_in_version(line) ? APP_MINE : APP_NOT_MINE;
-	if (b.left < APP_PROBE_BYTES)
-		return APP_NEED_MORE;
-	return take_method(&line) == METHOD_OTHER ? APP_NOT_MINE : APP_MINE;
-}
-
-static enum app_verdict
-http_probe_server(struct bytes b)
-{
-	static const char version[] = "HTTP/1.";
-	const size_t wanted = sizeof(version) - 1;
-	const size_t n = b.left < wanted ? b.left : wanted;
-
-	if (!n || memcmp(b.at, version, n) != 0)
-		return APP_NOT_MINE;
-	return n == wanted ? APP_MINE : APP_NEED_MORE;
-}
-
-static enum app_verdict
-http_probe(const struct flow *f, enum side side, struct bytes b)
-{
-	enum app_verdict v = side == CLIENT ? http_probe_client(b) :
-	    http_probe_server(b);
-
-	if (v == APP_NOT_MINE && f->flags & FLOW_GUESSED)
-		v = side == CLIENT ? http_probe_server(b) : http_probe_client(b);
-	return v;
 }
 
 /* A message is only looked for where a segment begins: text within a body may
@@ -734,6 +797,7 @@ const struct app_parser app_http = {
 	.feed = http_feed,
 	.skip_gap = http_skip_gap,
 	.gap = http_gap,
+	.missed = http_missed,
 	.resync = http_resync,
 	.operation = http_operation,
 	.release = http_release,

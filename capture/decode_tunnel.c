@@ -10,6 +10,7 @@ enum {				/* IANA's service names, unless noted */
 	PORT_GRE = 4754, PORT_VXLAN = 4789, PORT_VXLAN_GPE = 4790,
 	PORT_GENEVE = 6081, PORT_MPLS = 6635,
 	PORT_VXLAN_OLD = 8472,		/* Linux's before IANA's, still its default */
+	PORT_TZSP = 37008,		/* MikroTik's streaming of sniffed frames */
 };
 
 enum decode_result
@@ -293,6 +294,29 @@ teredo(struct walk *w)
 	return t;
 }
 
+/* TaZmen Sniffer Protocol: version, type, what the frame is, then tags (type,
+ * length, value; padding and the end have no length). A mirror, like ERSPAN. */
+static struct udp_tunnel
+tzsp(struct walk *w)
+{
+	enum { VERSION = 1, RECEIVED = 0, TRANSMIT = 1, ETHERNET = 1,
+		TAG_END = 1 };
+	struct udp_tunnel t = { .kind = TUNNEL_OTHER };
+	uint8_t version = bytes_u8(&w->b), type = bytes_u8(&w->b), tag;
+	uint16_t frame = bytes_be16(&w->b);
+
+	if (version != VERSION || (type != RECEIVED && type != TRANSMIT) ||
+	    frame != ETHERNET)
+		return t;
+	do {
+		tag = bytes_u8(&w->b);
+		if (tag > TAG_END)
+			bytes_skip(&w->b, bytes_u8(&w->b));
+	} while (tag != TAG_END && !w->b.ran_out);
+	t.inner = decode_mirrored;
+	return t;
+}
+
 static struct udp_tunnel
 gre_in_udp(struct walk *w)
 {
@@ -328,6 +352,8 @@ tunnel_at(struct walk *w, uint16_t port)
 		return gre_in_udp(w);
 	case PORT_MPLS:
 		return mpls_in_udp(w);
+	case PORT_TZSP:
+		return tzsp(w);
 	default:
 		return (struct udp_tunnel){ 0 };
 	}

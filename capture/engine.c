@@ -323,10 +323,26 @@ stride(const struct engine *e)
 	return quiet < 86400 * NS_PER_S ? 60 * NS_PER_S : 3600 * NS_PER_S;
 }
 
+/* A day without a frame is two captures, not one silence: what was open ends
+ * with the first. */
+static void
+take_break(struct engine *e, struct instant t)
+{
+	clock_advance(e->clock, e->step_end);
+	run_step(e, e->step_end);
+	flow_finish_all(e->flows, FLOW_END_CAPTURE);
+	run_step(e, e->step_end);
+	e->stats.resumed = t;
+	e->step_end.ns = t.ns - t.ns % ENGINE_STEP_NS + ENGINE_STEP_NS;
+}
+
 static void
 advance(struct engine *e, struct instant t)
 {
-	if (!instant_is_set(e->step_end)) {
+	if (instant_is_set(e->step_end) &&
+	    instant_since(t, e->last_packet) > JUMP_AHEAD_NS) {
+		take_break(e, t);
+	} else if (!instant_is_set(e->step_end)) {
 		e->step_end.ns = t.ns - t.ns % ENGINE_STEP_NS + ENGINE_STEP_NS;
 		e->last_packet = t;
 	}
@@ -380,6 +396,7 @@ note_extent(struct engine *e, const struct frame *fr)
 	struct capture_stats *s = &e->stats;
 
 	s->packets++;
+	s->file = fr->file;
 	s->bytes += fr->wire_bytes > fr->captured_bytes ? fr->wire_bytes :
 	    fr->captured_bytes;
 	s->snap_cut += fr->wire_bytes > fr->captured_bytes;

@@ -45,11 +45,15 @@ struct capture_stats {
 	uint64_t lost_events;
 	uint64_t flows_two_way, flows_one_way;	/* established, with data */
 	struct instant first, last;	/* packet time, lowest and highest */
+	struct instant resumed;		/* first packet after the last break: more
+					 * than a day without a single frame; 0:
+					 * none. What was open then has ended */
 	int link_type;			/* of the first frame; -1 none */
 	bool mixed_link_types;
 	int64_t worst_regression_ns;
 	uint64_t first_duplicate_frame, first_lost_frame, first_coalesced_frame;
 	uint64_t snap_cut;		/* packets cut by the snap length */
+	uint32_t file;			/* of the newest frame */
 };
 double capture_lost_share(const struct capture_stats *);	/* 0..1 */
 double capture_one_way_share(const struct capture_stats *);	/* 0..1 */

@@ -77,7 +77,7 @@ enum checksum_status {
 enum tunnel {			/* seen on the way in; a set */
 	TUNNEL_GRE = 1, TUNNEL_ERSPAN = 2, TUNNEL_VXLAN = 4, TUNNEL_GENEVE = 8,
 	TUNNEL_MPLS = 16, TUNNEL_IPIP = 32, TUNNEL_PPPOE = 64, TUNNEL_PPTP = 128,
-	TUNNEL_OTHER = 256,		/* GTP-U, L2TP, Teredo, EtherIP */
+	TUNNEL_OTHER = 256,		/* GTP-U, L2TP, Teredo, EtherIP, TZSP */
 };
 
 enum arp_op { ARP_NONE, ARP_REQUEST, ARP_REPLY };

@@ -150,12 +150,15 @@ open_pcap(struct reader *r, const char *path, char err[SOURCE_ERROR_BYTES])
 static int
 open_format(struct reader *r, const char *path, char err[SOURCE_ERROR_BYTES])
 {
-	enum { PCAPNG_FIRST_BYTE = 0x0a };
+	enum { PCAPNG_FIRST_BYTE = 0x0a, GZIP_FIRST_BYTE = 0x1f };
 	int first = getc(r->in);
 
 	if (first == EOF)
 		return ferror(r->in) ? io_failed(path, err) :
 		    not_a_capture(path, "it is empty", err);
+	if (first == GZIP_FIRST_BYTE)
+		return not_a_capture(path, "it is compressed: unpack it, or "
+		    "pipe what zcat gives into '-r -'", err);
 	ungetc(first, r->in);
 	if (first != PCAPNG_FIRST_BYTE)
 		return open_pcap(r, path, err);

@@ -432,6 +432,19 @@ lose(struct stream_pool *pool, struct app_context *c, struct stream *s,
 	return true;
 }
 
+/* The next `n` bytes were cut off by the snap length. */
+static bool
+lose_cut(struct stream_pool *pool, struct app_context *c, struct stream *s,
+    uint32_t n)
+{
+	bool alive;
+
+	c->cut = true;
+	alive = lose(pool, c, s, n);
+	c->cut = false;
+	return alive;
+}
+
 /* Hand on what came early and is in order now. */
 static bool
 drain(struct stream_pool *pool, struct app_context *c, struct stream *s)
@@ -452,7 +465,7 @@ drain(struct stream_pool *pool, struct app_context *c, struct stream *s)
 			alive = hand_over(pool, c, s,
 			    bytes_of(p->data + ahead, p->bytes - ahead));
 		else if (ahead < p->bytes)
-			alive = lose(pool, c, s, p->bytes - ahead);
+			alive = lose_cut(pool, c, s, p->bytes - ahead);
 		if (!alive)
 			return false;
 		early_drop_first(pool, s);
@@ -586,7 +599,7 @@ place_in_order(struct stream_pool *pool, struct app_context *c,
 		alive = hand_over(pool, c, s, bytes_of(in->captured.at, n));
 	} else {
 		n = in->absent < room ? in->absent : room;
-		alive = lose(pool, c, s, n);
+		alive = lose_cut(pool, c, s, n);
 	}
 	trim(in, n);
 	return alive && drain(pool, c, s);
@@ -615,9 +628,10 @@ place_early(struct stream_pool *pool, struct app_context *c, struct stream *s,
 }
 
 static struct stream *
-stream_begin(struct stream_pool *pool, struct app_context *c, uint32_t start)
+stream_begin(struct stream_pool *pool, struct flow *f, enum side side,
+    uint32_t start)
 {
-	const struct tcp_half *peer = &c->flow->half[other_side(c->side)];
+	const struct tcp_half *peer = &f->half[other_side(side)];
 	struct stream *s = stream_take(pool);
 
 	if (!s)
@@ -625,8 +639,17 @@ stream_begin(struct stream_pool *pool, struct app_context *c, uint32_t start)
 	s->next = start;
 	s->acked = peer->acked;
 	s->any_ack = peer->flags & HALF_ACKED;
-	c->flow->stream[c->side] = s;
+	f->stream[side] = s;
 	return s;
+}
+
+/* The other side's stream begins with this one, if it is known where: then
+ * bytes of it that are missed from the first on are noticed. */
+static void
+begin_other(struct stream_pool *pool, struct flow *f, enum side other)
+{
+	if (!f->stream[other] && f->half[other].flags & HALF_SYN)
+		(void)stream_begin(pool, f, other, f->half[other].isn + 1);
 }
 
 void
@@ -640,8 +663,10 @@ stream_segment(struct stream_pool *pool, struct app_context *c, uint32_t seq,
 		stream_release(pool, c->flow);
 		return;
 	}
-	if (!s)
-		s = stream_begin(pool, c, have_start ? start : seq);
+	if (!s) {
+		s = stream_begin(pool, c->flow, c->side, have_start ? start : seq);
+		begin_other(pool, c->flow, other_side(c->side));
+	}
 	if (!s)
 		return;
 	in.captured = bytes_sub_at_most(&captured, wire_bytes);
@@ -669,6 +694,7 @@ stream_acked(struct stream_pool *pool, struct app_context *c, uint32_t ack)
 {
 	struct app_context sender = *c;
 	struct stream *s;
+	uint32_t end;
 
 	sender.side = other_side(c->side);
 	s = c->flow->stream[sender.side];
@@ -677,5 +703,10 @@ stream_acked(struct stream_pool *pool, struct app_context *c, uint32_t ack)
 	if (!s->any_ack || seq_after(ack, s->acked))
 		s->acked = ack;
 	s->any_ack = true;
-	give_up_acked(pool, &sender, s);
+	if (!give_up_acked(pool, &sender, s))
+		return;
+	/* The end of a stream takes a number, too (RFC 9293, 3.4). */
+	end = s->next + !!(c->flow->half[sender.side].flags & HALF_FIN);
+	if (!s->early && seq_after(s->acked, end) && s->acked - s->next > s->skip)
+		app_stream_missed(&sender);
 }

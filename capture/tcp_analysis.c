@@ -55,10 +55,12 @@ static const uint32_t repeats_unknown = UINT32_MAX;
 static const uint64_t fast_ns = 20 * NS_PER_MS;
 static const uint64_t reorder_default_ns = 3 * NS_PER_MS;
 
-/* Ends of the segments of a sender that the other side has yet to acknowledge. */
+/* Ends of the segments of a sender that the other side has yet to acknowledge:
+ * `count` of them from end[first] on, ascending, all of them within half the
+ * number space. */
 struct unacked {
 	uint32_t *end;		/* owned */
-	uint32_t count, room;
+	uint32_t first, count, room;
 };
 
 /* What one side has done so far. A sequence number of 0 stands for "none yet",
@@ -272,28 +274,81 @@ unacked_grow(struct tcp_analysis *a, struct unacked *u)
 	return true;
 }
 
+/* Is there a place behind the last one? */
+static bool
+unacked_make_room(struct tcp_analysis *a, struct unacked *u)
+{
+	if (u->first + u->count < u->room)
+		return true;
+	if (u->first == 0 || u->first < u->room / 2)
+		return unacked_grow(a, u);
+	memmove(u->end, u->end + u->first, u->count * sizeof(*u->end));
+	u->first = 0;
+	return true;
+}
+
+/* How many of them end at `end` or before. */
+static uint32_t
+unacked_before(const struct unacked *u, uint32_t end)
+{
+	uint32_t low = 0, high = u->count;
+	const uint32_t *at;
+
+	if (!u->count)
+		return 0;
+	at = u->end + u->first;
+	if (seq_before(end, at[0]))
+		return 0;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (at[mid] - at[0] <= end - at[0])
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Would `end` be so far from the others that it has no place among them? */
+static bool
+unacked_is_far(const struct unacked *u, uint32_t end)
+{
+	return u->count && seq_before(end, u->end[u->first]) &&
+	    seq_before(u->end[u->first + u->count - 1], end);
+}
+
 static void
 unacked_add(struct tcp_analysis *a, struct unacked *u, uint32_t end)
 {
-	if (u->count == u->room && !unacked_grow(a, u)) {
+	uint32_t *at, before;
+
+	if (unacked_is_far(u, end) || !unacked_make_room(a, u)) {
 		a->stats.segments_uncounted++;
 		return;
 	}
-	u->end[u->count++] = end;
+	before = unacked_before(u, end);
+	at = u->end + u->first + before;
+	memmove(at + 1, at, (u->count - before) * sizeof(*at));
+	*at = end;
+	u->count++;
 }
 
-/* Drop what `ack` covers. */
+/* Drop what `ack` covers. To an ACK from far behind, the last ones may be more
+ * than half the number space ahead, and so count as covered. */
 static void
 unacked_drop(struct tcp_analysis *a, struct unacked *u, uint32_t ack)
 {
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < u->count; i++) {
-		if (comes_after(u->end[i], ack))
-			u->end[kept++] = u->end[i];
+	while (u->count && !comes_after(u->end[u->first], ack)) {
+		u->first++;
+		u->count--;
 	}
-	u->count = kept;
-	if (!kept && u->room > UNACKED_IDLE)
+	while (u->count && !comes_after(u->end[u->first + u->count - 1], ack))
+		u->count--;
+	if (u->count)
+		return;
+	u->first = 0;
+	if (u->room > UNACKED_IDLE)
 		unacked_release(a, u);
 }
 

@@ -236,6 +236,7 @@ server_fill(struct registry *r, struct server *s, struct host *h)
 
 	if (c) {
 		s->configured = true;
+		s->system = c->system;
 		memcpy(s->name, c->name, sizeof(s->name));
 		s->name[sizeof(s->name) - 1] = '\0';
 	}
@@ -403,6 +404,8 @@ outcome_update(struct server *s, struct flow *f)
 
 	if (!o && (f->state == FLOW_NEW || !(o = outcome_make(s, f))))
 		return;
+	s->bytes += f->half[CLIENT].bytes + v->bytes - o->bytes;
+	o->bytes = f->half[CLIENT].bytes + v->bytes;
 	o->app = f->app;
 	o->handshake = f->flags & FLOW_HANDSHAKE;
 	o->two_way = f->half[CLIENT].flags & v->flags & HALF_SEEN;
@@ -544,6 +547,17 @@ review_servers(struct registry *r)
 			detectors[i]->review_capture(r->state[i], &r->judge);
 }
 
+/* Nobody was silent while nobody looked. */
+static void
+forget_before_break(struct registry *r)
+{
+	struct instant resumed = r->judge.capture->resumed;
+
+	for (struct server *s = r->servers; s; s = s->next)
+		if (instant_before(s->last_sent, resumed))
+			s->last_sent.ns = 0;
+}
+
 static void
 on_step(void *context, struct engine *e, struct instant now)
 {
@@ -555,6 +569,7 @@ on_step(void *context, struct engine *e, struct instant now)
 	r->judge.engine = e;
 	r->judge.capture = engine_stats(e);
 	r->judge.servers = r->servers;
+	forget_before_break(r);
 	bring_up_to_date(r, e, since);
 	r->judge.servers = r->servers;
 	review_flows(r, e);
@@ -664,6 +679,7 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 	x->server = s;
 	x->server_port = port;
 	x->changed = true;
+	x->file = j->capture->file;
 	if (f) {
 		x->has_client = true;
 		x->client = f->addr[CLIENT];

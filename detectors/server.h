@@ -66,6 +66,7 @@ struct outcome {
 	uint64_t findings;		/* set of 1 << enum finding_name */
 	uint32_t data_packets;		/* server's, after the handshake */
 	uint32_t turns_answered;
+	uint64_t bytes;			/* of both sides, payload */
 };
 
 /* One second of a host's life; only seconds in which something happened. */
@@ -83,6 +84,7 @@ struct outage {
 	uint32_t asks;			/* data, SYN, ARP, echo towards it */
 	uint32_t arp_asked, syn_in, data_in, echo_asked;
 	size_t peers;			/* clients that sent meanwhile */
+	struct instant last_ask;	/* beyond it nobody can tell */
 	uint64_t frame_before, frame_first_ask, frame_last_ask, frame_after;
 };
 

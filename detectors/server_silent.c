@@ -44,7 +44,7 @@ review_server(void *state, struct judge *j, struct server *s)
 	(void)state;
 	if (trust <= 0 || !s->flows || !server_is_mute(s, j->now, &o))
 		return;
-	lasted = seconds_of(instant_since(j->now, o.from));
+	lasted = seconds_of(instant_since(o.last_ask, o.from));
 	if (!counts_as_silent(j, &o, lasted))
 		return;
 	x = finding_raise(j, &detector_server_silent, NULL, s, NULL, 0);
@@ -54,7 +54,7 @@ review_server(void *state, struct judge *j, struct server *s)
 	x->count = 1;
 	x->ended = false;
 	describe(x, &o, lasted);
-	finding_time(x, j->now);
+	finding_time(x, o.last_ask);
 }
 
 /* It speaks again: the finding ends where the silence did. */

@@ -241,6 +241,9 @@ rule_split_brain(struct scale *s)
 	    "ones die, new ones work", s->v->fresh_served);
 }
 
+#define PUSH_TEXT "unasked UDP notices still go out to %u clients: the service " \
+	"behind the stuck connections is alive"
+
 /* What the host still does while its connections are stuck. */
 static void
 rule_contrast(struct scale *s)
@@ -261,11 +264,8 @@ rule_contrast(struct scale *s)
 		    30 * NS_PER_S && v->push[i].count > 1;
 	if (pushes < 2)
 		return;
-	weigh(s, VERDICT_offload_engine, 2, NULL, "unasked UDP notices still go out "
-	    "to %u clients: the service behind the stuck connections is alive",
-	    pushes);
-	weigh(s, VERDICT_server_application, -2, NULL, "the service still sends "
-	    "its UDP notices");
+	weigh(s, VERDICT_offload_engine, 2, NULL, PUSH_TEXT, pushes);
+	weigh(s, VERDICT_server_application, -2, NULL, PUSH_TEXT, pushes);
 }
 
 /* What no sound stack sends, on connections that the card carries. */

@@ -24,7 +24,8 @@ judge() {
 	function floor_of(stem, is_header) {
 		if (stem == "app" && !is_header) return 5
 		if (stem ~ /^(bytes|clock|log)$/) return 0
-		if (stem ~ /^(packet|decode.*|checksum|defrag|duplicate)$/) return 1
+		if (stem ~ /^(packet|decode.*|checksum|toeplitz)$/) return 1
+		if (stem ~ /^(defrag|duplicate)$/) return 1
 		if (stem ~ /^(source.*|flow.*|quality)$/) return 2
 		if (stem ~ /^(tcp.*|app|community_id)$/) return 3
 		if (stem ~ /^(app_.*|stream|host)$/) return 4
@@ -45,6 +46,7 @@ judge() {
 		door("ndpi", "^capture/app_ndpi\\.c$")
 		door("sqlite3", "^detectors/store\\.c$")
 		door("microhttpd", "^web/server\\.c$")
+		door("nettle", "^capture/community_id\\.c$")
 		door("confuse", "^detectors/config\\.c$")
 		door("jansson", "^(detectors/(report_json|store)|web/[a-z_]*)\\.c$")
 	}
@@ -70,7 +72,7 @@ judge() {
 		if (file ~ /^detectors\/finding\./ && inner ~ /^(store|report)$/)
 			say("a finding knows no sink")
 		if (index(one, " " file " ") &&
-		    (inner ~ /^(store|report|incident|evidence)$/ ||
+		    (inner ~ /^(store|report|evidence)$/ ||
 		    inner ~ /^(source|decode|defrag|duplicate|log)$/))
 			say("a detector sees facts and speaks by finding_raise")
 		if (room == "capture" && into == "capture") {
@@ -152,6 +154,7 @@ planted detectors/egress.c '"tests/unit.h"'
 planted detectors/finding.h '"detectors/store.h"'
 planted web/server.c '"capture/flow.h"'
 planted web/server.c '"detectors/finding.h"'
+planted capture/packet.h '"main_options.h"'
 planted main.c '<pcap.h>'
 planted capture/packet.h '<pcap.h>'
 planted main.c '<sqlite3.h>'
@@ -160,6 +163,7 @@ planted detectors/finding.h '<jansson.h>'
 planted detectors/store.c '<microhttpd.h>'
 planted web/server.c '<sqlite3.h>'
 planted web/server.c '<confuse.h>'
+planted capture/flow.h '<nettle/sha1.h>'
 
 cd "$srcdir" || exit 99
 breaks "${1:-$srcdir}" >"$scratch/found"

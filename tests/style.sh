@@ -137,6 +137,10 @@ rule_files_are_listed() {
 			    echo "$file: $room/Makefile.inc does not list it"
 		done
 	done
+	for file in main*.[ch]; do
+		[ ! -e "$file" ] || grep -Eq "[[:space:]]$file( |\$)" Makefile.am ||
+		    echo "$file: Makefile.am does not list it"
+	done
 }
 
 rule_detectors_are_in_the_table() {

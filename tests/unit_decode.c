@@ -235,6 +235,29 @@ test_ethernet_padding_is_no_payload(void **state)
 
 /* What the snap length left is decoded; nothing beyond it is. */
 static void
+test_padding_is_no_payload_of_ipv6_either(void **state)
+{
+	struct maker m = { .n = 0 };
+
+	(void)state;
+	put_ethernet(&m, 0x86dd);
+	put_ipv6(&m, IP_TCP, 20);
+	put_tcp(&m, TCP_ACK, 0);
+	put_many(&m, 0, 6);
+	CHECK_EQ(decode_all(&m, ETHERNET), DECODE_OK);
+	CHECK_EQ(packet.ip_bytes, 60);
+	CHECK_EQ(packet.payload_bytes, 0);
+
+	m.n = 0;			/* nothing, and no large send either */
+	put_ethernet(&m, 0x86dd);
+	put_ipv6(&m, 59, 0);
+	put_many(&m, 0, 6);
+	CHECK_EQ(decode_all(&m, ETHERNET), DECODE_OK);
+	CHECK_EQ(packet.ip_bytes, 40);
+	CHECK_EQ(packet.payload_bytes, 0);
+}
+
+static void
 test_a_frame_cut_anywhere_says_so(void **state)
 {
 	struct maker m = { .n = 0 };
@@ -724,6 +747,28 @@ test_erspan_gives_the_mirrored_frame(void **state)
 }
 
 static void
+test_tzsp_gives_the_mirrored_frame(void **state)
+{
+	struct maker m = { .n = 0 };
+
+	(void)state;
+	put_many(&m, 9, 12);
+	put16(&m, 0x0800);
+	put_ipv4(&m, IP_UDP, 8 + 9 + ETHERNET_SYN_BYTES);
+	put_udp(&m, 37008, 9 + ETHERNET_SYN_BYTES);
+	put32(&m, 0x01000001);
+	put8(&m, 0);			/* padding, a tag, the end */
+	put8(&m, 10);
+	put8(&m, 1);
+	put8(&m, 0xff);
+	put8(&m, 1);
+	put_ethernet_syn(&m);
+	CHECK_EQ(decode_all(&m, ETHERNET), DECODE_OK);
+	check_syn();
+	CHECK_MEM(packet.src_mac, "\4\4\4\4\4\4", 6);
+}
+
+static void
 test_pptp_carries_ppp_and_acknowledges(void **state)
 {
 	struct maker m = { .n = 0 };
@@ -815,7 +860,7 @@ static void
 test_a_tunnel_port_with_something_else_on_it_stays_udp(void **state)
 {
 	static const unsigned ports[] = { 4789, 8472, 4790, 6081, 2152, 1701,
-		3544, 4754, 6635 };
+		3544, 4754, 6635, 37008 };
 	struct maker m;
 
 	(void)state;
@@ -845,6 +890,7 @@ test_ip_in_ip_is_followed_both_ways(void **state)
 	put_ipv4(&m, IP_IPIP, SYN_BYTES);
 	check_syn_behind(&m, RAW);
 	CHECK_EQ(packet.tunnels, TUNNEL_IPIP);
+	CHECK_EQ(packet.tunnel_id, 0);
 	m.n = 0;
 	put_ipv6(&m, IP_IPIP, SYN_BYTES);
 	check_syn_behind(&m, RAW);
@@ -895,6 +941,25 @@ test_tunnels_in_udp_that_phones_and_homes_use_are_followed(void **state)
 	CHECK_EQ(decode_all(&m, RAW), DECODE_OK);
 	CHECK_EQ(packet.ip_version, 6);
 	CHECK(packet_is_tcp(&packet));
+}
+
+static void
+test_gre_and_mpls_may_travel_in_udp(void **state)
+{
+	struct maker m = { .n = 0 };
+
+	(void)state;
+	put_ipv4(&m, IP_UDP, 8 + 4 + SYN_BYTES);
+	put_udp(&m, 4754, 4 + SYN_BYTES);
+	put32(&m, 0x00000800);
+	check_syn_behind(&m, RAW);
+	CHECK_EQ(packet.tunnels, TUNNEL_GRE);
+	m.n = 0;
+	put_ipv4(&m, IP_UDP, 8 + 4 + SYN_BYTES);
+	put_udp(&m, 6635, 4 + SYN_BYTES);
+	put32(&m, 0x00010140);
+	check_syn_behind(&m, RAW);
+	CHECK_EQ(packet.tunnels, TUNNEL_MPLS);
 }
 
 static void
@@ -978,6 +1043,14 @@ test_a_jumbo_payload_has_its_length_in_an_option(void **state)
 	put_text(&m, "abcde and what is not in it");
 	CHECK_EQ(decode_all(&m, RAW), DECODE_OK);
 	CHECK_EQ(packet.payload_bytes, 5);
+
+	m.n = 0;			/* UDP then says 0 (RFC 2675, 4) */
+	put_ipv6(&m, IP_UDP, 8 + 10);
+	put_udp(&m, 53, 10);
+	m.at[44] = m.at[45] = 0;
+	put_many(&m, 1, 10);
+	CHECK_EQ(decode_all(&m, RAW), DECODE_OK);
+	CHECK_EQ(packet.payload_bytes, 10);
 }
 
 /* The checksum is over the last address, wherever the packet is headed now. */
@@ -1448,6 +1521,7 @@ test_every_result_has_a_name_of_its_own(void **state)
 UNIT_TESTS(
     cmocka_unit_test(test_a_segment_in_ethernet_is_read_to_its_end),
     cmocka_unit_test(test_ethernet_padding_is_no_payload),
+    cmocka_unit_test(test_padding_is_no_payload_of_ipv6_either),
     cmocka_unit_test(test_a_frame_cut_anywhere_says_so),
     cmocka_unit_test(test_a_frame_that_ends_too_early_contradicts_itself),
     cmocka_unit_test(test_an_ip_length_beyond_the_frame_is_told_and_lived_with),
@@ -1468,12 +1542,14 @@ UNIT_TESTS(
     cmocka_unit_test(test_gre_carries_ip_with_every_optional_field),
     cmocka_unit_test(test_bridged_frames_in_gre_are_read),
     cmocka_unit_test(test_erspan_gives_the_mirrored_frame),
+    cmocka_unit_test(test_tzsp_gives_the_mirrored_frame),
     cmocka_unit_test(test_pptp_carries_ppp_and_acknowledges),
     cmocka_unit_test(test_encrypted_ppp_leaves_the_tunnel_as_the_packet),
     cmocka_unit_test(test_vxlan_and_geneve_give_the_inner_packet_and_the_outer_checksum),
     cmocka_unit_test(test_a_tunnel_port_with_something_else_on_it_stays_udp),
     cmocka_unit_test(test_ip_in_ip_is_followed_both_ways),
     cmocka_unit_test(test_tunnels_in_udp_that_phones_and_homes_use_are_followed),
+    cmocka_unit_test(test_gre_and_mpls_may_travel_in_udp),
     cmocka_unit_test(test_tunnels_without_end_are_given_up),
     cmocka_unit_test(test_extension_headers_are_passed_to_the_transport),
     cmocka_unit_test(test_an_authentication_header_is_passed_in_ipv4_too),

@@ -625,6 +625,10 @@ test_what_is_no_capture_is_refused_by_name(void **state)
 	m = pcap_new(MICRO, ETHERNET, false);
 	CHECK_EQ(open_one(write_part(m, 0, "empty")), -1);
 	CHECK(strstr(err, "/empty': not a capture file (it is empty)") != NULL);
+	m = calloc(1, sizeof(*m));
+	put32(m, 0x00088b1f);
+	CHECK_EQ(open_one(write_file(m, "x.pcap.gz")), -1);
+	CHECK(strstr(err, "(it is compressed: ") != NULL);
 	m = pcapng_file(false);
 	CHECK_EQ(open_one(write_part(m, 20, "short-ng")), -1);
 	CHECK(strstr(err, "/short-ng': not a capture file (") != NULL);

@@ -11,15 +11,17 @@ STALL = [want("rpc_stall", 2, "no_response", any_of=["rpc_stall", "reply_missing
          want("reply_missing", 2, any_of=["reply_missing", "rpc_stall"])]
 
 
-@scene("exchange-freeze", """The story this program was written for. EX01 (Broadcom) serves Outlook (endpoint mapper,
-    EMSMDB, AsyncEMSMDB), SMB, HTTPS, RDP and HTTP to 14 clients; EX02 is well throughout. From 171.4 s on the card goes on
-    acknowledging what comes on offloaded connections (keep-alives too); the host hears nothing of it and sends nothing on
-    them. Handshakes, connections of the host's stack, ARP, echo and the UDP new-mail notices (each 60 s) go on; who
-    starts anew works until the new connection is offloaded as well. It lasts to the end.""",
-       [OFFLOAD] + STALL, ALIVE + ["flow_blackholed", "keepalive_unanswered"], "offload_engine", fault=171.4,
-       servers=("10.20.30.5", "10.20.30.6"))
-def exchange_freeze():
-    o = Office(20080318, "2008-03-18 10:38:40", 14, {"span": (14, 30)}, True)
+@scene("exchange-freeze", 20080318, "2008-03-18 10:38:40",
+    """The story this program was written for. EX01 (Broadcom) serves Outlook (endpoint mapper,
+    EMSMDB, AsyncEMSMDB), SMB, HTTPS, RDP and HTTP to 14 clients; EX02 is well throughout. From
+    171.4 s on the card goes on acknowledging what comes on offloaded connections (keep-alives too);
+    the host hears nothing of it and sends nothing on them. Handshakes, connections of the host's
+    stack, ARP, echo and the UDP new-mail notices (each 60 s) go on; who starts anew works until the
+    new connection is offloaded as well. It lasts to the end.""",
+    [OFFLOAD] + STALL, ALIVE + ["flow_blackholed", "keepalive_unanswered"], "offload_engine",
+    fault=171.4, servers=("10.20.30.5", "10.20.30.6"))
+def exchange_freeze(s):
+    o = Office(s, 14, {"span": (14, 30)}, True)
     o.open()
     o.background()
     o.everyday(2.1, (None, None, 75.0, None, None, 140.0, None))
@@ -27,35 +29,41 @@ def exchange_freeze():
     return o.play(490)
 
 
-@scene("healthy-office", """The same office without a fault: offload in use, EcDoAsyncWaitEx parked for minutes, HTTP long
-    polls, keep-alives answered.""", [OFFLOAD], HEALTHY + ["checksum_unresolved", "checksum_artifact", "oversized_segment"],
-       servers=("10.20.30.5", "10.20.30.6"))
-def healthy_office():
-    o = Office(20080319, "2008-03-19 09:12:05", 14, {"span": (14, 30)}, True)
+@scene("healthy-office", 20080319, "2008-03-19 09:12:05",
+    """The same office without a fault: offload in use, EcDoAsyncWaitEx parked for minutes, HTTP
+    long polls, keep-alives answered.""",
+    [OFFLOAD], HEALTHY + ["checksum_unresolved", "checksum_artifact", "oversized_segment"],
+    servers=("10.20.30.5", "10.20.30.6"))
+def healthy_office(s):
+    o = Office(s, 14, {"span": (14, 30)}, True)
     o.open()
     o.background()
-    o.everyday(2.3)
+    o.everyday(2.6)
     return o.play(490)
 
 
-@scene("toe-deaf", """From 90 s on the card takes nothing in on offloaded connections: no acknowledgement, no answer, the
-    clients repeat five times and give up. Host-stack and new connections work (until they are offloaded).""",
-       [want("flow_blackholed", 3), OFFLOAD], ALIVE, "offload_engine", fault=90.0)
-def toe_deaf():
-    o = Office(501, "2009-11-10 14:20:00", 6)
+@scene("toe-deaf", 501, "2009-11-10 14:20:00",
+    """From 90 s on the card takes nothing in on offloaded connections: no acknowledgement, no
+    answer, the clients repeat five times and give up. Host-stack and new connections work (until
+    they are offloaded).""",
+    [want("flow_blackholed", 3), OFFLOAD], ALIVE, "offload_engine", fault=90.0)
+def toe_deaf(s):
+    o = Office(s, 6)
     o.open()
     o.background()
-    o.everyday(2.8)
+    o.everyday(3.0)
     o.breaks(90.0, nic.Deaf())
     return o.play(170)
 
 
-@scene("keepalive-dead", """Connections idle over lunch, probed each 15 minutes. The first round of probes is answered on
-    all of them; at 1000 s the card loses its table, and the next rounds are answered on host-stack connections only.
-    New connections work all the time.""",
-       [want("keepalive_unanswered", 3), OFFLOAD], ALIVE + ["checksum_discarded"], "offload_engine", fault=1000.0)
-def keepalive_dead():
-    o = Office(502, "2009-02-19 11:55:00", 8)
+@scene("keepalive-dead", 502, "2009-02-19 11:55:00",
+    """Connections idle over lunch, probed each 15 minutes. The first round of probes is answered on
+    all of them; at 1000 s the card loses its table, and the next rounds are answered on host-stack
+    connections only. New connections work all the time.""",
+    [want("keepalive_unanswered", 3), OFFLOAD], ALIVE, "offload_engine",
+    fault=1000.0)
+def keepalive_dead(s):
+    o = Office(s, 8)
     o.open()
     o.background(ping=200, arp=300, dns=600, probes=None)
     rng = random.Random("502/idle")
@@ -85,13 +93,14 @@ async def _idle(o, client, port, delay, exchanges):
         pass
 
 
-@scene("lost-state", """At 80 s the connections that the card had carried are gone from the server without a close (their
-    sockets dropped in repair mode): the clients' next data meets RST from the host's stack. All else goes on, and the
-    clients connect again.""",
-       [want("orphaned_session", 3, "server_lost_state"), OFFLOAD], ALIVE + ["flow_blackholed", "keepalive_unanswered"],
-       "offload_engine", ["undetermined"], fault=80.0)
-def lost_state():
-    o = Office(503, "2010-05-13 08:31:00", 5)
+@scene("lost-state", 503, "2010-05-13 08:31:00",
+    """At 80 s the connections that the card had carried are gone from the server without a close
+    (their sockets dropped in repair mode): the clients' next data meets RST from the host's stack.
+    All else goes on, and the clients connect again.""",
+    [want("orphaned_session", 3, "server_lost_state"), OFFLOAD], ALIVE + ["flow_blackholed",
+    "keepalive_unanswered"], "offload_engine", ["undetermined"], fault=80.0)
+def lost_state(s):
+    o = Office(s, 5)
     o.open()
     o.background()
     o.everyday(2.4)
@@ -107,14 +116,15 @@ def lost_state():
     return o.play(175)
 
 
-@scene("stale-tuple", """Three workstations crash at 60 s and come back with the same source ports. The server still holds the
-    old sessions: it answers the new SYN with a bare ACK that bears the old numbers (challenge ACK). On host-stack
-    connections the client's RST frees the tuple and the next SYN succeeds; on offloaded ones the card keeps the RST
-    to itself, and SYN, ACK, RST go round.""",
-       [want("orphaned_session", 3, "stale_tuple"), OFFLOAD], ALIVE, "offload_engine", ["undetermined", "server_host"],
-       fault=60.0)
-def stale_tuple():
-    o = Office(504, "2007-11-18 16:05:00", 6, {"share": 0.7})
+@scene("stale-tuple", 504, "2007-11-18 16:05:00",
+    """Three workstations crash at 60 s and come back with the same source ports. The server still
+    holds the old sessions: it answers the new SYN with a bare ACK that bears the old numbers
+    (challenge ACK). On host-stack connections the client's RST frees the tuple and the next SYN
+    succeeds; on offloaded ones the card keeps the RST to itself, and SYN, ACK, RST go round.""",
+    [want("orphaned_session", 3, "stale_tuple"), OFFLOAD], ALIVE, "offload_engine", ["undetermined",
+    "server_host"], fault=60.0)
+def stale_tuple(s):
+    o = Office(s, 6, {"share": 0.7})
     o.open()
     o.background(probes=None)
     rest = o.people[3:]
@@ -155,13 +165,15 @@ async def _crash(o, client, port, delay):
 WIDE = {"net.ipv4.tcp_window_scaling": 1}
 
 
-@scene("window-scale-lost", """Window scaling is negotiated (shift 7). From 40 s on the card applies the shift to a window
-    that is scaled already: on offloaded connections the field falls by the factor 128 (at the hand-over, on those that are
-    handed over later), and the clients may have a few hundred bytes under way.""",
-       [want("window_collapse", 2, "scale_lost", any_of=["window_collapse", "handover_violation"]), OFFLOAD], ALIVE,
-       "offload_engine", ["undetermined"], True, fault=40.0)
-def window_scale_lost():
-    o = Office(505, "2010-07-15 10:58:00", 6, {"span": (8, 14)}, sysctl=WIDE)
+@scene("window-scale-lost", 505, "2010-07-15 10:58:00",
+    """Window scaling is negotiated (shift 7). From 40 s on the card applies the shift to a window
+    that is scaled already: on offloaded connections the field falls by the factor 128 (at the hand-
+    over, on those that are handed over later), and the clients may have a few hundred bytes under
+    way.""",
+    [want("window_collapse", 2, "scale_lost", any_of=["window_collapse", "handover_violation"]),
+    OFFLOAD], ALIVE, "offload_engine", ["undetermined"], True, fault=40.0)
+def window_scale_lost(s):
+    o = Office(s, 6, {"span": (8, 14)}, sysctl=WIDE)
     o.open()
     o.background(probes=None)
     for n, p in enumerate(o.people):
@@ -172,12 +184,14 @@ def window_scale_lost():
     return o.play(130)
 
 
-@scene("timestamps-lost", """Timestamps are negotiated. On connections offloaded after 30 s the card leaves the option out; a
-    receiver that keeps to RFC 7323 section 3.2 drops such segments, and so does the box before these clients.""",
-       [want("option_violation", 2, "timestamps_missing", any_of=["option_violation", "handover_violation"]), OFFLOAD], ALIVE,
-       "offload_engine", ["undetermined"], fault=30.0)
-def timestamps_lost():
-    o = Office(506, "2010-04-30 09:15:00", 6, sysctl={"net.ipv4.tcp_timestamps": 1})
+@scene("timestamps-lost", 506, "2010-04-30 09:15:00",
+    """Timestamps are negotiated. On connections offloaded after 30 s the card leaves the option
+    out; a receiver that keeps to RFC 7323 section 3.2 drops such segments, and so does the box
+    before these clients.""",
+    [want("option_violation", 2, "timestamps_missing", any_of=["option_violation",
+    "handover_violation"]), OFFLOAD], ALIVE, "offload_engine", ["undetermined"], fault=30.0)
+def timestamps_lost(s):
+    o = Office(s, 6, sysctl={"net.ipv4.tcp_timestamps": 1})
     o.stage.clock.holds = 1			# their clock is the wall's
     o.open()
     o.background(30, 20, 20, None)
@@ -199,12 +213,13 @@ def timestamps_lost():
     return o.play(76)
 
 
-@scene("ack-unsent", """From 60 s on some segments of offloaded connections acknowledge 1460 bytes that the client has not
-    sent; the clients drop such segments and the server has to send again.""",
-       [want("sequence_violation", 2, "ack_unsent", any_of=["sequence_violation", "handover_violation"]), OFFLOAD], ALIVE,
-       "offload_engine", ["undetermined"], fault=60.0)
-def ack_unsent():
-    o = Office(507, "2008-04-08 03:00:00", 6)
+@scene("ack-unsent", 507, "2008-04-08 03:00:00",
+    """From 60 s on some segments of offloaded connections acknowledge 1460 bytes that the client
+    has not sent; the clients drop such segments and the server has to send again.""",
+    [want("sequence_violation", 2, "ack_unsent", any_of=["sequence_violation",
+    "handover_violation"]), OFFLOAD], ALIVE, "offload_engine", ["undetermined"], fault=60.0)
+def ack_unsent(s):
+    o = Office(s, 6)
     o.open()
     o.background()
     o.everyday(2.0)

@@ -1,13 +1,9 @@
-#!/usr/bin/env python3
-"""check.py FILE.pcap [SERVER [FAULT_SECONDS]]: what a capture shows, counted without the
-help of the program that is to be tested (and with tshark's where there is one)."""
+"""Reads a capture back: flows of one server, how each stands at the end, what is bad. Knows
+nothing of the program that the captures are to test."""
 import collections
-import os
 import socket
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import stage
 
 
@@ -21,8 +17,9 @@ class Flow:
         return next((t for t, h in flags if h), None) if flags and flags[-1][1] else None
 
 
-def read(path, server):
-    start, frames = stage.load(path)
+def read(path, server, base):
+    """(frames, flows of `server`, counts); times in seconds since `base`."""
+    frames = stage.load(path, base)
     flows, facts = {}, collections.Counter()
     addr = socket.inet_aton(server)
     for number, (t, raw) in enumerate(frames, 1):
@@ -49,7 +46,7 @@ def read(path, server):
         if s.down:
             flow.ids.append((t, int.from_bytes(raw[18:20], "big")))
             facts["server TCP, upper ID half" if raw[18] & 0x80 else "server TCP, lower ID half"] += 1
-    return start, frames, flows, facts
+    return frames, flows, facts
 
 
 def parked(flow):
@@ -86,35 +83,3 @@ def tshark(path, *args):
     except FileNotFoundError:
         return []
     return r.stdout.splitlines()
-
-
-def report(path, server="10.20.30.5", since=None):
-    start, frames, flows, facts = read(path, server)
-    print("%s: %d bytes, %.1f s" % (path, os.path.getsize(path), frames[-1][0] - frames[0][0]))
-    for name in sorted(facts):
-        print("  %s: %d" % (name, facts[name]))
-    up = [f for f in flows.values() if f.high() is not None]
-    print("  flows of %s: %d, of them offloaded at their end: %d" % (server, len(flows), len(up)))
-    table, onsets = collections.Counter(), []
-    for f in flows.values():
-        state, at = ending(f, frames[-1][0])
-        if since is not None and f.segs[-1].time < since:
-            continue
-        if state:
-            table["upper" if f in up else "lower", "new" if since and f.segs[0].time > since else "old", state] += 1
-        if state and "no" in state and state != "answered":
-            onsets.append((at, socket.inet_ntoa(f.key[0]), f.key[1:3]))
-    for k in sorted(table):
-        print("  last request, %s half, %s flow: %s: %d" % (k + (table[k],)))
-    print("  onsets: " + ", ".join("%.1f %s:%d>%d" % (t, c, p[0], p[1]) for t, c, p in sorted(onsets)))
-    for flt in ("_ws.malformed", "tcp.analysis.retransmission", "tcp.analysis.keep_alive", "tcp.analysis.ack_lost_segment",
-                "tcp.analysis.lost_segment", "tcp.analysis.zero_window", "tcp.flags.reset==1", "tcp.analysis.duplicate_ack", "dcerpc.pkt_type==0", "dcerpc.pkt_type==2",
-                "smb.flags.response==0", "smb.flags.response==1"):
-        n = len(tshark(path, "-Y", flt, "-T", "fields", "-e", "frame.number"))
-        if n:
-            print("  tshark %s: %d" % (flt, n))
-    return flows
-
-
-if __name__ == "__main__":
-    report(sys.argv[1], *sys.argv[2:3], *[float(a) for a in sys.argv[3:4]])

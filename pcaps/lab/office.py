@@ -377,10 +377,10 @@ class Files:
     """A mapped drive: read now and then, an echo when nothing else is to say. The redirector
     gives a request 45 s."""
 
-    def __init__(self, client, server, think=18.0, size=600, patience=45.0, upload=(100, 600)):
+    def __init__(self, client, server, think=18.0, size=600, patience=45.0, upload=(100, 600), writes=0.3):
         self.client, self.server, self.think, self.size, self.patience = client, server, think, size, patience
-        self.upload = upload
-        self.rng = random.Random("%s/%s/files" % (client.stage.seed, client.name))
+        self.upload, self.writes = upload, writes
+        self.rng = random.Random("%s/%s/files/%s" % (client.stage.seed, client.name, server.name))
 
     async def run(self, delay=0.0):
         await asyncio.sleep(delay)
@@ -413,7 +413,7 @@ class Files:
             m = (await ask(smb.create(mid, uid, tid, name)))[4]
             fid = struct.unpack_from("<H", m, 38)[0]
             await ask(smb.read_req(mid + 1, uid, tid, fid, 0, self.rng.randint(self.size // 3, self.size)))
-            if self.rng.random() < 0.3:
+            if self.rng.random() < self.writes:
                 data = self.rng.randbytes(self.rng.randint(*self.upload))
                 await ask(smb.write_req(mid + 2, uid, tid, fid, 512, data))
             await ask(smb.close_req(mid + 3, uid, tid, fid))
@@ -483,7 +483,7 @@ class Secure:
     def __init__(self, client, server, port=443, think=16.0, patience=60.0, most=32, life=None, ask=(120, 380)):
         self.client, self.server, self.think, self.patience = client, server, think, patience
         self.port_no, self.most, self.life, self.ask = port, most, life, ask
-        self.rng = random.Random("%s/%s/tls%d" % (client.stage.seed, client.name, port))
+        self.rng = random.Random("%s/%s/tls%d/%s" % (client.stage.seed, client.name, port, server.name))
 
     async def run(self, delay=0.0):
         await asyncio.sleep(delay)

@@ -30,9 +30,10 @@ ALIVE = ("server_silent host_stack_dead checksum_discarded checksum_unresolved c
 
 
 class Scene:
-    def __init__(self, play, name, shows, truth, fault, servers, snap, nano):
-        self.play, self.name, self.shows, self.truth, self.fault = play, name, shows, truth, fault
-        self.servers, self.snap, self.nano = servers, snap, nano
+    def __init__(self, play, name, seed, start, shows, truth, fault, servers, snap, nano):
+        self.play, self.name, self.seed, self.start = play, name, seed, when(start)
+        self.shows, self.truth, self.fault = " ".join(shows.split()), truth, fault
+        self.servers, self.snap, self.nano = list(servers), snap, nano
 
 
 def want(finding, count=1, kind=None, server="10.20.30.5", any_of=None):
@@ -46,9 +47,10 @@ def want(finding, count=1, kind=None, server="10.20.30.5", any_of=None):
 OFFLOAD = want("offload_active", 1, "ip_id_range")
 
 
-def scene(name, shows, find=(), never=(), verdict=None, also=(), optional=False, fault=None, servers=("10.20.30.5",),
+def scene(name, seed, start, shows, find=(), never=(), verdict=None, also=(), optional=False, fault=None, servers=("10.20.30.5",),
           capture=None, snap=65535, nano=False):
-    """shows: what happens. find, never, verdict: what an analysis must (not) say of it."""
+    """seed: of every choice. start, fault: when the scene begins, and (seconds later) what
+    breaks. shows: what happens. find, never, verdict: what an analysis must (not) say of it."""
     truth = {"incidents": [], "findings_required": list(find), "findings_forbidden": list(never)}
     if verdict:
         i = {"server": servers[0], "verdict": verdict, "also_acceptable": list(also)}
@@ -57,7 +59,7 @@ def scene(name, shows, find=(), never=(), verdict=None, also=(), optional=False,
         truth["capture"] = capture
 
     def keep(play):
-        SCENES[name] = Scene(play, name, " ".join(shows.split()), truth, fault, list(servers), snap, nano)
+        SCENES[name] = Scene(play, name, seed, start, shows, truth, fault, servers, snap, nano)
         return play
     return keep
 
@@ -65,10 +67,10 @@ def scene(name, shows, find=(), never=(), verdict=None, also=(), optional=False,
 class Office:
     """A server (or two), clients and what they commonly do."""
 
-    def __init__(self, seed, start, clients=7, toe=None, second=False, sysctl=None, vnet=False,
+    def __init__(self, scene, clients=7, toe=None, second=False, sysctl=None, vnet=False,
                  client_vnet=False, **store):
-        self.seed = seed
-        self.stage = stage.Stage(seed, when(start))
+        self.seed = seed = scene.seed
+        self.stage = stage.Stage(seed, scene.start)
         self.rng = random.Random("%s/office" % seed)
         self.ex1 = self.machine("EX01", "10.20.30.5", "00:10:18:2a:9c:01", sysctl, vnet)
         self.ex1.card = nic.Toe(self.ex1, self.ex1.rng, **dict({"share": 0.78, "span": (8, 16)}, **(toe or {})))
@@ -166,11 +168,11 @@ class Office:
 def write(name, path):
     """Play a scene (or derive it from another's capture) and write it."""
     made = SCENES[name]
-    played = made.play()
+    played = made.play(made)
     if isinstance(played, stage.Stage):
         start, frames, notes = played.clock.start, played.taken, played.notes
     else:
-        (start, frames), notes = played, []
+        start, frames, notes = made.start, played, []
     stage.save(path, frames, start, made.snap, made.nano)
     print("%s: %d packets, %d bytes, %.0f s" % (path, len(frames), os.path.getsize(path), frames[-1][0]))
     for line in notes:

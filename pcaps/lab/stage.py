@@ -468,16 +468,15 @@ def save(path, frames, start, snap=65535, nano=False):
             f.write(frame[:snap])
 
 
-def load(path):
-    """Read a pcap that save() wrote: (start, frames)."""
+def load(path, base):
+    """Read a pcap that save() wrote: its frames, times in seconds since `base`."""
     with open(path, "rb") as f:
         head = f.read(24)
         unit = 10 ** 9 if head[:4] == b"\x4d\x3c\xb2\xa1" else 10 ** 6
-        start, frames = None, []
+        frames = []
         while True:
             rec = f.read(16)
             if len(rec) < 16:
-                return start, frames
+                return frames
             sec, frac, got, _ = struct.unpack("<IIII", rec)
-            start = sec if start is None else start
-            frames.append((sec - start + frac / unit, f.read(got)))
+            frames.append((sec - base + frac / unit, f.read(got)))
