@@ -382,15 +382,13 @@ app_stream_gap(struct app_context *c, struct bytes held, uint32_t n)
 }
 
 void
-app_stream_missed(struct app_context *c)
+app_stream_missed(struct app_context *c, uint32_t n)
 {
 	const struct app_parser *p = parser_of(c->flow);
 
-	if (!app_follows(c->flow))
+	if (!app_follows(c->flow) || (p->missed && p->missed(c, n)))
 		return;
 	app_forget(c, c->flow, other_side(c->side));
-	if (p->missed)
-		p->missed(c);
 }
 
 void

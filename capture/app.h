@@ -174,10 +174,11 @@ struct app_parser {
 	 * unknown): forget the PDU in hand. Exchanges that c->side might have
 	 * answered meanwhile are dropped already. */
 	void (*gap)(struct app_context *, uint32_t n);
-	/* optional: bytes of c->side were acknowledged that have not been seen;
-	 * they may still come, late. Exchanges on c->flow that they may have
-	 * answered are dropped already. */
-	void (*missed)(struct app_context *);
+	/* optional: the next `n` bytes of c->side were acknowledged and have not
+	 * been seen; they may still come, late. True: they lie within a PDU whose
+	 * rest does not matter. Else the exchanges on c->flow that they may have
+	 * answered are dropped. */
+	bool (*missed)(struct app_context *, uint32_t n);
 	/* optional: where a PDU may begin in these bytes after a gap, or in the
 	 * middle of a flow: offset, or APP_LOST for nowhere. Without it parsing
 	 * stops at a gap. */
@@ -226,8 +227,9 @@ size_t app_stream_bytes(struct app_context *, struct bytes, bool *named);
 /* `n` bytes after the ones `held` (shown, not used) were missed. False:
  * joining is to stop. */
 bool app_stream_gap(struct app_context *, struct bytes held, uint32_t n);
-/* The other side acknowledged bytes of c->side that were not seen (yet). */
-void app_stream_missed(struct app_context *);
+/* The other side acknowledged the next `n` bytes of c->side, which were not seen
+ * (yet). */
+void app_stream_missed(struct app_context *, uint32_t n);
 
 /* Engine's door. Datagrams, GRE included. */
 bool app_wants(const struct flow *, enum side);	/* is joining worth it? */

@@ -951,6 +951,14 @@ tcp_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
 	return rpc_skip_gap(c, &ch, held, n);
 }
 
+static bool
+tcp_missed(struct app_context *c, uint32_t n)
+{
+	const struct tcp_rpc *t = c->flow->app_state;
+
+	return t && n <= t->lane[c->side].left;
+}
+
 static void
 tcp_gap(struct app_context *c, uint32_t n)
 {
@@ -986,6 +994,7 @@ const struct app_parser app_dcerpc = {
 	.feed = tcp_feed,
 	.skip_gap = tcp_skip_gap,
 	.gap = tcp_gap,
+	.missed = tcp_missed,
 	.resync = tcp_resync,
 	.resync_keeps = RPC_SIGNATURE_BYTES - 1,
 	.operation = rpc_operation_name,

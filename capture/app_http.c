@@ -722,15 +722,26 @@ http_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
 
 /* What was missed on OUT may have answered calls of IN. */
 static void
-http_missed(struct app_context *c)
+forget_calls(struct app_context *c, const struct http_state *s)
 {
-	struct http_state *s = c->flow->app_state;
-
-	if (!s || c->side != SERVER || !s->connection)
+	if (c->side != SERVER || !s->connection)
 		return;
 	for (int i = 0; i < 2; i++)
 		if (s->connection->in[i])
 			app_forget(c, s->connection->in[i], CLIENT);
+}
+
+static bool
+http_missed(struct app_context *c, uint32_t n)
+{
+	const struct http_state *s = c->flow->app_state;
+
+	if (!s)
+		return false;
+	if (n <= s->lane[c->side].rpc.left)
+		return true;
+	forget_calls(c, s);
+	return false;
 }
 
 static void
@@ -745,7 +756,7 @@ http_gap(struct app_context *c, uint32_t n)
 	lane = &s->lane[c->side];
 	lane->rpc.left = 0;
 	lane->open_at_end = lane->answer_at_end = false;
-	http_missed(c);
+	forget_calls(c, s);
 	if (lane->phase == PHASE_RPC || lane->phase == PHASE_TUNNEL)
 		return;			/* PDUs are found again by themselves */
 	lane->phase = PHASE_HEAD;

@@ -708,5 +708,5 @@ stream_acked(struct stream_pool *pool, struct app_context *c, uint32_t ack)
 	/* The end of a stream takes a number, too (RFC 9293, 3.4). */
 	end = s->next + !!(c->flow->half[sender.side].flags & HALF_FIN);
 	if (!s->early && seq_after(s->acked, end) && s->acked - s->next > s->skip)
-		app_stream_missed(&sender);
+		app_stream_missed(&sender, s->acked - s->next);
 }

@@ -744,7 +744,9 @@ trust_in_completeness(const struct judge *j, const struct flow *f)
 	}
 	if (lost > 5 * j->limit->capture_loss_limit)
 		return 0;
-	return lost > j->limit->capture_loss_limit ? 0.7 * trust : trust;
+	if (lost > j->limit->capture_loss_limit)
+		return trust < 1 ? 0 : 0.7;
+	return trust;
 }
 
 static double

@@ -32,6 +32,7 @@ struct way {
 	struct instant run_first, last;
 	uint64_t frame_last;
 	uint32_t file;
+	bool closed;			/* its call is over: strays do not count */
 	uint8_t frames;
 	uint64_t frame[RUN_FRAMES];	/* of the run: the first ones, the last */
 };
@@ -126,6 +127,16 @@ link_ways(struct vpn *v, uint64_t a, uint64_t b)
 	((struct way *)memo_make(v->ways, b))->opposite = a;
 }
 
+/* A call id may come back in a later call. */
+static void
+begin_way(struct vpn *v, uint64_t key)
+{
+	struct way *w = memo_make(v->ways, key);
+
+	if (w->closed)
+		*w = (struct way){ 0 };
+}
+
 static void
 note_call(struct vpn *v, const struct app_event *e)
 {
@@ -136,14 +147,25 @@ note_call(struct vpn *v, const struct app_event *e)
 	struct control *c = memo_make(v->controls, f->id);
 
 	c->flow_id = f->id;
+	begin_way(v, out);
+	begin_way(v, back);
 	link_ways(v, out, back);
 	control_add(c, out, back);
 }
 
+/* What was owed until now may still be judged by it. */
 static void
 call_over(struct vpn *v, const struct app_event *e)
 {
-	memo_drop(v->controls, e->flow->id);
+	const struct control *c = memo_find(v->controls, e->flow->id);
+	struct way *w;
+
+	for (size_t i = 0; c && i < c->calls; i++)
+		for (int side = CLIENT; side <= SERVER; side++) {
+			w = memo_find(v->ways, c->way[i][side]);
+			if (w)
+				w->closed = true;
+		}
 }
 
 /* A GRE stream whose call was connected before the capture began: with the
@@ -171,6 +193,8 @@ note_gre(struct vpn *v, const struct app_event *e)
 		adopt_way(v, e, key);
 		w = memo_find(v->ways, key);
 	}
+	if (!w || w->closed)
+		return;
 	other = w->opposite ? memo_find(v->ways, w->opposite) : NULL;
 	if (other)
 		other->run = other->frames = 0;

@@ -49,7 +49,8 @@ stage_flow(struct stage *s, uint16_t port)
 	s->flow->flags = FLOW_HANDSHAKE;
 	for (int side = CLIENT; side <= SERVER; side++) {
 		s->flow->half[side].flags = HALF_SYN | HALF_SEEN;
-		s->start[side] = s->next[side] = 0xffffff00u + (uint32_t)side;
+		s->flow->half[side].isn = 0xffffff00u + (uint32_t)side;
+		s->start[side] = s->next[side] = s->flow->half[side].isn + 1;
 	}
 }
 

@@ -189,6 +189,32 @@ test_after_a_gap_a_message_is_found_where_a_segment_begins(void **state)
 	stage_free(s);
 }
 
+static void
+test_cut_packets_still_show_who_answers_whom(void **state)
+{
+	static const char request[] = "GET /a/long/way HTTP/1.1\r\nHost: x";
+	static const char response[] = "HTTP/1.1 200 OK\r\nServer: y";
+	struct stage *s = stage_new(80, 1 << 20);
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		stage_segment(s, CLIENT, s->next[CLIENT] - s->start[CLIENT],
+		    request, i == 2 ? 12 : sizeof(request) - 1, 500);
+		s->next[CLIENT] += 500;
+		CHECK_EQ(s->flow->waiting_count, 1);
+		CHECK_EQ(s->flow->waiting->flags & EXCHANGE_ONE_WAY, 0);
+		for (int n = 0; n < 3; n++) {
+			stage_segment(s, SERVER,
+			    s->next[SERVER] - s->start[SERVER], n ?
+			    "<html><body> and so on" : response, 22, 1460);
+			s->next[SERVER] += 1460;
+		}
+		CHECK_EQ(s->flow->waiting_count, 0);
+	}
+	CHECK_EQ(stage_events(s, APP_RESPONSE), 5);
+	stage_free(s);
+}
+
 /* --- RPC over HTTP ---------------------------------------------------------- */
 
 enum { RTS_VERSION = 6, RTS_COOKIE = 3 };
@@ -405,6 +431,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_tunnel_or_an_upgrade_is_http_no_more),
     cmocka_unit_test(test_mapi_over_http_answers_when_it_is_done),
     cmocka_unit_test(test_after_a_gap_a_message_is_found_where_a_segment_begins),
+    cmocka_unit_test(test_cut_packets_still_show_who_answers_whom),
     cmocka_unit_test(test_calls_in_are_answered_out),
     cmocka_unit_test(test_without_the_other_channel_no_answer_is_due),
     cmocka_unit_test(test_bytes_missed_on_out_drop_what_waits_on_in),

@@ -15,6 +15,9 @@ static struct {
 	uint32_t end_seq;
 	uint64_t first_frame;
 	size_t gap_bytes, gaps;
+	unsigned missed;
+	uint32_t missed_bytes;
+	bool cut;
 	size_t message;		/* bytes are used by so many at once; 0: all */
 	size_t header;		/* of a message are shown, the rest is skipped */
 	const uint8_t *at;	/* where the bytes lay */
@@ -63,10 +66,18 @@ app_stream_bytes(struct app_context *c, struct bytes b, bool *named)
 bool
 app_stream_gap(struct app_context *c, struct bytes held, uint32_t n)
 {
-	(void)c;
+	part.cut = c->cut;
 	part.gaps++;
 	part.gap_bytes += held.left + n;
 	return true;
+}
+
+void
+app_stream_missed(struct app_context *c, uint32_t n)
+{
+	(void)c;
+	part.missed++;
+	part.missed_bytes = n;
 }
 
 struct scene {
@@ -273,6 +284,39 @@ test_an_acknowledged_hole_is_a_gap(void **state)
 	scene_free(s);
 }
 
+/* The sniffer missed them, or they come late: they may have been an answer. */
+static void
+test_bytes_acknowledged_before_they_are_seen_are_missed(void **state)
+{
+	struct scene *s = scene_new(1 << 20);
+	struct app_context c;
+
+	(void)state;
+	segment(s, 0, 100);
+	acked(s, 100);
+	CHECK_EQ(part.missed, 0);
+	acked(s, 200);
+	CHECK_EQ(part.missed, 1);
+	CHECK_EQ(part.missed_bytes, 100);
+	CHECK_EQ(part.gaps, 0);
+	segment(s, 100, 100);		/* late, and in order all the same */
+	check_seen(s, 200);
+	s->flow.half[CLIENT].flags |= HALF_FIN;
+	acked(s, 201);			/* its FIN is no byte */
+	CHECK_EQ(part.missed, 1);
+	/* The server's first bytes, of which we have none. */
+	s->flow.half[SERVER].flags |= HALF_SYN;
+	s->flow.half[SERVER].isn = 4999;
+	stream_release(s->streams, &s->flow);
+	segment(s, 0, 10);
+	c = scene_context(s, CLIENT);
+	stream_acked(s->streams, &c, 5000);
+	CHECK_EQ(part.missed, 1);
+	stream_acked(s->streams, &c, 5001);
+	CHECK_EQ(part.missed, 2);
+	scene_free(s);
+}
+
 static void
 test_bytes_the_snap_length_cut_are_a_gap(void **state)
 {
@@ -282,6 +326,7 @@ test_bytes_the_snap_length_cut_are_a_gap(void **state)
 	cut_segment(s, 0, 60, 100);
 	CHECK_EQ(part.seen_count, 60);
 	CHECK_EQ(part.gap_bytes, 40);
+	CHECK(part.cut);
 	cut_segment(s, 200, 60, 100);	/* early */
 	cut_segment(s, 100, 60, 100);
 	CHECK_EQ(part.seen_count, 180);
@@ -459,6 +504,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_bytes_before_the_first_segment_seen_are_awaited),
     cmocka_unit_test(test_the_first_copy_of_a_byte_wins),
     cmocka_unit_test(test_an_acknowledged_hole_is_a_gap),
+    cmocka_unit_test(test_bytes_acknowledged_before_they_are_seen_are_missed),
     cmocka_unit_test(test_bytes_the_snap_length_cut_are_a_gap),
     cmocka_unit_test(test_a_skipped_body_is_neither_kept_nor_awaited),
     cmocka_unit_test(test_a_hole_across_the_end_of_a_skip_is_awaited),
