@@ -319,6 +319,20 @@ raise_failures(struct judge *j, struct tally *t)
 }
 
 static void
+review_recovery(struct judge *j, const struct tally *t)
+{
+	struct server *v = registry_server(j->registry, &t->server, false);
+	struct finding *x = v ? finding_lookup(j, &detector_ftp_data_failure,
+	    mode_name[t->mode], v, NULL, t->server_port) : NULL;
+
+	if (!x || x->ended)
+		return;
+	x->ended = true;
+	x->changed = true;
+	describe(x, t);
+}
+
+static void
 review_capture(void *state, struct judge *j)
 {
 	struct ftp *d = state;
@@ -333,6 +347,8 @@ review_capture(void *state, struct judge *j)
 	while ((t = memo_each(d->tallies, &cursor, NULL)))
 		if (t->failed != t->told)
 			raise_failures(j, t);
+		else if (t->told && instant_before(t->last, t->last_made))
+			review_recovery(j, t);
 }
 
 static const char *const kinds[] = { "active", "passive", NULL };

@@ -117,11 +117,11 @@ review_never_closed(struct judge *j, struct server *s, struct flow *f)
 	struct instant until = f->flags & FLOW_ENDED &&
 	    f->end != FLOW_END_CAPTURE && f->end != FLOW_END_TIMEOUT ?
 	    f->last : j->now;
-	/* the client acknowledged something we did not see: that was the FIN */
 	const struct note *unseen = flow_note_find(f, NOTE_ACK_AHEAD, 0, CLIENT);
 	struct finding *x;
 
-	if (unseen && unseen->open)
+	/* the client acknowledges what we did not see: that was the FIN */
+	if (unseen && closed && !instant_before(unseen->last, closed->first))
 		return;
 	if (!(c->flags & HALF_FIN_ACKED) || c->flags & HALF_RST ||
 	    v->flags & (HALF_FIN | HALF_RST) || f->state != FLOW_CLOSING ||
