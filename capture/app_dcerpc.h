@@ -106,7 +106,7 @@ enum { RPC_OP_BIND = 0xffff, RPC_OP_ALTER_CONTEXT = 0xfffe };
 const char *rpc_interface_name(unsigned interface);	/* "rpc" if not known */
 /* "EcDoRpcExt2", "bind"; NULL if not known. Valid until the next call. */
 const char *rpc_operation_name(unsigned interface, unsigned opnum);
-/* Is the call meant to wait for something to happen? */
+/* Is the call meant to wait for something to happen? With RPC_OTHER: may it be? */
 bool rpc_parks(unsigned interface, unsigned opnum);
 /* A UUID as it stands on the wire (16 bytes are taken), its integers in the
  * sender's byte order. */

@@ -339,6 +339,8 @@ request_begins(struct app_context *c, struct http_state *s,
 	    h->method);
 	if (h->mapi && h->mapi_type == MAPI_NOTIFICATION_WAIT)
 		r->flags = EXCHANGE_PARKS;	/* MS-OXCMAPIHTTP 2.2.4.4 */
+	if (h->method == METHOD_RPC_IN_DATA)
+		r->flags = EXCHANGE_PARKS;	/* until the channel ends */
 	lane->answers = ++s->asked;
 	lane->began = c->began;
 	lane->first_frame = c->first_frame;
@@ -351,13 +353,11 @@ request_begins(struct app_context *c, struct http_state *s,
 		c->flow->app = APP_RPC_HTTP;
 	if (!is_channel(h->method) || h->chunked || lane->body_left < RPC_BODY_MIN)
 		return;
-	/* The body is a channel, and IN is answered when the channel ends. */
+	/* The body is a channel. */
 	s->channel = (uint8_t)h->method;
 	lane->phase = PHASE_RPC;
-	if (h->method == METHOD_RPC_IN_DATA) {
-		r->flags = EXCHANGE_PARKS;
+	if (h->method == METHOD_RPC_IN_DATA)
 		ask(c, s);
-	}
 }
 
 /* --- responses ------------------------------------------------------------------- */

@@ -356,6 +356,12 @@ static const char *const operations[RPC_INTERFACE_COUNT] = {
  * other operations, nearly two hundred, the number must do. */
 static const uint16_t cluster_waits[] = { 65, 139, 147 };
 
+/* Opnums at which any of these interfaces parks: on a connection whose bind was
+ * not seen, such a call may be one that does. */
+static const uint16_t may_park[] = {
+	0, 1, 2, 3, 4, 5, 6, 7, 9, 14, 16, 28, 48, 61, 65, 139, 147,
+};
+
 enum { OPERATION_NAME_BYTES = 56 };
 
 const char *
@@ -403,18 +409,26 @@ rpc_operation_name(unsigned interface, unsigned opnum)
 	return name;
 }
 
+static bool
+is_in(const uint16_t *list, size_t n, unsigned opnum)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == opnum)
+			return true;
+	return false;
+}
+
 bool
 rpc_parks(unsigned interface, unsigned opnum)
 {
 	const char *at;
 	size_t n;
 
-	if (interface == RPC_CLUSAPI) {
-		for (size_t i = 0; i < sizeof(cluster_waits) / sizeof(*cluster_waits); i++)
-			if (cluster_waits[i] == opnum)
-				return true;
-		return false;
-	}
+	if (interface == RPC_OTHER)
+		return is_in(may_park, sizeof(may_park) / sizeof(*may_park), opnum);
+	if (interface == RPC_CLUSAPI)
+		return is_in(cluster_waits,
+		    sizeof(cluster_waits) / sizeof(*cluster_waits), opnum);
 	at = operation_entry(interface, opnum, &n);
 	return at && *at == '+';
 }

@@ -23,7 +23,7 @@ enum {
 	 * CREATE's or IOCTL's of 120 bytes, an RPC header fits behind it. */
 	HEAD_BYTES = 200,
 	/* Fewer than these and a command that was cut says nothing. */
-	HEAD_LEAST_BYTES = 48,
+	HEAD_LEAST_BYTES = 32,
 };
 
 enum smb_status {		/* MS-ERREF 2.3 */
@@ -203,6 +203,24 @@ has_data(const struct command *m, const struct smb_pipe *pipe)
 	return pipe && (m->whole || m->cut);
 }
 
+/* The answer brought `n` bytes of the pipe, be it that they cannot be seen. */
+static void
+pipe_brings(struct app_context *c, const struct command *m,
+    struct smb_pipe *pipe, struct bytes data, uint32_t n)
+{
+	if (has_data(m, pipe) && !status_is_fault(m->status))
+		smb_pipe_bytes(c, pipe, data, n);
+	if (!m->whole || status_is_fault(m->status))
+		smb_pipe_forget(c, pipe);
+}
+
+static void
+pipe_closes(struct app_context *c, const struct command *m, uint64_t id)
+{
+	smb_pipe_forget(c, smb_pipe_find(&m->state->pipes, id));
+	smb_pipe_close(&m->state->pipes, id);
+}
+
 /* A request's own rules. False: look again when all of it is there. */
 static bool
 smb2_asks(struct app_context *c, struct command *m, unsigned command)
@@ -224,7 +242,7 @@ smb2_asks(struct app_context *c, struct command *m, unsigned command)
 		break;
 	case SMB2_CLOSE:
 		bytes_skip(&b, 8);
-		smb_pipe_close(&m->state->pipes, take_file_id(&b));
+		pipe_closes(c, m, take_file_id(&b));
 		break;
 	case SMB2_READ:
 		bytes_skip(&b, 16);
@@ -313,8 +331,7 @@ smb2_answers(struct app_context *c, struct command *m, unsigned command,
 		if (pipe_waits(m, pipe))
 			return false;
 		data = smb2_brings(m, command, &n);
-		if (has_data(m, pipe) && !status_is_fault(m->status))
-			smb_pipe_bytes(c, pipe, data, n);
+		pipe_brings(c, m, pipe, data, n);
 	}
 	if (command == SMB2_TREE_CONNECT && !m->status) {
 		bytes_skip(&b, 2);
@@ -529,7 +546,7 @@ smb1_asks(struct app_context *c, struct command *m, unsigned command)
 		flags = smb1_read(m);
 		break;
 	case SMB1_CLOSE:
-		smb_pipe_close(&m->state->pipes, bytes_le16(&w));
+		pipe_closes(c, m, bytes_le16(&w));
 		break;
 	case SMB1_NEGOTIATE:
 		m->state->negotiate_key = m->key;
@@ -606,8 +623,7 @@ smb1_answers(struct app_context *c, struct command *m, unsigned command)
 		if (pipe_waits(m, pipe))
 			return false;
 		data = smb1_brings(m, command, &n);
-		if (has_data(m, pipe) && !status_is_fault(m->status))
-			smb_pipe_bytes(c, pipe, data, n);
+		pipe_brings(c, m, pipe, data, n);
 	}
 	(void)app_response(c, m->key, status_is_fault(m->status));
 	return true;

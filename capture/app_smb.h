@@ -55,6 +55,9 @@ bool smb_pipe_looks_so(struct bytes data);
  * hand. */
 void smb_pipe_bytes(struct app_context *, struct smb_pipe *, struct bytes,
     uint32_t n);
+/* The pipe's calls will get no answer that we could see: it failed or was
+ * closed, or its bytes were cut. */
+void smb_pipe_forget(struct app_context *, const struct smb_pipe *);
 /* Bytes were missed: PDUs in hand are given up. */
 void smb_pipes_gap(struct smb_pipes *, enum side);
 

@@ -130,6 +130,21 @@ smb_pipe_bytes(struct app_context *c, struct smb_pipe *pipe, struct bytes b,
 }
 
 void
+smb_pipe_forget(struct app_context *c, const struct smb_pipe *pipe)
+{
+	struct exchange *x = c->flow->waiting;
+
+	while (x && pipe) {
+		struct exchange *next = x->next;
+
+		if (x->label >> 24 == APP_DCERPC &&
+		    (x->key >> 40 & UINT16_MAX) == pipe->number)
+			exchange_close(c->pool, c->flow, x);
+		x = next;
+	}
+}
+
+void
 smb_pipes_gap(struct smb_pipes *p, enum side side)
 {
 	for (struct smb_pipe *i = p->list; i; i = i->next) {

@@ -139,15 +139,17 @@ cluster_first(const struct cluster *c, enum finding_name name, const char *kind)
 	return NULL;
 }
 
-bool
-cluster_acks_alive(const struct cluster *c)
+enum want
+cluster_want(const struct cluster *c)
 {
-	uint32_t stalled = cluster_flows(c, FINDING_reply_missing, NULL) +
+	uint32_t answers = cluster_flows(c, FINDING_reply_missing, NULL) +
 	    cluster_flows(c, FINDING_rpc_stall, NULL);
-	uint32_t dead = cluster_flows(c, FINDING_flow_blackholed, NULL) +
-	    cluster_flows(c, FINDING_keepalive_unanswered, NULL);
+	uint32_t acks = cluster_flows(c, FINDING_flow_blackholed, NULL);
+	uint32_t probes = cluster_flows(c, FINDING_keepalive_unanswered, NULL);
 
-	return stalled >= dead;
+	if (probes > answers + acks)
+		return WANT_PROBE;
+	return answers >= acks + probes ? WANT_ANSWER : WANT_ACK;
 }
 
 /* --- the view: who fares ill, who well ----------------------------------------- */
@@ -200,9 +202,12 @@ port_of(struct view *v, uint16_t port)
 /* When the server last did for this flow what it no longer does for the ill
  * ones. */
 static struct instant
-last_served(const struct outcome *o, bool acks_alive)
+last_served(const struct outcome *o, enum want want)
 {
-	if (acks_alive || instant_before(o->last_acked, o->last_answered))
+	if (want == WANT_PROBE)
+		return o->probe_answered;
+	if (want == WANT_ANSWER || instant_before(o->last_acked,
+	    o->last_answered))
 		return o->last_answered;
 	return o->last_acked;
 }
@@ -230,15 +235,12 @@ count_affected(struct view *v, const struct outcome *o, const struct cluster *c,
 }
 
 static void
-count_served(struct view *v, const struct outcome *o, const struct cluster *c,
-    struct instant served)
+count_served(struct view *v, const struct outcome *o, struct instant served)
 {
 	struct port_view *p = port_of(v, o->server_port);
 
 	v->served++;
 	p->served++;
-	if (instant_before(c->start, o->established))
-		p->fresh_served++, v->fresh_served++;
 	if (o->stack == STACK_OFFLOADED && instant_before(o->offloaded_at, served))
 		v->table.flows_offloaded++;
 	else if (o->stack == STACK_HOST || o->stack == STACK_OFFLOADED)
@@ -274,7 +276,7 @@ finish_table(struct offload_table *t, const struct server *s)
  * ill: then it is over. */
 static void
 find_recovery(struct view *v, const struct cluster *c, const struct judge *j,
-    bool acks_alive)
+    enum want want)
 {
 	const struct server *s = c->server;
 	bool offloaded = v->table.known && v->table.affected_offloaded >
@@ -283,7 +285,7 @@ find_recovery(struct view *v, const struct cluster *c, const struct judge *j,
 
 	for (size_t i = 0; i < s->outcome_count; i++) {
 		const struct outcome *o = s->outcome[i];
-		struct instant served = last_served(o, acks_alive);
+		struct instant served = last_served(o, want);
 		bool same_kind = offloaded ? o->stack == STACK_OFFLOADED &&
 		    instant_before(o->offloaded_at, o->last_asked) :
 		    port_of(v, o->server_port)->affected > 0;
@@ -304,14 +306,14 @@ static void
 look(const struct judge *j, const struct cluster *c, struct view *v)
 {
 	const struct server *s = c->server;
-	bool acks_alive = cluster_acks_alive(c);
+	enum want want = cluster_want(c);
 	struct marks seen = { 0 }, hit = { 0 };
 
 	memset(v, 0, sizeof(*v));
 	for (size_t i = 0; i < s->outcome_count; i++) {
 		const struct outcome *o = s->outcome[i];
 		const struct finding *x = finding_of_flow(c, o->flow_id);
-		struct instant served = last_served(o, acks_alive);
+		struct instant served = last_served(o, want);
 
 		if (!x && !took_part(o, c))
 			continue;
@@ -320,16 +322,21 @@ look(const struct judge *j, const struct cluster *c, struct view *v)
 		if (x) {
 			mark_client(&hit, &o->client);
 			count_affected(v, o, c, x);
-		} else if (instant_before(c->start, served)) {
-			count_served(v, o, c, served);
+			continue;
 		}
+		if (instant_before(c->start, served))
+			count_served(v, o, served);
+		if (instant_before(c->start, o->established) &&
+		    instant_before(o->established, o->last_answered))
+			port_of(v, o->server_port)->fresh_served++,
+			    v->fresh_served++;
 	}
 	v->clients_seen = (uint32_t)seen.count;
 	v->clients_affected = (uint32_t)hit.count;
 	free(seen.address);
 	free(hit.address);
 	finish_table(&v->table, s);
-	find_recovery(v, c, j, acks_alive);
+	find_recovery(v, c, j, want);
 }
 
 /* --- from cluster to incident ------------------------------------------------------ */

@@ -36,9 +36,14 @@ struct view {
 	struct instant recovered;	/* its kind served again since; 0: no */
 };
 
-/* Does this kind of trouble leave TCP alive (so that acknowledgments are no
- * sign of health)? */
-bool cluster_acks_alive(const struct cluster *);
+/* What the stricken flows asked for in vain; a flow is well if it got the same
+ * after the onset. */
+enum want {
+	WANT_ANSWER,	/* data: TCP still acknowledges them */
+	WANT_ACK,	/* any acknowledgment of data */
+	WANT_PROBE,	/* an answer to their keep-alives */
+};
+enum want cluster_want(const struct cluster *);
 uint32_t cluster_flows(const struct cluster *, enum finding_name,
     const char *kind);
 const struct finding *cluster_first(const struct cluster *, enum finding_name,

@@ -18,25 +18,32 @@
 #include "detectors/registry.h"
 #include "detectors/subject.h"
 
-/* X(id, what it is called, only a DC answers it) in the order of a logon. */
+/* X(id, kind, what it is called, only a DC answers it) in the order of a
+ * logon. */
 #define STEPS(X)							\
-	X(LOCATE, "finding a DC in DNS (SRV)", true)			\
-	X(PING, "the LDAP ping (CLDAP)", true)				\
-	X(KERBEROS, "Kerberos", true)					\
-	X(LDAP, "LDAP bind and search", false)				\
-	X(SMB, "SMB session setup", false)				\
-	X(ENDPOINT, "the RPC endpoint mapper", false)			\
-	X(NETLOGON, "Netlogon", true)
+	X(LOCATE, "dns", "finding a DC in DNS (SRV)", true)		\
+	X(PING, "cldap", "the LDAP ping (CLDAP)", true)			\
+	X(KERBEROS, "kerberos", "Kerberos", true)			\
+	X(LDAP, "ldap", "LDAP bind and search", false)			\
+	X(SMB, "smb", "SMB session setup", false)			\
+	X(ENDPOINT, "epm", "the RPC endpoint mapper", false)		\
+	X(NETLOGON, "netlogon", "Netlogon", true)
 
 enum step {
-#define X(id, text, dc) STEP_##id,
+#define X(id, kind, text, dc) STEP_##id,
 	STEPS(X)
 #undef X
 	STEP_COUNT
 };
 
 static const struct { const char *text; bool only_dc; } steps[STEP_COUNT] = {
-#define X(id, text, dc) [STEP_##id] = { text, dc },
+#define X(id, kind, text, dc) [STEP_##id] = { text, dc },
+	STEPS(X)
+#undef X
+};
+
+static const char *const kinds[STEP_COUNT + 1] = {
+#define X(id, kind, text, dc) [STEP_##id] = kind,
 	STEPS(X)
 #undef X
 };
@@ -107,9 +114,11 @@ logon_new(void)
 	if (!l)
 		return NULL;
 	l->records = memo_new(RECORDS, sizeof(struct record));
-	if (!l->records)
-		logon_free(l);
-	return l->records ? l : NULL;
+	if (!l->records) {
+		free(l);
+		return NULL;
+	}
+	return l;
 }
 
 /* --- which step is it? ----------------------------------------------------------- */
@@ -209,8 +218,11 @@ measure(struct record *r, const struct flow *f, struct instant asked,
     double factor)
 {
 	bool slow = is_slow(r, took_ns, factor);
-	struct sample *s = sample_of(r, f, asked, frame_asked);
+	struct sample *s;
 
+	if (!slow && !frame_answered)
+		return;			/* it may yet be answered in time */
+	s = sample_of(r, f, asked, frame_asked);
 	r->slow += slow && !s->slow;
 	s->slow |= slow;
 	s->took_ns = took_ns;
@@ -394,7 +406,8 @@ raise_slow(struct judge *j, const struct record *r, struct recent *q)
 
 	if (trust <= 0)
 		return;
-	x = finding_raise(j, &detector_logon_slow, NULL, v, NULL, r->port);
+	x = finding_raise(j, &detector_logon_slow, kinds[r->step], v, NULL,
+	    r->port);
 	x->protocol = r->protocol;
 	x->app = r->app;
 	x->severity = SEVERITY_MEDIUM;
@@ -425,8 +438,8 @@ review_record(struct judge *j, struct logon *l, struct record *r)
 		return;
 	}
 	v = registry_server(j->registry, &r->server, false);
-	x = v ? finding_lookup(j, &detector_logon_slow, NULL, v, NULL, r->port) :
-	    NULL;
+	x = v ? finding_lookup(j, &detector_logon_slow, kinds[r->step], v, NULL,
+	    r->port) : NULL;
 	if (x && !x->ended) {
 		x->ended = true;
 		x->changed = true;
@@ -466,6 +479,7 @@ const struct detector detector_logon_slow = {
 	    "wait by design (not counted).",
 	.source = "MS-ADTS 6.3; RFC 4120, 7.2; KB 948496; 2 s: RFC 6298 and the "
 	    "retry times of DNS clients",
+	.kinds = kinds,
 	.on_app = on_app,
 	.review_flow = review_flow,
 	.review_capture = review_capture,

@@ -23,6 +23,8 @@
 	X(sequence_violation)	X(option_violation)	X(handover_violation) \
 	X(sack_hole_unfilled)	X(burst_lost_whole)	X(throughput_collapse) \
 	X(merged_forwarding)	X(stale_neighbor)			\
+	X(dhcp_unanswered)	X(vpn_data_dead)	X(ftp_data_failure) \
+	X(logon_slow)		X(nat_intermittent)			\
 	X(capture_duplicates)	X(capture_loss)		X(capture_one_way)
 
 #define DECLARE(name) extern const struct detector detector_##name;
@@ -399,6 +401,7 @@ outcome_update(struct server *s, struct flow *f)
 {
 	const struct tcp_half *v = &f->half[SERVER];
 	const struct note *flip = flow_note_find(f, NOTE_ID_FLIP, 0, SERVER);
+	const struct note *probes = flow_note_find(f, NOTE_KEEP_ALIVE, 0, CLIENT);
 	struct outcome *o = f->outcome;
 	struct service *service;
 
@@ -415,6 +418,8 @@ outcome_update(struct server *s, struct flow *f)
 	o->last_answered = f->last_answered;
 	o->last_acked = v->last_advance;
 	o->turns_answered = f->turns;
+	if (probes && !probes->open)
+		o->probe_answered = probes->last;
 	o->data_packets = (uint32_t)v->ids_low + v->ids_high;
 	if (v->ids_high && !instant_is_set(o->offloaded_at))
 		o->offloaded_at = flip ? flip->first : f->established;

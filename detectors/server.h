@@ -61,6 +61,7 @@ struct outcome {
 	struct instant last_asked;	/* client wanted something (data) */
 	struct instant last_answered;	/* server data */
 	struct instant last_acked;	/* server acknowledged new data */
+	struct instant probe_answered;	/* server answered a keep-alive */
 	struct instant trouble;		/* first finding that says it is affected */
 	struct instant recovered;	/* answered again after that; 0: not yet */
 	uint64_t findings;		/* set of 1 << enum finding_name */

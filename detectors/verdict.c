@@ -117,11 +117,18 @@ stricken(const struct scale *s)
 	return n;
 }
 
+/* A card that takes requests in and drops them does so to nearly all that it
+ * carries; an application that stalls hits whom it hits. */
+#define STALL_SHARE_MIN 0.6
+
 static bool
 table_speaks(const struct scale *s)
 {
 	const struct offload_table *t = &s->v->table;
 
+	if (cluster_want(s->c) == WANT_ANSWER && t->affected_offloaded <
+	    STALL_SHARE_MIN * t->flows_offloaded)
+		return false;
 	return t->known && t->affected_offloaded >= 2 &&
 	    t->odds_ratio >= s->j->limit->odds_ratio &&
 	    t->p_value < s->j->limit->p_value;
@@ -521,12 +528,23 @@ best_candidate(const struct incident *i, double *lead)
 static double
 confidence_of(const struct incident *i, enum verdict v)
 {
-	double sum = exp(1.0), of;	/* what nobody thought of */
+	double sum = exp(1.0);		/* what nobody thought of */
 
 	for (int k = 0; k < VERDICT_undetermined; k++)
 		sum += exp(i->score[k]);
-	of = v == VERDICT_undetermined ? exp(1.0) : exp(i->score[v]);
-	return of / sum > 0.99 ? 0.99 : of / sum;
+	return exp(i->score[v]) / sum > 0.99 ? 0.99 : exp(i->score[v]) / sum;
+}
+
+/* How sure it is that something is wrong at all: each finding is half a witness,
+ * for they share a capture. */
+static double
+confidence_of_trouble(const struct cluster *c)
+{
+	double doubt = 1;
+
+	for (size_t i = 0; i < c->count; i++)
+		doubt *= 1 - 0.5 * c->finding[i]->confidence;
+	return doubt < 0.05 ? 0.95 : 1 - doubt;
 }
 
 static bool
@@ -628,18 +646,47 @@ say_stall(const struct scale *s, char *out, size_t size)
 		    "(from %.1f ms on) and has answered none of %u", quickest, n);
 }
 
+/* Where it cannot be told: which candidates are left, the likeliest first. */
+static void
+say_candidates(const struct incident *i, char *out, size_t size)
+{
+	static const char *const plain[] = { "the card's TCP offload",
+		"its transmit checksums", "its segmentation",
+		"one of its receive queues", "the application", "the host",
+		"the network path", "the clients" };
+	bool said[VERDICT_COUNT] = { false };
+	size_t at = 0;
+
+	*out = '\0';
+	for (int n = 0; n < 3 && at < size; n++) {
+		int best = -1;
+
+		for (int v = 0; v < VERDICT_undetermined; v++)
+			if (!said[v] && i->score[v] > 0.4 &&
+			    (best < 0 || i->score[v] > i->score[best]))
+				best = v;
+		if (best < 0)
+			break;
+		said[best] = true;
+		at += (size_t)snprintf(out + at, size - at, "%s%s", n ? ", " :
+		    "; it may be ", plain[best]);
+	}
+}
+
 static void
 set_words(struct scale *s)
 {
 	struct incident *i = s->i;
-	char stall[120];
+	char stall[120], left[120];
 
 	snprintf(i->next_step, sizeof(i->next_step), "%s", next_steps[i->verdict]);
 	say_stall(s, stall, sizeof(stall));
+	say_candidates(i, left, sizeof(left));
 	if (i->flows_affected)
 		snprintf(i->summary, sizeof(i->summary), "%u of %u clients and %u "
-		    "of %u connections are affected%s", i->clients_affected,
-		    i->clients_seen, i->flows_affected, i->flows_seen, stall);
+		    "of %u connections are affected%s%s", i->clients_affected,
+		    i->clients_seen, i->flows_affected, i->flows_seen, stall,
+		    i->verdict == VERDICT_undetermined ? left : "");
 	else
 		snprintf(i->summary, sizeof(i->summary), "%.*s",
 		    EVIDENCE_TEXT_BYTES - 1, s->c->finding[0]->text);
@@ -664,7 +711,8 @@ verdict_weigh(const struct judge *j, const struct cluster *c,
 	i->verdict = best_candidate(i, &lead);
 	if (i->score[i->verdict] < SCORE_MIN || lead < LEAD_MIN)
 		i->verdict = VERDICT_undetermined;
-	i->confidence = confidence_of(i, i->verdict);
+	i->confidence = i->verdict == VERDICT_undetermined ?
+	    confidence_of_trouble(c) : confidence_of(i, i->verdict);
 	set_evidence(&s);
 	set_words(&s);
 }

@@ -288,6 +288,24 @@ test_calls_that_park_or_want_no_answer_say_so(void **state)
 	stage_free(s);
 }
 
+/* Without its bind a call may be of any interface. */
+static void
+test_a_call_of_an_unknown_interface_may_park(void **state)
+{
+	struct stage *s = stage_new(1025, 1 << 20);
+
+	(void)state;
+	for (unsigned i = 1; i < RPC_INTERFACE_COUNT; i++)
+		for (unsigned opnum = 0; opnum < 256; opnum++)
+			if (rpc_parks(i, opnum))
+				CHECK(rpc_parks(RPC_OTHER, opnum));
+	send_call(s, REQUEST, WHOLE, 2, 0, 20);
+	CHECK(s->flow->waiting->flags & EXCHANGE_PARKS);
+	send_call(s, REQUEST, WHOLE, 3, 11, 20);
+	CHECK(!(s->flow->waiting_last->flags & EXCHANGE_PARKS));
+	stage_free(s);
+}
+
 static void
 test_an_orphaned_call_is_not_waited_for(void **state)
 {
@@ -548,6 +566,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_request_without_its_last_fragment_is_partial),
     cmocka_unit_test(test_fragments_of_an_answer_have_their_times),
     cmocka_unit_test(test_calls_that_park_or_want_no_answer_say_so),
+    cmocka_unit_test(test_a_call_of_an_unknown_interface_may_park),
     cmocka_unit_test(test_an_orphaned_call_is_not_waited_for),
     cmocka_unit_test(test_big_endian_is_read_as_such),
     cmocka_unit_test(test_the_mapper_tells_where_an_interface_is_served),

@@ -8,7 +8,7 @@ enum { FRAME_MAX = 4096 };
 enum {				/* DLT_*, as libpcap numbers them */
 	NULL_LOOPBACK = 0, ETHERNET = 1, PPP = 9, RAW = 12, PPP_SERIAL = 50,
 	PPP_ETHER = 51, C_HDLC = 104, WLAN = 105, LOOP = 108, LINUX_SLL = 113,
-	PFLOG = 117, RADIOTAP = 127, LINUX_SLL2 = 276,
+	PFLOG = 117, RADIOTAP = 127, IPV4 = 228, IPV6 = 229, LINUX_SLL2 = 276,
 };
 
 /* A frame put together from the front; lengths are known beforehand. */
@@ -357,7 +357,7 @@ test_ip_headers_that_cannot_be_are_refused(void **state)
 }
 
 static void
-test_the_ip_header_checksum_is_verified(void **state)
+test_the_ip_header_gives_its_flag_and_its_checksum(void **state)
 {
 	struct maker m = { .n = 0 };
 
@@ -365,6 +365,10 @@ test_the_ip_header_checksum_is_verified(void **state)
 	put_ethernet_syn(&m);
 	CHECK_EQ(decode_all(&m, ETHERNET), DECODE_OK);
 	CHECK(packet.ip_checksum_bad);
+	m.at[20] = 0;
+	CHECK_EQ(decode_all(&m, ETHERNET), DECODE_OK);
+	CHECK(!packet.df);
+	m.at[20] = 0x40;
 	m.at[24] = 0x14;		/* 0x4500+0x28+0x1234+..., by hand */
 	m.at[25] = 0x9a;
 	CHECK_EQ(decode_all(&m, ETHERNET), DECODE_OK);
@@ -407,6 +411,16 @@ test_llc_and_snap_lead_to_ip(void **state)
 	put8(&m, 6);
 	put8(&m, 3);
 	check_syn_behind(&m, ETHERNET);
+
+	m.n = 0;			/* a vendor's own numbers */
+	put_ethernet(&m, 8 + SYN_BYTES);
+	put32(&m, 0xaaaa0300);
+	put32(&m, 0x000c0800);
+	put_syn(&m);
+	CHECK_EQ(decode_all(&m, ETHERNET), DECODE_NON_IP);
+	m.at[17] = 1;
+	m.at[19] = 0;
+	CHECK_EQ(decode_all(&m, ETHERNET), DECODE_NON_IP);
 
 	m.n = 0;			/* spanning tree */
 	put_ethernet(&m, 3);
@@ -605,12 +619,14 @@ test_raw_frames_are_told_apart_by_their_version(void **state)
 
 	(void)state;
 	check_syn_behind(&m, RAW);
+	CHECK_EQ(decode_all(&m, IPV4), DECODE_OK);
 	m.n = 0;
 	put_ipv6(&m, IP_TCP, 20);
 	put_tcp(&m, TCP_SYN, 0);
 	CHECK_EQ(decode_all(&m, RAW), DECODE_OK);
 	CHECK_EQ(packet.ip_version, 6);
 	CHECK(packet_is_tcp(&packet));
+	CHECK_EQ(decode_all(&m, IPV6), DECODE_OK);
 }
 
 /* From a station through the access point: 802.11 data, QoS, then LLC. */
@@ -882,6 +898,24 @@ test_a_tunnel_port_with_something_else_on_it_stays_udp(void **state)
 }
 
 static void
+test_a_tunnel_cut_before_its_packet_is_the_packet(void **state)
+{
+	struct maker m = { .n = 0 };
+
+	(void)state;
+	put_ipv4(&m, IP_GRE, 4 + SYN_BYTES);
+	put32(&m, 0x00000800);
+	put_syn(&m);
+	for (size_t n = 24; n < 44; n++) {
+		CHECK_EQ(decode_part(&m, RAW, n), DECODE_TRUNCATED);
+		CHECK_EQ(packet.protocol, IP_GRE);
+		CHECK_EQ(packet.payload_bytes, 44);
+	}
+	CHECK_EQ(decode_part(&m, RAW, 44), DECODE_TRUNCATED);
+	CHECK_EQ(packet.protocol, IP_TCP);
+}
+
+static void
 test_ip_in_ip_is_followed_both_ways(void **state)
 {
 	struct maker m = { .n = 0 };
@@ -1071,6 +1105,13 @@ test_source_routes_lead_to_the_last_address(void **state)
 	put_tcp(&m, TCP_SYN, 0);
 	CHECK_EQ(decode_all(&m, RAW), DECODE_OK);
 	CHECK(address_v4(&packet.dst) == 0x0a000009);
+	m.at[21] = 137;			/* or strict */
+	CHECK_EQ(decode_all(&m, RAW), DECODE_OK);
+	CHECK(address_v4(&packet.dst) == 0x0a000009);
+	m.at[21] = 7;			/* but not a record of the route */
+	CHECK_EQ(decode_all(&m, RAW), DECODE_OK);
+	CHECK(address_v4(&packet.dst) == 0x0a000002);
+	m.at[21] = 131;
 	m.at[23] = 12;			/* the route has been gone */
 	CHECK_EQ(decode_all(&m, RAW), DECODE_OK);
 	CHECK(address_v4(&packet.dst) == 0x0a000002);
@@ -1479,9 +1520,10 @@ test_addresses_know_their_kind(void **state)
 	CHECK(address_is_multicast(&a));
 	a = address_from_v4(UINT32_MAX);
 	CHECK(address_is_multicast(&a));
-	a = address_from_v4(0x0a000001);
+	a = address_from_v4(0x0a63fe01);
 	CHECK(!address_is_multicast(&a));
-	CHECK(address_v4(&a) == 0x0a000001);
+	CHECK_MEM(a.octet + 10, "\xff\xff\x0a\x63\xfe\1", 6);
+	CHECK(address_v4(&a) == 0x0a63fe01);
 	CHECK(address_parse("ff02::1", &b));
 	CHECK(address_is_multicast(&b));
 	CHECK(!address_is_v4(&b));
@@ -1527,7 +1569,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_an_ip_length_beyond_the_frame_is_told_and_lived_with),
     cmocka_unit_test(test_an_ip_length_of_zero_is_the_frames),
     cmocka_unit_test(test_ip_headers_that_cannot_be_are_refused),
-    cmocka_unit_test(test_the_ip_header_checksum_is_verified),
+    cmocka_unit_test(test_the_ip_header_gives_its_flag_and_its_checksum),
     cmocka_unit_test(test_vlan_tags_are_counted_and_two_are_kept),
     cmocka_unit_test(test_llc_and_snap_lead_to_ip),
     cmocka_unit_test(test_other_tags_before_ip_are_passed),
@@ -1547,6 +1589,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_encrypted_ppp_leaves_the_tunnel_as_the_packet),
     cmocka_unit_test(test_vxlan_and_geneve_give_the_inner_packet_and_the_outer_checksum),
     cmocka_unit_test(test_a_tunnel_port_with_something_else_on_it_stays_udp),
+    cmocka_unit_test(test_a_tunnel_cut_before_its_packet_is_the_packet),
     cmocka_unit_test(test_ip_in_ip_is_followed_both_ways),
     cmocka_unit_test(test_tunnels_in_udp_that_phones_and_homes_use_are_followed),
     cmocka_unit_test(test_gre_and_mpls_may_travel_in_udp),

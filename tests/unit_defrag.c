@@ -189,6 +189,27 @@ test_a_fragment_mirrored_twice_is_no_overlap(void **state)
 }
 
 static void
+test_a_datagram_may_end_anywhere_in_a_unit(void **state)
+{
+	uint8_t whole[WHOLE_BYTES], *block;
+	struct defrag *d = defrag_new(LIMIT_BYTES);
+	struct packet p;
+
+	(void)state;
+	make_segment(whole);
+	for (uint32_t end = 65; end <= 80; end++) {
+		CHECK(!add(d, whole, 0, 64, &p));
+		p = fragment_of(whole, 64, end, true, &block);
+		CHECK(defrag_add(d, &p));
+		free(block);
+		CHECK_EQ(p.payload_bytes, end - 20);
+		CHECK_MEM(p.payload.at, whole + 20, end - 20);
+	}
+	CHECK_EQ(stats_of(d).overlaps, 0);
+	defrag_free(&d);
+}
+
+static void
 test_bytes_seen_first_win_in_ipv4(void **state)
 {
 	uint8_t whole[WHOLE_BYTES], other[WHOLE_BYTES];
@@ -394,6 +415,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_ipv6_takes_its_protocol_from_the_first_fragment),
     cmocka_unit_test(test_an_ipv4_fragment_of_another_protocol_is_another_datagram),
     cmocka_unit_test(test_a_fragment_mirrored_twice_is_no_overlap),
+    cmocka_unit_test(test_a_datagram_may_end_anywhere_in_a_unit),
     cmocka_unit_test(test_bytes_seen_first_win_in_ipv4),
     cmocka_unit_test(test_an_overlap_kills_an_ipv6_datagram),
     cmocka_unit_test(test_fragments_that_disagree_on_the_end_are_not_believed),

@@ -369,6 +369,32 @@ test_calls_go_through_a_pipe(void **state)
 }
 
 static void
+test_a_pipe_that_fails_or_closes_leaves_no_call_open(void **state)
+{
+	struct stage *s = stage_new(445, 1 << 20);
+	struct wire pdu = { .n = 0 }, w = { .n = 0 };
+	size_t begin;
+
+	(void)state;
+	put_rpc(&pdu, 0, 9, 15, 40);
+	send_pipe_write(s, 5, 77, &pdu);
+	send_pipe_read(s, 6, 77);
+	send_read_answer(s, 6, 0xc00000b0, pdu.at, 9);	/* disconnected */
+	CHECK_EQ(rpc_open(s), 0);
+	send_pipe_write(s, 7, 77, &pdu);
+	CHECK_EQ(rpc_open(s), 1);
+	begin = smb_begin(&w);
+	smb2_header(&w, CLOSE, 0, 8, 0, 0, 1);
+	wire_zeros(&w, 8);
+	wire_le64(&w, 1);
+	wire_le64(&w, 77);
+	smb_end(&w, begin);
+	stage_send(s, CLIENT, w.at, w.n);
+	CHECK_EQ(rpc_open(s), 0);
+	stage_free(s);
+}
+
+static void
 test_two_pipes_may_use_the_same_call_id(void **state)
 {
 	struct stage *s = stage_new(445, 1 << 20);
@@ -611,6 +637,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_write_is_asked_when_its_last_byte_came),
     cmocka_unit_test(test_a_response_answers_with_its_header),
     cmocka_unit_test(test_calls_go_through_a_pipe),
+    cmocka_unit_test(test_a_pipe_that_fails_or_closes_leaves_no_call_open),
     cmocka_unit_test(test_two_pipes_may_use_the_same_call_id),
     cmocka_unit_test(test_a_transceive_is_a_call_and_its_answer),
     cmocka_unit_test(test_sealed_messages_take_turns),

@@ -142,6 +142,9 @@ put_interface(struct maker *m, unsigned link_type, uint32_t snap_bytes,
 	put16(m, link_type);
 	put16(m, 0);
 	put32(m, snap_bytes);
+	put16(m, 8);			/* if_speed: as long as an offset */
+	put16(m, 8);
+	put64(m, 1000000000);
 	if (resolution != 6) {
 		put16(m, 9);
 		put16(m, 1);
@@ -550,7 +553,7 @@ test_a_cut_is_told_with_file_and_offset(void **state)
 	put_packet(m, 0, 1, 1);
 	put_packet(m, 7, 1, 1);
 	listen_to(write_file(m, "x.pcapng"), said);
-	CHECK(strstr(said, "/x.pcapng' is damaged at offset 144 ") != NULL);
+	CHECK(strstr(said, "/x.pcapng' is damaged at offset 156 ") != NULL);
 
 	listen_to(write_run("x.pcap", 1, 1, 1), said);
 	CHECK_STR(said, "");

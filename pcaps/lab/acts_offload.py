@@ -38,7 +38,7 @@ def healthy_office(s):
     o = Office(s, 14, {"span": (14, 30)}, True)
     o.open()
     o.background()
-    o.everyday(2.6)
+    o.everyday(3.0)
     return o.play(490)
 
 
@@ -63,7 +63,7 @@ def toe_deaf(s):
     [want("keepalive_unanswered", 3), OFFLOAD], ALIVE, "offload_engine",
     fault=1000.0)
 def keepalive_dead(s):
-    o = Office(s, 8)
+    o = Office(s, 7)
     o.open()
     o.background(ping=200, arp=300, dns=600, probes=None)
     rng = random.Random("502/idle")
@@ -124,7 +124,7 @@ def lost_state(s):
     [want("orphaned_session", 3, "stale_tuple"), OFFLOAD], ALIVE, "offload_engine", ["undetermined",
     "server_host"], fault=60.0)
 def stale_tuple(s):
-    o = Office(s, 6, {"share": 0.7})
+    o = Office(s, 5, {"share": 0.7})
     o.open()
     o.background(probes=None)
     rest = o.people[3:]

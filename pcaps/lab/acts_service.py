@@ -195,11 +195,11 @@ AGES = {"net.ipv4.neigh.default.base_reachable_time_ms": 8000, "net.ipv4.neigh.d
     "server_host", ["undetermined", "network_path"], fault=60.0, servers=("10.20.30.5",
     "10.20.30.6"))
 def host_down(s):
-    o = plain(s, 7, 2.2, second=True, sysctl=AGES)
+    o = plain(s, 6, 2.2, second=True, sysctl=AGES)
     for p in o.people[::2]:
         o.start(office.Secure(p, o.ex2, think=14, most=10))
     o.stage.at(60.0, lambda: setattr(o.ex1, "up", False))
-    return o.play(140)
+    return o.play(125)
 
 
 @scene("server-restart", 308, "2008-02-10 22:40:00",
@@ -214,7 +214,7 @@ def server_restart(s):
     o.everyday(2.0, (45.0, None, 60.0))
     o.stage.at(70.0, lambda: setattr(o.ex1, "up", False))
     o.stage.spawn(_boot(o, 118.0))
-    return o.play(205)
+    return o.play(195)
 
 
 async def _boot(o, when):
@@ -245,17 +245,17 @@ async def _boot(o, when):
 
 
 @scene("egress-dead", 309, "2009-11-11 20:20:00",
-    """Twice, for 15 s from 50 s and for 18 s from 100 s, EX01 sends no frame at all, though it
+    """Twice, for 15 s from 50 s and for 18 s from 90 s, EX01 sends no frame at all, though it
     receives (a transmit hang); then it goes on with the same TCP state. EX02 is well throughout.""",
     [want("egress_dead", 1, any_of=["egress_dead", "server_silent"]), OFFLOAD], [n for n in ALIVE if
     n not in ("egress_dead", "server_silent")], "server_host", ["undetermined", "network_path",
     "offload_engine"], fault=50.0, servers=("10.20.30.5", "10.20.30.6"))
 def egress_dead(s):
-    o = plain(s, 6, 1.6, second=True, sysctl={"net.ipv4.tcp_retries2": 9})
+    o = plain(s, 6, 1.1, second=True, sysctl={"net.ipv4.tcp_retries2": 9})
     for p in o.people[::3]:
-        o.start(office.Secure(p, o.ex2, think=10, most=6))
+        o.start(office.Secure(p, o.ex2, think=13, most=6))
     o.stage.watch.given_up = 30.0
-    for start, length in ((50.0, 15.0), (100.0, 18.0)):
+    for start, length in ((50.0, 15.0), (90.0, 18.0)):
         o.breaks(start, nic.Mute())
         o.breaks(start + length, None)
         o.stage.spawn(_wall(o, start, length))
@@ -277,9 +277,9 @@ async def _wall(o, start, length):
     "reply_missing"]), OFFLOAD], [n for n in ALIVE if n != "rpc_fragment_stuck"] +
     ["flow_blackholed"], "server_application", ["undetermined", "client_side"], fault=60.0)
 def rpc_fragment(s):
-    o = plain(s, 7, 2.0)
+    o = plain(s, 7, 1.8)
     o.stage.spawn(_half_a_call(o, o.people[2], 60.0))
-    return o.play(150)
+    return o.play(165)
 
 
 async def _half_a_call(o, client, when):
@@ -317,7 +317,7 @@ def session_leak(s):
 async def _leaves(o, client, n):
     rng = random.Random("%s/%s/leave" % (o.seed, client.name))
     while True:
-        await asyncio.sleep(office.draw(rng, 14000, 600, 0.4))
+        await asyncio.sleep(office.draw(rng, 16500, 600, 0.4))
         port = rng.choice((443, 443, 445))
         kind = {443: office.Secure, 445: office.Files}[port]
         program = kind(client, o.ex1, think=25, **({"most": 8} if port == 443 else {"size": 200}))
@@ -355,7 +355,7 @@ def dhcp_dead(s):
 def ftp_active(s):
     o = plain(s, 4, 3.0)
     o.stage.loop.run_until_complete(office.serve(o.ex1, 21, directory.ftp))
-    for n, p in enumerate(o.people[:4]):
+    for n, p in enumerate(o.people[:3]):
         o.stage.spawn(directory.fetches(p, o.ex1, 10.0 + 3 * n, 22.0, random.Random("313/f%d" % n)))
 
     def between(sender, target, seg):
@@ -386,7 +386,7 @@ def pptp_oneway(s):
     [want("logon_slow", 1), OFFLOAD], ALIVE, "server_application", ["undetermined", "server_host"],
     True, fault=90.0)
 def logon_slow(s):
-    o = Office(s, 5)
+    o = Office(s, 4)
     o.open()
     o.background()
     dc = directory.Controller(o.ex1)

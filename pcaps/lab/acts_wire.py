@@ -68,7 +68,7 @@ def oversized_coalesced(s):
     for n, p in enumerate(o.people):
         o.start(office.Files(p, o.ex1, 11, 5800, upload=(1500, 5600), writes=0.8))
         o.start(office.Secure(p, o.ex1, think=25, most=200))
-    return o.play(66)
+    return o.play(54)
 
 
 @scene("mss-violation", 604, "2008-03-24 09:40:00",
@@ -89,7 +89,7 @@ def mss_violation(s):
             o.start(office.Terminal(p, o.ex1, 15), 30)
     o.stage.between = lambda sender, target, seg: bytes(seg.frame) if len(seg.frame) <= 1514 else None
     o.breaks(50.0, nic.TooLarge())
-    return o.play(88)
+    return o.play(80)
 
 
 @scene("burst-lost", 605, "2008-12-30 18:10:00",
@@ -133,7 +133,7 @@ def burst_lost(s):
     [want("rss_bucket_stall", 1)], [n for n in ALIVE if n != "rss_bucket_stall"],
     "receive_side_scaling", fault=70.0)
 def rss_stall(s):
-    o = Office(s, 16, {"share": 0})
+    o = Office(s, 15, {"share": 0})
     o.open()
     o.background(20, 60, 60, 60)
     for n, p in enumerate(o.people):
