@@ -325,7 +325,8 @@ count_out(struct host_counts *c, const struct packet *p,
 		c->arp_answered++;
 	if (p->arp && address_compare(&p->arp_sender, &p->arp_target) == 0)
 		c->gratuitous_arp++;
-	if (p->checksum != CHECKSUM_UNVERIFIABLE && p->has_transport) {
+	if (p->checksum != CHECKSUM_UNVERIFIABLE &&
+	    p->checksum != CHECKSUM_SHORT && p->has_transport) {
 		c->checked_sums_out++;
 		c->bad_sums_out += p->checksum != CHECKSUM_GOOD;
 	}

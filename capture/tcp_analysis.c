@@ -8,8 +8,9 @@
  * is fixed: find the conversation (a SYN may begin a new one), judge the packet
  * against what was there before, and only then write down what it changed.
  * Where the reference is odd (a count that reads as huge when it means "not
- * known"), the oddity is kept and named: agreeing with the other analyser is the
- * whole purpose.
+ * known"), the oddity is kept and named: agreeing with the other analyser is
+ * the whole purpose. What is not followed: connections that its application
+ * dissectors announce, and Multipath TCP subflows knowing of one another.
  *
  * Conversations sit in a table of fixed width: a full row drops the one heard
  * of least recently. No input can make a lookup long or the table large. */
@@ -850,7 +851,8 @@ tcp_analysis_flag_name(unsigned bit)
 }
 
 void
-tcp_analysis_stats(const struct tcp_analysis *a, struct tcp_analysis_stats *out)
+tcp_analysis_stats(const struct tcp_analysis *a,
+    struct tcp_analysis_stats *out)
 {
 	*out = a->stats;
 }

@@ -51,19 +51,23 @@ struct tcp_analysis *tcp_analysis_new(void);
 void tcp_analysis_free(struct tcp_analysis **);
 
 /* The flags of one TCP packet; 0 for anything else. Packets must come in the
- * order of the capture, each of them once, from the first on: every label is
- * relative to what was seen before it. Checksums play no part. */
+ * order of the capture, mirror copies and all, from the first on: every label
+ * is relative to what was seen before it. Checksums play no part. A packet
+ * whose TCP options were cut by the snap length is learned from and not
+ * labelled, as in Wireshark. */
 uint32_t tcp_analysis_packet(struct tcp_analysis *, const struct packet *);
 
 /* "duplicate_ack"; `bit` is an enum tcp_analysis_bit. */
 const char *tcp_analysis_flag_name(unsigned bit);
 
-/* What is remembered is bounded; this is what the bounds cost. */
+/* What is remembered is bounded (262144 conversations, 54 MB; 4 million
+ * unacknowledged segments, 16 MB); this is what the bounds cost. */
 struct tcp_analysis_stats {
 	uint64_t conversations;		/* begun */
 	uint64_t forgotten;		/* of those, dropped to make room */
 	uint64_t segments_uncounted;	/* unacknowledged ones beyond the limit */
 };
-void tcp_analysis_stats(const struct tcp_analysis *, struct tcp_analysis_stats *);
+void tcp_analysis_stats(const struct tcp_analysis *,
+    struct tcp_analysis_stats *);
 
 #endif
