@@ -23,8 +23,8 @@ sh_files() {
 # What ships; what the build makes in the folder is not ours to judge.
 shipped_files() {
 	git ls-files -co --exclude-standard 2>/dev/null && return
-	find . -type f ! -path './.git/*' ! -path './build*' ! -path './_*' ! -path '*/.deps/*' \
-	    ! -path './autom4te.cache/*' ! -name '*.log' ! -name '*.trs' \
+	find . -type f ! -path './.git/*' ! -path './build*' ! -path './_*' \
+	    ! -path '*/.deps/*' ! -path './autom4te.cache/*' ! -name '*.log' ! -name '*.trs' \
 	    ! -name Makefile ! -name 'config*' ! -name aclocal.m4 |
 	    sed 's,^\./,,'
 }
