@@ -24,6 +24,7 @@
 #include "detectors/report.h"
 #include "detectors/report_packets.h"
 #include "main_options.h"
+#include "web/server.h"
 
 enum exit_status { DONE = 0, NOT_DONE = 1, BAD_USAGE = 2, INCIDENTS = 3 };
 
@@ -39,6 +40,7 @@ struct toewatch {
 	struct report *report;
 	FILE *packets_file;
 	struct packet_report *packets;
+	struct web *web;		/* NULL: no page */
 	struct run run;
 	bool write_failed;
 	int write_error;		/* errno of that */
@@ -204,6 +206,23 @@ open_packets(struct toewatch *t)
 	return -1;
 }
 
+/* The port is taken before the first packet is read. */
+static int
+open_web(struct toewatch *t)
+{
+	char err[WEB_ERROR_BYTES];
+	struct web_where where;
+
+	if (!t->options->web)
+		return 0;
+	if (web_where_parse(t->options->web, &where, err) == 0)
+		t->web = web_open(&where, err);
+	if (t->web)
+		return 0;
+	log_warn("%s", err);
+	return -1;
+}
+
 /* Everything that a run needs. 0, or -1 after a sentence. */
 static int
 toewatch_open(struct toewatch *t)
@@ -218,7 +237,7 @@ toewatch_open(struct toewatch *t)
 		log_warn("%s", err);
 		return -1;
 	}
-	if (open_source(t) || open_packets(t))
+	if (open_source(t) || open_packets(t) || open_web(t))
 		return -1;
 	t->registry = registry_new(&t->config);
 	t->report = t->options->report_new(stdout);
@@ -339,10 +358,70 @@ write_all(struct toewatch *t)
 	return failed;
 }
 
+/* A whole report into memory, for the page. 0, or -1. */
+static int
+render(struct report *(*make)(FILE *), const struct run *run, char **text,
+    size_t *bytes)
+{
+	FILE *out = open_memstream(text, bytes);
+	struct report *report = out ? make(out) : NULL;
+	int failed = !report || report->finish(report, run);
+
+	if (report)
+		report->free(&report);
+	if (out)
+		failed |= fclose(out) != 0;
+	return failed ? -1 : 0;
+}
+
+static int
+publish(struct toewatch *t)
+{
+	struct web_content c = { .style = report_style() };
+
+	if (render(report_page_new, &t->run, &c.page, &c.page_bytes) == 0 &&
+	    render(report_json_new, &t->run, &c.lines, &c.lines_bytes) == 0 &&
+	    web_publish(t->web, &c) == 0)
+		return 0;
+	free(c.page);
+	free(c.lines);
+	log_warn("cannot make the page: out of memory");
+	return -1;
+}
+
+/* Until a signal; one that came while reading ends it at once. */
+static void
+wait_for_signal(void)
+{
+	sigset_t ends, before;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ends, &before);
+	while (!interrupted)
+		sigsuspend(&before);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* 0, or -1 after a sentence. */
+static int
+show_page(struct toewatch *t)
+{
+	if (!t->web || interrupted)
+		return 0;
+	if (publish(t))
+		return -1;
+	fprintf(stderr, "serving %s (Ctrl-C ends)\n", web_url(t->web));
+	wait_for_signal();
+	return 0;
+}
+
 static void
 toewatch_close(struct toewatch *t)
 {
 	stoppable = NULL;
+	web_close(&t->web);
 	if (t->packets)
 		(void)packet_report_finish(&t->packets);
 	if (t->packets_file && t->packets_file != stdout)
@@ -369,6 +448,7 @@ analyse(const struct options *o)
 		judge_all(&t);
 		warn_of_link_types(&t);
 		failed |= write_all(&t) != 0;
+		failed = failed || show_page(&t) != 0;
 		if (!failed)
 			status = o->exit_code && t.run.incidents ? INCIDENTS : DONE;
 	}
@@ -435,8 +515,9 @@ do_task(const struct options *o)
 	case TASK_CHECK_CONFIG: return check_config(o->argument);
 	case TASK_INTERFACES: return list_interfaces();
 	case TASK_VERSION:
-		printf("toewatch %s\n%s\nnDPI version %s\n", PACKAGE_VERSION,
-		    source_library_version(), app_ndpi_version());
+		printf("toewatch %s\n%s\nnDPI version %s\n%s\n",
+		    PACKAGE_VERSION, source_library_version(),
+		    app_ndpi_version(), web_library_version());
 		return DONE;
 	case TASK_HELP: options_help(stdout); return DONE;
 	}

@@ -10,6 +10,7 @@
 
 #include "capture/log.h"
 #include "detectors/report.h"
+#include "web/listen.h"
 
 enum { WORKERS_MAX = 1024 };
 
@@ -51,6 +52,7 @@ options_help(FILE *out)
 "  --flows         with json: a record for each TCP flow as well\n"
 "  --packets FILE  what is remarkable about each TCP packet, as JSON lines\n"
 "  --exit-code     exit status 3 when there was an incident\n"
+"  -w ADDR:PORT    with -r: serve the report there when it is done, until Ctrl-C\n"
 "  -j N            analysis workers; the output is the same for every N\n"
 "  -v              say more on standard error\n"
 "\n"
@@ -149,8 +151,29 @@ set_option(struct options *o, int option, const char *value, char **argv)
 	}
 }
 
+/* Before anything is read: a long run must not end in a sentence about this. */
 static int
-check_options(const struct options *o)
+check_web(struct options *o)
+{
+	char err[WEB_ERROR_BYTES];
+	struct web_where where;
+
+	if (!o->web)
+		return 0;
+	if (strcmp(o->web, "none") == 0) {
+		o->web = NULL;
+		return 0;
+	}
+	if (web_where_parse(o->web, &where, err))
+		return options_error("%s", err);
+	if (!o->file_count)
+		return options_error("-w %s serves the report of a finished run: "
+		    "it needs -r", o->web);
+	return 0;
+}
+
+static int
+check_options(struct options *o)
 {
 	if (o->task != TASK_ANALYSE)
 		return 0;
@@ -161,9 +184,7 @@ check_options(const struct options *o)
 		return options_error("%s do not go together", "-r and -i");
 	if (o->keep)
 		return options_error("this build cannot keep a run (-o %s)", o->keep);
-	if (o->web && strcmp(o->web, "none") != 0)
-		return options_error("this build has no web page (-w %s)", o->web);
-	return 0;
+	return check_web(o);
 }
 
 int

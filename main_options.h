@@ -19,7 +19,8 @@ struct options {
 	const char *argument;		/* of the task */
 	const char **files, **interfaces;
 	size_t file_count, interface_count;
-	const char *filter, *config, *keep, *web, *packets;
+	const char *filter, *config, *keep, *packets;
+	const char *web;		/* a sound ADDR:PORT; NULL: no page */
 	struct report *(*report_new)(FILE *);
 	bool flows, exit_code;
 };

@@ -55,7 +55,8 @@ is_owed(const struct flow *f, const struct service *v, const struct exchange *x)
 		return false;
 	if (f->turns >= HABIT_MIN)
 		return true;
-	return v && v->first_answered >= HABIT_MIN && v->first_answered >=
+	/* after a greeting or two many a client parks a call for good */
+	return !f->turns && v && v->first_answered >= HABIT_MIN && v->first_answered >=
 	    FIRST_ANSWER_SHARE * v->first_asked - HABIT_MIN;
 }
 

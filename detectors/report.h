@@ -33,6 +33,11 @@ struct report {
 struct report *report_text_new(FILE *);
 struct report *report_json_new(FILE *);
 struct report *report_html_new(FILE *);
+/* The same page as it is served: its style is linked as /style.css, and it
+ * links the other resources of the web server. */
+struct report *report_page_new(FILE *);
+/* That style sheet. */
+const char *report_style(void);
 
 /* --packets: one JSON line a TCP packet. */
 int report_packet(FILE *, const struct run *, const struct packet *,

@@ -1,5 +1,5 @@
 /* report_html.c - the report as one page: everything the text says, with tables
- * of servers and findings.
+ * of servers and findings; as a file that stands alone, or as it is served.
  *
  * It has to be one file that opens anywhere, now and in years: no script, no
  * picture, nothing from elsewhere. The hard part is that names and texts may
@@ -406,7 +406,7 @@ put_not_judged(FILE *out, const struct run *run)
 /* --------------------------------------------------------------------------- */
 
 static void
-put_opening(FILE *out, const struct run *run)
+put_opening(FILE *out, const struct run *run, bool served)
 {
 	char subject[600], text[TEXT_BYTES];
 
@@ -415,7 +415,11 @@ put_opening(FILE *out, const struct run *run)
 	    "<meta name=viewport content=\"width=device-width,initial-scale=1\">"
 	    "<meta name=color-scheme content=\"light dark\">", out);
 	put_in(out, "<title>toewatch: ", subject, "</title>\n");
-	fprintf(out, "<style>%s</style></head><body><main>\n", style);
+	if (served)
+		fputs("<link rel=stylesheet href=\"/style.css\">", out);
+	else
+		fprintf(out, "<style>%s</style>", style);
+	fputs("</head><body><main>\n", out);
 	put_in(out, "<h1>", subject, "</h1>\n");
 	put_in(out, "<p>", extent_text(run, text, sizeof(text)), "<br>");
 	put(out, soundness_text(run, text, sizeof(text)));
@@ -424,18 +428,43 @@ put_opening(FILE *out, const struct run *run)
 	fputs("</p>\n", out);
 }
 
-static int
-html_finish(struct report *r, const struct run *run)
+static void
+put_closing(FILE *out, bool served)
 {
-	put_opening(r->out, run);
+	fputs("<footer class=dim>Times are UTC, by the capture&#39;s clock. Frame "
+	    "numbers are Wireshark&#39;s for that file. Written by toewatch "
+	    PACKAGE_VERSION ".\n", out);
+	if (served)
+		fputs("As JSON: <a href=\"/api/v1/incidents\">incidents</a>, "
+		    "<a href=\"/api/v1/findings\">findings</a>, "
+		    "<a href=\"/api/v1/servers\">servers</a>, "
+		    "<a href=\"/api/v1/capture\">capture</a>; for monitoring: "
+		    "<a href=\"/metrics\">metrics</a>.\n", out);
+	fputs("</footer></main></body></html>\n", out);
+}
+
+static int
+write_page(struct report *r, const struct run *run, bool served)
+{
+	put_opening(r->out, run, served);
 	put_servers(r->out, run);
 	put_noticed(r->out, run);
 	put_not_judged(r->out, run);
 	put_findings(r->out, run);
-	fputs("<p class=dim>Times are UTC, by the capture&#39;s clock. Frame "
-	    "numbers are Wireshark&#39;s for that file. Written by toewatch "
-	    PACKAGE_VERSION ".</p>\n</main></body></html>\n", r->out);
+	put_closing(r->out, served);
 	return fflush(r->out) == 0 && !ferror(r->out) ? 0 : -1;
+}
+
+static int
+html_finish(struct report *r, const struct run *run)
+{
+	return write_page(r, run, false);
+}
+
+static int
+page_finish(struct report *r, const struct run *run)
+{
+	return write_page(r, run, true);
 }
 
 static void
@@ -445,14 +474,31 @@ html_free(struct report **r)
 	*r = NULL;
 }
 
-struct report *
-report_html_new(FILE *out)
+static struct report *
+report_new(FILE *out, int (*finish)(struct report *, const struct run *))
 {
 	struct report *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
-	*r = (struct report){ .finish = html_finish, .free = html_free,
-		.out = out };
+	*r = (struct report){ .finish = finish, .free = html_free, .out = out };
 	return r;
+}
+
+struct report *
+report_html_new(FILE *out)
+{
+	return report_new(out, html_finish);
+}
+
+struct report *
+report_page_new(FILE *out)
+{
+	return report_new(out, page_finish);
+}
+
+const char *
+report_style(void)
+{
+	return style;
 }

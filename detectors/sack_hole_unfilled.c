@@ -139,11 +139,12 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
 	finding_metric(fd, "asks", h->asks);
 	finding_metric(fd, "asked_for_s", seconds_of(age));
 	finding_metric(fd, "waited_s", seconds_of(instant_since(j->now, h->since)));
-	finding_say(fd, "the %s acknowledges what lies beyond a hole of %u bytes "
-	    "and asked for it %u times over %.1f s; %s, which is alive, never "
-	    "sent it%s", wire_side(other_side(sender)), bytes, h->asks,
-	    seconds_of(age), wire_end_text(f, sender, who),
-	    mss && bytes % mss == 0 ? " (whole segments)" : "");
+	finding_say(fd, "the %s holds what lies beyond a hole of %u bytes%s, "
+	    "asked for it %u times (over %.1f s) and has waited %.1f s; %s, "
+	    "which is alive, never sent it", wire_side(other_side(sender)),
+	    bytes, mss && bytes % mss == 0 ? " (whole segments)" : "", h->asks,
+	    seconds_of(age), seconds_of(instant_since(j->now, h->since)),
+	    wire_end_text(f, sender, who));
 	if (sender == SERVER)
 		flow_afflicted(f, FINDING_sack_hole_unfilled, h->since);
 }

@@ -27,7 +27,8 @@ enum { TRANSFER_BYTES = 16384, CHUNK_BYTES = 65536 };
 
 #define IDLE_NS NS_PER_S		/* nothing to send: a new transfer */
 #define TIMEOUT_MIN_NS (150 * NS_PER_MS)	/* below any timer's floor */
-#define DELAYED_MIN_NS (90 * NS_PER_MS)	/* ACKs are delayed by 100 to 500 */
+#define DELAYED_MIN_NS (35 * NS_PER_MS)	/* Linux delays ACKs by 40, others by
+					 * 100 to 500 ms (RFC 1122) */
 #define PROMPT_NS (30 * NS_PER_MS)	/* it sends on as soon as it may */
 #define LAN_RTT_US 10000
 
@@ -440,7 +441,7 @@ const struct detector detector_throughput_collapse = {
 	.decided = "Each pause of a side that has sent 16 KiB or more is put to "
 	    "one account: ended by a resend of the oldest byte after 150 ms or "
 	    "more with more outstanding (timer), by an ACK or an opening when the "
-	    "window had no room for a segment (window), by an ACK after 90 ms or "
+	    "window had no room for a segment (window), by an ACK after 35 ms or "
 	    "more and three round trips with less than two segments outstanding, "
 	    "after which it sends on at once (delayed ACK). One account takes "
 	    "collapse_share (70 %) of collapse_s (5 s) or more, with "

@@ -11,11 +11,19 @@
  * edge moves left) is the other kind. */
 #include "detectors/window_collapse.h"
 
+#include <stdlib.h>
+
 #include "detectors/wire.h"
 
 extern const struct detector detector_window_collapse;
 
-enum note_kind { KIND_SCALE = 1, KIND_SHRUNK };
+enum note_kind { KIND_SCALE = 1, KIND_SHRUNK, KIND_SMALL_SCALE };
+
+/* How near a step must be to 2^shift; small factors are met by chance. */
+enum { SLACK = 4, SLACK_SMALL_SHIFT = 16 };
+/* Flows of a server whose windows step by a small factor, outside a hand-over,
+ * before that is more than auto-tuning. */
+enum { SMALL_SHIFT_FLOWS = 3 };
 
 /* In both notes. `STAYS` counts the packets that keep to the new level, `BACK`
  * those that return to the old one. */
@@ -40,16 +48,19 @@ enum scale_change
 scale_change(uint32_t before, uint32_t after, uint8_t shift, uint32_t slack)
 {
 	uint64_t up = (uint64_t)before << shift;
+	uint32_t field = after >> shift, was = before >> shift;
 
 	if (!shift || shift > 14 || !before || !after)
 		return SCALE_KEPT;
+	/* more than the field holds is sent as the most that it holds */
 	if (after > before)
-		return is_near(after, up, slack) ? SCALE_NOT_APPLIED :
-		    SCALE_KEPT;
+		return is_near(after, up, slack) ||
+		    (field == UINT16_MAX && before > UINT16_MAX &&
+		    after / 8 >= before) ? SCALE_NOT_APPLIED : SCALE_KEPT;
 	/* what is left below one unit of the scale is rounded away */
 	if (is_near((uint64_t)after << shift, before, slack) ||
-	    (before >> shift < (1U << shift) && after <= 1U << shift &&
-	    before >= 4U << shift))
+	    (before / 4 >= 1U << shift && field <= (was >> shift) + 1 &&
+	    field + 1 >= was >> shift))
 		return SCALE_APPLIED_TWICE;
 	return SCALE_KEPT;
 }
@@ -110,18 +121,18 @@ look_for_step(struct flow_pool *pool, struct flow *f, const struct segment *seg)
 {
 	uint8_t shift = f->half[seg->side].shift;
 	bool sure = shift >= SHIFT_SURE || wire_flips(seg);
-	enum scale_change change = SCALE_KEPT;
+	enum scale_change change;
 
 	if (seg->window > seg->window_before &&
 	    seg->window / 2 <= seg->window_max_before)
 		return;			/* it was as large before */
 	if (seg->window < seg->window_before && !is_shrunk(f, seg))
 		return;			/* it fills */
-	if (sure)
-		change = scale_change(seg->window_before, seg->window, shift, 4);
+	change = scale_change(seg->window_before, seg->window, shift,
+	    sure ? SLACK : SLACK_SMALL_SHIFT);
 	if (change != SCALE_KEPT)
-		note_step(pool, f, seg, KIND_SCALE);
-	else if (seg->window < seg->window_before)
+		note_step(pool, f, seg, sure ? KIND_SCALE : KIND_SMALL_SCALE);
+	if (seg->window < seg->window_before && (change == SCALE_KEPT || !sure))
 		note_step(pool, f, seg, KIND_SHRUNK);
 }
 
@@ -237,20 +248,50 @@ raise_shrunk(struct judge *j, struct server *v, struct flow *f,
 		flow_afflicted(f, FINDING_window_collapse, n->first);
 }
 
+/* How many flows of the server took such a small step; each counts once. */
+static uint32_t
+small_steps(struct server *v, struct note *n)
+{
+	void **state = &v->detector_state[FINDING_window_collapse];
+	uint32_t *flows = *state;
+
+	if (!flows)
+		flows = *state = calloc(1, sizeof(*flows));
+	if (!flows)
+		return 0;
+	*flows += n->open;
+	n->open = false;
+	return *flows;
+}
+
+static void
+judge_step(struct judge *j, struct server *v, struct flow *f, struct note *n)
+{
+	const struct note *same;
+
+	if (n->kind == KIND_SMALL_SCALE && (n->side != SERVER ||
+	    small_steps(v, n) < SMALL_SHIFT_FLOWS))
+		return;
+	if (n->kind != KIND_SHRUNK) {
+		raise_scale(j, v, f, n);
+		return;
+	}
+	same = flow_note_find(f, n->what, KIND_SMALL_SCALE, n->side);
+	if (!same || same->first.ns != n->first.ns || !finding_lookup(j,
+	    &detector_window_collapse, "scale_lost", v, f, 0))
+		raise_shrunk(j, v, f, n);
+}
+
 static void
 window_review(void *state, struct judge *j, struct server *v, struct flow *f)
 {
 	(void)state;
 	if (f->protocol != IP_TCP)
 		return;
-	for (const struct note *n = f->notes; n; n = n->next) {
-		if (n->what != detector_note(FINDING_window_collapse) || !stays(n))
-			continue;
-		if (n->kind == KIND_SCALE)
-			raise_scale(j, v, f, n);
-		else
-			raise_shrunk(j, v, f, n);
-	}
+	for (struct note *n = f->notes; n; n = n->next)
+		if (n->what == detector_note(FINDING_window_collapse) &&
+		    stays(n))
+			judge_step(j, v, f, n);
 }
 
 static const char *const kinds[] = { "scale_lost", "shrunk", NULL };
@@ -266,7 +307,8 @@ const struct detector detector_window_collapse = {
 	    "the window steps by 2^shift, within a quarter, to where it never "
 	    "was, and at least three packets stay there, with at most one in "
 	    "eight back at the old level; shifts below 4 count only in the packet "
-	    "in which the IP ID changes its half. shrunk: the right edge (ack "
+	    "in which the IP ID changes its half, or when three connections of "
+	    "the server step so, within a sixteenth. shrunk: the right edge (ack "
 	    "plus window) moves left by more than two segments and a quarter of "
 	    "the window, and stays; of medium weight at a server when less than a "
 	    "quarter is left for six packets.",
@@ -280,4 +322,5 @@ const struct detector detector_window_collapse = {
 	.kinds = kinds,
 	.on_segment = window_segment,
 	.review_flow = window_review,
+	.release = free,
 };

@@ -38,7 +38,7 @@ app_stream_bytes(struct app_context *c, struct bytes b, bool *named)
 	size_t used;
 
 	*named = false;
-	if (c->end_seq != start_seq + part.used + b.left)
+	if (c->end_seq != start_seq + part.used + (uint32_t)b.left)
 		abort();
 	for (size_t i = 0; i < b.left; i++)
 		if (b.at[i] != byte_at(part.used + (uint32_t)i))

@@ -6,6 +6,7 @@
  * always put out, zero or not. */
 #include "web/metrics.h"
 
+#include <jansson.h>
 #include <string.h>
 
 static const char *const healths[METRICS_HEALTHS] = {

@@ -5,12 +5,13 @@
 #ifndef WEB_METRICS_H
 #define WEB_METRICS_H
 
-#include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 
 enum { METRICS_HEALTHS = 5, METRICS_VERDICTS = 10, METRICS_SEVERITIES = 6,
     METRICS_FINDINGS = 64, METRICS_NAME_BYTES = 40 };
+
+struct json_t;
 
 struct metrics {
 	uint64_t packets, bytes, duplicates, decode_errors;
@@ -27,7 +28,8 @@ struct metrics {
 };
 
 /* Count one record of the JSON lines. */
-void metrics_add(struct metrics *, const char *event_type, const json_t *event);
+void metrics_add(struct metrics *, const char *event_type,
+    const struct json_t *event);
 void metrics_write(const struct metrics *, FILE *);
 
 #endif

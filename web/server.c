@@ -162,6 +162,7 @@ response_of(struct snapshot *s, const struct body *b)
 	return r;
 }
 
+/* With 304 the library sends the length (RFC 9110, section 8.6), not the body. */
 static enum MHD_Result
 answer_from(struct MHD_Connection *c, const struct route *route,
     struct snapshot *s, const struct record_filter *filter)
@@ -175,13 +176,8 @@ answer_from(struct MHD_Connection *c, const struct route *route,
 	if (snapshot_body(s, route->resource, filter, &b))
 		return MHD_NO;
 	snprintf(tag, sizeof(tag), "\"%016llx\"", (unsigned long long)b.tag);
-	if (has_tag(known, tag))
-		result = send_response(c, MHD_HTTP_NOT_MODIFIED,
-		    MHD_create_response_from_buffer(0, NULL,
-			MHD_RESPMEM_PERSISTENT), route->type, "ETag", tag);
-	else
-		result = send_response(c, MHD_HTTP_OK, response_of(s, &b),
-		    route->type, "ETag", tag);
+	result = send_response(c, has_tag(known, tag) ? MHD_HTTP_NOT_MODIFIED :
+	    MHD_HTTP_OK, response_of(s, &b), route->type, "ETag", tag);
 	free(b.piece);
 	return result;
 }
