@@ -7,10 +7,11 @@
  * part is to know where they end, since the next message begins there: that
  * takes the request's method, too, so that the methods of requests which wait
  * are kept in a short queue. */
+#include "capture/app_http.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/app_http.h"
 #include "capture/app_dcerpc.h"
 #include "capture/app_rpch.h"
 

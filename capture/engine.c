@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/app_ndpi.h"
 #include "capture/decode.h"
 #include "capture/defrag.h"
 #include "capture/duplicate.h"
@@ -40,6 +41,7 @@ struct engine {
 	struct duplicates *duplicates;
 	struct defrag *defrag;
 	struct stream_pool *streams;
+	struct app_ndpi *ndpi;		/* NULL: names are not asked for */
 	struct watch *unused_watches;
 	struct flow *touched, *ended;
 	struct app_report app_report;
@@ -98,6 +100,8 @@ engine_new(const struct engine_config *config,
 	e->duplicates = duplicates_new();
 	e->defrag = defrag_new(e->config.fragment_bytes);
 	e->streams = stream_pool_new(e->config.stream_bytes);
+	if (e->config.name_with_ndpi)
+		e->ndpi = app_ndpi_new(0);
 	if (!e->clock || !e->flows || !e->hosts || !e->duplicates ||
 	    !e->defrag || !e->streams) {
 		engine_free(&e);
@@ -111,6 +115,8 @@ static void
 flow_dispose(struct engine *e, struct flow *f)
 {
 	app_release(f);
+	if (e->ndpi)
+		app_ndpi_forget(e->ndpi, f);
 	stream_release(e->streams, f);
 	if (f->watch) {
 		clock_disarm(e->clock, &f->watch->timer);
@@ -152,6 +158,7 @@ engine_free(struct engine **ep)
 		e->unused_watches = w->unused_next;
 		free(w);
 	}
+	app_ndpi_free(&e->ndpi);
 	stream_pool_free(&e->streams);
 	defrag_free(&e->defrag);
 	duplicates_free(&e->duplicates);
@@ -595,6 +602,14 @@ show_copy(struct engine *e, const struct packet *p)
 		show_raw(e, p, flow_find(e->flows, p, &side), true);
 }
 
+/* A name for what no parser knows. */
+static void
+name_flow(struct engine *e, struct flow *f, const struct packet *p)
+{
+	if (e->ndpi && p->payload.left && app_ndpi_wants(f))
+		app_ndpi_packet(e->ndpi, f, p);
+}
+
 static void
 take_tcp(struct engine *e, const struct packet *p, struct instant now)
 {
@@ -616,6 +631,7 @@ take_tcp(struct engine *e, const struct packet *p, struct instant now)
 	if (e->observer.on_segment)
 		e->observer.on_segment(e->observer.context, f, &seg);
 	feed_stream(e, f, &seg, now);
+	name_flow(e, f, p);
 }
 
 static void
@@ -661,6 +677,8 @@ take_datagram(struct engine *e, const struct packet *p, struct instant now)
 		hold_host(e, c.flow, CLIENT, false);
 	}
 	app_datagram(&c, p);
+	if (c.flow)
+		name_flow(e, c.flow, p);
 }
 
 static void
@@ -773,6 +791,15 @@ struct instant
 engine_now(const struct engine *e)
 {
 	return clock_now(e->clock);
+}
+
+const char *
+engine_app_name(const struct engine *e, const struct flow *f)
+{
+	const char *name = e->ndpi && (!f->app || f->app == APP_OTHER) ?
+	    app_ndpi_name(e->ndpi, f->app_name) : "";
+
+	return *name ? name : app_protocol_name(f->app);
 }
 
 const struct capture_stats *

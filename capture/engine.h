@@ -97,6 +97,9 @@ struct instant engine_now(const struct engine *);
 void engine_wake(struct engine *, struct flow *, struct instant at);
 void engine_touch(struct engine *, struct flow *);
 
+/* The name of the flow's protocol: a parser's, else nDPI's, else "unknown". */
+const char *engine_app_name(const struct engine *, const struct flow *);
+
 const struct capture_stats *engine_stats(const struct engine *);
 void engine_flow_stats(const struct engine *, struct flow_stats *);
 

@@ -41,6 +41,7 @@ struct handover {
 	bool up;
 	uint8_t ttl_before;
 	bool leapt;		/* the stamp; to be confirmed by the next */
+	struct instant leapt_at;
 	uint32_t ts_before, ts_at;
 	uint64_t frame;
 };
@@ -79,8 +80,6 @@ note_for(struct flow_pool *pool, struct flow *f, const struct segment *seg,
 	return n;
 }
 
-/* --- at the flip ---------------------------------------------------------------- */
-
 static bool
 is_random_counter(const struct flow *f, enum side side)
 {
@@ -88,6 +87,8 @@ is_random_counter(const struct flow *f, enum side side)
 
 	return n && n->value[0] + n->value[1] > FLIPS_MAX;
 }
+
+/* --- at the flip, and in the second after it -------------------------------------- */
 
 /* By a factor of four or more, to where it never was or back from what was
  * granted; smaller steps are a window at work. */
@@ -119,17 +120,17 @@ compare_stamp(struct flow_pool *pool, struct flow *f,
 	if (seq_before(after, before) && before - after >= STEP_MIN_TICKS &&
 	    !(seg->facts & (SEG_AGAIN | SEG_LATE))) {
 		note_for(pool, f, seg, KIND_TIMESTAMP, h, before, after);
-	} else if (seq_after(after, before) && after - before >
+	} else if (!h->leapt && seq_after(after, before) && after - before >
 	    ms * TICKS_PER_S / 1000 * 3 / 2 + SLACK_TICKS) {
 		h->leapt = true;
+		h->leapt_at = seg->packet->time;
 		h->ts_before = before;
 		h->ts_at = after;
 	}
 }
 
 static void
-flipped(struct handovers *s, struct flow_pool *pool, struct flow *f,
-    const struct segment *seg)
+flipped(struct handovers *s, const struct flow *f, const struct segment *seg)
 {
 	struct handover *h = memo_make(s->flips, memo_key(f->id, seg->side));
 
@@ -137,11 +138,7 @@ flipped(struct handovers *s, struct flow_pool *pool, struct flow *f,
 		.frame = seg->packet->frame,
 		.up = seg->packet->ip_id & 0x8000,
 		.ttl_before = seg->ttl_before };
-	compare_window(pool, f, seg, h);
-	compare_stamp(pool, f, seg, h);
 }
-
-/* --- in the second after it -------------------------------------------------------- */
 
 /* A leap forward is one only if the clock then ticks at an ordinary rate: some
  * stacks stamp in microseconds. */
@@ -149,7 +146,7 @@ static void
 confirm_leap(struct flow_pool *pool, struct flow *f, const struct segment *seg,
     struct handover *h)
 {
-	int64_t ms = instant_since(seg->packet->time, h->at) / NS_PER_MS;
+	int64_t ms = instant_since(seg->packet->time, h->leapt_at) / NS_PER_MS;
 	uint32_t ticks = seg->packet->options.ts_value - h->ts_at;
 
 	if (!h->leapt || !seg->packet->options.has_timestamps || ms < 20)
@@ -180,19 +177,42 @@ compare_ack(struct flow_pool *pool, struct flow *f, const struct segment *seg,
 		note_for(pool, f, seg, KIND_ACK, h, me->acked, seg->packet->ack);
 }
 
+/* The first packet with another TTL is within the second; the next may come
+ * when it will. */
+static void
+compare_ttl(struct flow_pool *pool, struct flow *f, const struct segment *seg,
+    const struct handover *h, bool fresh)
+{
+	struct note *n;
+
+	if (!h->ttl_before || seg->packet->ttl == h->ttl_before ||
+	    seg->packet->tcp_flags & TCP_RST)
+		return;
+	n = flow_note_find(f, detector_note(FINDING_handover_violation),
+	    KIND_TTL, seg->side);
+	if (fresh)
+		note_for(pool, f, seg, KIND_TTL, h, h->ttl_before,
+		    seg->packet->ttl);
+	else if (n && n->value[VALUE_AFTER] == seg->packet->ttl)
+		note_add(n, seg->packet->time, seg->packet->frame);
+}
+
 static void
 after_flip(struct handovers *s, struct flow_pool *pool, struct flow *f,
     const struct segment *seg)
 {
 	struct handover *h = memo_find(s->flips, memo_key(f->id, seg->side));
+	bool fresh;
 
-	if (!h || instant_since(seg->packet->time, h->at) > HANDOVER_NS)
+	if (!h)
 		return;
-	if (h->ttl_before && seg->packet->ttl != h->ttl_before &&
-	    !(seg->packet->tcp_flags & TCP_RST))
-		note_for(pool, f, seg, KIND_TTL, h, h->ttl_before,
-		    seg->packet->ttl);
+	fresh = instant_since(seg->packet->time, h->at) <= HANDOVER_NS;
+	compare_ttl(pool, f, seg, h, fresh);
 	confirm_leap(pool, f, seg, h);
+	if (!fresh || seg->facts & SEG_DAMAGED)
+		return;
+	compare_window(pool, f, seg, h);
+	compare_stamp(pool, f, seg, h);
 	compare_ack(pool, f, seg, h);
 }
 
@@ -268,7 +288,7 @@ handover_segment(void *state, struct flow_pool *pool, struct flow *f,
 	if (wire_flips(seg)) {
 		if (is_random_counter(f, seg->side))
 			return;
-		flipped(s, pool, f, seg);
+		flipped(s, f, seg);
 	}
 	if (memo_count(s->flips))
 		after_flip(s, pool, f, seg);

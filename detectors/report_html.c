@@ -31,20 +31,35 @@ static const char style[] =
 ".card.failing,.card.silent{border-left-color:var(--bad)}"
 ".card.degraded{border-left-color:var(--warn)}\n"
 ".state{font-weight:700;font-size:.8rem;letter-spacing:.04em;"
-"text-transform:uppercase}summary{color:var(--dim);cursor:pointer}"
-".failing .state,.silent .state{color:var(--bad)}"
-".degraded .state{color:var(--warn)}.ok .state{color:var(--good)}\n"
-".verdict{display:flex;gap:1rem;justify-content:space-between;flex-wrap:wrap;"
-"font-size:1.15rem;font-weight:600;margin:.8rem 0 .4rem}\n"
-"dl{display:grid;grid-template-columns:5.5rem 1fr;gap:.3rem .8rem;margin:.8rem 0}"
-"dt{color:var(--dim)}dd{margin:0;min-width:0}\n"
+"text-transform:uppercase;white-space:nowrap}"
+".failing .state,.silent .state,.high,.critical{color:var(--bad)}"
+".degraded .state,.medium{color:var(--warn)}.ok .state{color:var(--good)}"
+".info,.low{color:var(--dim)}.high,.critical,.medium{font-weight:600}\n"
+".verdict{display:flex;gap:.2rem 1rem;justify-content:space-between;"
+"flex-wrap:wrap;font-size:1.15rem;font-weight:600;margin:.8rem 0 .4rem}"
+".verdict span+span{white-space:nowrap}\n"
+"dl{display:grid;grid-template-columns:5.5rem 1fr;gap:.35rem .8rem;margin:.9rem 0}"
+"dt{grid-column:1;color:var(--dim)}dd{grid-column:2;margin:0;min-width:0;"
+"overflow-wrap:anywhere}dd.act{margin-bottom:.5rem}\n"
 "code{font:13px/1.45 ui-monospace,Consolas,monospace;background:var(--code);"
-"padding:.1rem .35rem;border-radius:4px;overflow-wrap:anywhere}\n"
-".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;"
-"font-size:.9rem}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;"
-"border-bottom:1px solid var(--line)}th{color:var(--dim);font-weight:600}\n"
-".small{width:auto}ul{padding-left:1.2rem}\n"
-"@media(max-width:40rem){dl{grid-template-columns:1fr}dt{margin-top:.4rem}}\n"
+"padding:.1rem .35rem;border-radius:4px;overflow-wrap:anywhere}"
+".act>code,.proof>code,details>code{display:block;width:fit-content;"
+"max-width:100%;padding:.25rem .5rem;margin:.15rem 0;user-select:all}\n"
+"table{border-collapse:collapse;width:100%;font-size:.9rem}"
+"th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;"
+"border-bottom:1px solid var(--line)}th{color:var(--dim);font-weight:600}"
+"th.num,td.num{text-align:right}td{overflow-wrap:anywhere}"
+".keep{white-space:nowrap}.small{width:auto}\n"
+"summary{color:var(--dim);cursor:pointer;width:fit-content}"
+"ul{padding-left:1.2rem}li{margin:.25rem 0;overflow-wrap:anywhere}"
+"footer{margin-top:2.5rem;font-size:.9rem}a{color:inherit}"
+"h1{overflow-wrap:anywhere}\n"
+"@media(max-width:44rem){.card{padding:.8rem .9rem}dl{display:block}"
+"dt{margin-top:.8rem;font-weight:600}dd{margin:.3rem 0}"
+".stack thead{display:none}.stack tr{display:block;padding:.5rem 0;"
+"border-bottom:1px solid var(--line)}.stack td{display:block;border:0;"
+"padding:.05rem 0}.stack td.num{text-align:left}"
+".stack td[title]::before{content:attr(title)' ';color:var(--dim)}}\n"
 "@media print{body{background:#fff;color:#000}.card{break-inside:avoid}}\n";
 
 /* Text into the page: escaped, whatever it holds. */
@@ -75,12 +90,16 @@ put_in(FILE *out, const char *before, const char *text, const char *after)
 	fputs(after, out);
 }
 
+/* A cell; where the page is narrow, `label` stands before it. */
 static void
-put_number(FILE *out, uint64_t n)
+put_number(FILE *out, const char *label, uint64_t n)
 {
 	char text[NUMBER_TEXT_BYTES];
 
-	put_in(out, "<td class=num>", number_text(n, text), "</td>");
+	fputs("<td class=num", out);
+	if (*label)
+		put_in(out, " title=\"", label, "\"");
+	put_in(out, ">", number_text(n, text), "</td>");
 }
 
 /* A row of a definition list, left out when there is nothing to say. */
@@ -99,7 +118,7 @@ put_code_row(FILE *out, const char *label, const char *text)
 	if (!text || !*text)
 		return;
 	put_in(out, "<dt>", label, "</dt>");
-	put_in(out, "<dd><code>", text, "</code></dd>\n");
+	put_in(out, "<dd class=proof><code>", text, "</code></dd>\n");
 }
 
 /* Servers ------------------------------------------------------------------- */
@@ -138,7 +157,8 @@ put_evidence(FILE *out, const char *label, const struct evidence *list,
 	char frames[300];
 
 	for (unsigned i = 0; i < count; i++) {
-		put_in(out, "<dt>", i ? "" : label, "</dt>");
+		if (i == 0)
+			put_in(out, "<dt>", label, "</dt>");
 		put_in(out, "<dd>", list[i].text, "");
 		if (list[i].frame_count) {
 			frames_text(list[i].frame, list[i].frame_count, frames,
@@ -150,20 +170,33 @@ put_evidence(FILE *out, const char *label, const struct evidence *list,
 	}
 }
 
+/* "4,540" or "12.3" */
+static void
+put_ratio(FILE *out, double ratio)
+{
+	char text[NUMBER_TEXT_BYTES];
+
+	if (ratio >= 100 && ratio < 1e15)
+		put(out, number_text((uint64_t)ratio, text));
+	else
+		fprintf(out, "%.3g", ratio);
+}
+
 static void
 put_offload_table(FILE *out, const struct offload_table *t)
 {
 	if (!t->known)
 		return;
 	fputs("<table class=small><tr><th>connections<th class=num>affected"
-	    "<th class=num>of</tr>\n<tr><td>carried by the card", out);
-	put_number(out, t->affected_offloaded);
-	put_number(out, t->flows_offloaded);
-	fputs("</tr>\n<tr><td>carried by the host", out);
-	put_number(out, t->affected_host);
-	put_number(out, t->flows_host);
-	fprintf(out, "</tr></table><p class=dim>odds ratio %.3g, p = %.2g "
-	    "(Fisher&#39;s exact test, one-sided)</p>\n", t->odds_ratio,
+	    "<th class=num>of</tr>\n<tr><td>carried by the card</td>", out);
+	put_number(out, "", t->affected_offloaded);
+	put_number(out, "", t->flows_offloaded);
+	fputs("</tr>\n<tr><td>carried by the host</td>", out);
+	put_number(out, "", t->affected_host);
+	put_number(out, "", t->flows_host);
+	fputs("</tr></table><p class=dim>odds ratio ", out);
+	put_ratio(out, t->odds_ratio);
+	fprintf(out, ", p = %.2g (Fisher&#39;s exact test, one-sided)</p>\n",
 	    t->p_value);
 }
 
@@ -172,8 +205,23 @@ put_undo(FILE *out, const struct remedy *r)
 {
 	bool words = r->advice || strncmp(r->undo, "the same", 8) == 0;
 
-	fputs("<br><span class=dim>undo:</span> ", out);
+	fputs("<span class=dim>undo:</span> ", out);
 	put_in(out, words ? "" : "<code>", r->undo, words ? "" : "</code>");
+}
+
+/* First for whom it is, so that the eye finds its own system. */
+static void
+put_remedy(FILE *out, const struct remedy *r)
+{
+	put_in(out, "<dd class=act><span class=dim>", r->applies_to, "</span>");
+	put_in(out, r->advice ? "<br>" : "<code>", r->command, r->advice ? "" :
+	    "</code>");
+	fputs("<div>", out);
+	if (*r->undo)
+		put_undo(out, r);
+	if (*r->source)
+		put_in(out, " <span class=dim>(", r->source, ")</span>");
+	fputs("</div></dd>\n", out);
 }
 
 static void
@@ -183,17 +231,10 @@ put_remedies(FILE *out, const struct incident *i)
 	size_t n = remedies_for(i, list, REMEDIES_LISTED);
 
 	for (size_t k = 0; k < n; k++) {
-		const struct remedy *r = &list[k];
-
-		put_in(out, "<dt>", r->for_good ? "for good" : "now", "</dt>");
-		put_in(out, r->advice ? "<dd>" : "<dd><code>", r->command,
-		    r->advice ? "<br>" : "</code><br>");
-		put_in(out, "<span class=dim>", r->applies_to, "</span>");
-		if (*r->undo)
-			put_undo(out, r);
-		if (*r->source)
-			put_in(out, " <span class=dim>(", r->source, ")</span>");
-		fputs("</dd>\n", out);
+		if (k == 0 || list[k].for_good != list[k - 1].for_good)
+			put_in(out, "<dt>", list[k].for_good ? "for good" :
+			    "now", "</dt>");
+		put_remedy(out, &list[k]);
 	}
 }
 
@@ -207,7 +248,7 @@ put_incident(FILE *out, const struct run *run, const struct incident *i)
 	put_in(out, "<p>", lasting_text(run, i, text, sizeof(text)), "</p>");
 	put_in(out, "<div class=verdict><span>", verdict_sentence(i->verdict),
 	    "</span>");
-	fprintf(out, "<span>%u&nbsp;%% sure</span></div>\n",
+	fprintf(out, " <span>%u&nbsp;%% sure</span></div>\n",
 	    percent_of(i->confidence));
 	put_in(out, "<p>", affected_text(i, text, sizeof(text)), "</p>\n<dl>");
 	put_evidence(out, "for", i->evidence + told, i->evidence_count - told);
@@ -257,21 +298,36 @@ put_troubled(FILE *out, const struct run *run, const struct server *s)
 	fputs("</section>\n", out);
 }
 
+/* One protocol a line. */
+static void
+put_responses(FILE *out, const struct server *s)
+{
+	char text[400], *at = text, *end;
+
+	responses_text(s, 4, text, sizeof(text));
+	fputs("<td>", out);
+	for (; (end = strstr(at, ", ")); at = end + 2) {
+		*end = '\0';
+		put_in(out, "", at, "<br>");
+	}
+	put_in(out, "", at, "</td></tr>\n");
+}
+
 static void
 put_server_row(FILE *out, const struct run *run, const struct server *s)
 {
 	enum health h = health_of(run, s);
-	char roles[400], answers[400];
+	char roles[400];
 
 	put_in(out, "<tr class=", health_text(h), "><td class=state>");
 	put_in(out, "", health_text(h), "</td><td>");
 	put_server_name(out, s);
-	put_in(out, "</td><td>", roles_text(s, roles, sizeof(roles)), "</td>");
-	put_number(out, s->clients);
-	put_number(out, s->flows);
-	put_in(out, "<td>", offload_state_text(s), "</td>");
-	put_in(out, "<td>", responses_text(s, 4, answers, sizeof(answers)),
-	    "</td></tr>\n");
+	put_in(out, "</td><td title=serves>", roles_text(s, roles,
+	    sizeof(roles)), "</td>");
+	put_number(out, "clients", s->clients);
+	put_number(out, "connections", s->flows);
+	put_in(out, "<td title=\"carried by\">", offload_state_text(s), "</td>");
+	put_responses(out, s);
 }
 
 static void
@@ -280,12 +336,12 @@ put_server_table(FILE *out, const struct run *run, struct server **list,
 {
 	if (count == 0)
 		return;
-	fputs("<h2>Servers</h2><div class=scroll><table><tr><th>state<th>server"
+	fputs("<h2>Servers</h2><table class=stack><thead><tr><th>state<th>server"
 	    "<th>serves<th class=num>clients<th class=num>connections"
-	    "<th>carried by<th>response times</tr>\n", out);
+	    "<th>carried by<th>response times</tr></thead>\n", out);
 	for (size_t i = 0; i < count && i < SERVERS_LISTED; i++)
 		put_server_row(out, run, list[i]);
-	fputs("</table></div>\n", out);
+	fputs("</table>\n", out);
 	if (count > SERVERS_LISTED)
 		fprintf(out, "<p class=dim>and %zu more</p>\n",
 		    count - SERVERS_LISTED);
@@ -312,37 +368,59 @@ put_servers(FILE *out, const struct run *run)
 /* Findings ------------------------------------------------------------------ */
 
 static void
-put_finding_row(FILE *out, const struct run *run, const struct finding *f)
+put_finding_ends(FILE *out, const struct finding *f)
 {
-	char time[INSTANT_TEXT_BYTES], ip[ADDRESS_TEXT_BYTES];
-	char filter[FINDING_FILTER_BYTES], frames[300];
+	char ip[ADDRESS_TEXT_BYTES];
 
-	put_in(out, "<tr><td class=num>", run_clock_text(run, f->first_seen,
-	    time), "</td><td>");
+	fputs("<td class=keep>", out);
 	if (f->server)
 		put_server_name(out, f->server);
-	put_in(out, "</td><td>", f->has_client ? address_text(&f->client, ip) :
-	    "", "</td><td>");
-	put_in(out, "", finding_name_text(f->name), "");
+	if (f->has_client)
+		put_in(out, "<br><span class=dim>client ",
+		    address_text(&f->client, ip), "</span>");
+	fputs("</td>", out);
+}
+
+/* What is looked up afterwards is folded away. */
+static void
+put_finding_proof(FILE *out, const struct run *run, const struct finding *f)
+{
+	char filter[FINDING_FILTER_BYTES], frames[300];
+
+	frames_text(f->frame, f->frame_count, frames, sizeof(frames));
+	fputs("<details><summary>frames and filter</summary>", out);
+	put_in(out, f->frame_count ? "frames " : "no single frame", frames, "");
+	if (source_count(run->source) > 1)
+		put_in(out, " of ", finding_file_name(run, f), "");
+	put_in(out, "<code>", finding_display_filter(f, filter),
+	    "</code></details>");
+}
+
+static void
+put_finding_row(FILE *out, const struct run *run, const struct finding *f)
+{
+	char time[INSTANT_TEXT_BYTES], number[NUMBER_TEXT_BYTES];
+
+	put_in(out, "<tr><td class=keep>", run_clock_text(run, f->first_seen,
+	    time), "</td>");
+	put_finding_ends(out, f);
+	put_in(out, "<td>", finding_name_text(f->name), "");
 	if (f->kind)
 		put_in(out, "<br><span class=dim>", f->kind, "</span>");
-	put_in(out, "</td><td>", severity_text(f->severity), "</td>");
-	fprintf(out, "<td class=num>%u&nbsp;%%</td>", percent_of(f->confidence));
-	put_number(out, f->count);
+	put_in(out, "</td><td class=keep><span class=", severity_text(f->severity),
+	    ">");
+	put_in(out, "", severity_text(f->severity), "</span>");
+	fprintf(out, "<br><span class=dim>%u&nbsp;%% sure</span></td>",
+	    percent_of(f->confidence));
 	put_in(out, "<td>", f->text, "");
+	if (f->count > 1)
+		put_in(out, " <span class=dim>(count ", number_text(f->count,
+		    number), ")</span>");
 	if (*f->against)
 		put_in(out, "<br><span class=dim>against:</span> ", f->against,
 		    "");
-	if (f->frame_count) {
-		frames_text(f->frame, f->frame_count, frames, sizeof(frames));
-		put_in(out, "<br><span class=dim>frames ", frames, "</span>");
-	}
-	if (source_count(run->source) > 1)
-		put_in(out, " <span class=dim>of ", finding_file_name(run, f),
-		    "</span>");
-	put_in(out, "<details><summary>filter</summary><code>",
-	    finding_display_filter(f, filter),
-	    "</code></details></td></tr>\n");
+	put_finding_proof(out, run, f);
+	fputs("</td></tr>\n", out);
 }
 
 static void
@@ -352,14 +430,13 @@ put_findings(FILE *out, const struct run *run)
 	struct finding **list = report_findings(run, &n);
 
 	if (n)
-		fputs("<h2>Findings</h2><div class=scroll><table><tr><th>first"
-		    "<th>server<th>client<th>finding<th>severity"
-		    "<th class=num>sure<th class=num>count<th>what was seen"
-		    "</tr>\n", out);
+		fputs("<h2>Findings</h2><table class=stack><thead><tr><th>first"
+		    "<th>server<th>finding<th>severity<th>what was seen</tr>"
+		    "</thead>\n", out);
 	for (size_t i = 0; i < n && i < FINDINGS_LISTED; i++)
 		put_finding_row(out, run, list[i]);
 	if (n)
-		fputs("</table></div>\n", out);
+		fputs("</table>\n", out);
 	if (n > FINDINGS_LISTED)
 		fprintf(out, "<p class=dim>and %zu more; -T json lists all</p>\n",
 		    n - FINDINGS_LISTED);

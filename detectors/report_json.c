@@ -407,6 +407,21 @@ flow_response_value(const struct flow *f)
 	return o;
 }
 
+/* EVE writes protocols in lower case. */
+static json_t *
+app_name_value(const struct run *run, const struct flow *f)
+{
+	const char *name = engine_app_name(run->engine, f);
+	char lower[32];
+	size_t n = 0;
+
+	for (; name[n] && n < sizeof(lower) - 1; n++)
+		lower[n] = name[n] >= 'A' && name[n] <= 'Z' ?
+		    (char)(name[n] - 'A' + 'a') : name[n];
+	lower[n] = '\0';
+	return json_string(lower);
+}
+
 static json_t *
 flow_event(const struct run *run, const struct flow *f)
 {
@@ -416,7 +431,7 @@ flow_event(const struct run *run, const struct flow *f)
 	set_source(e, run, f->file);
 	set_ends(e, &f->addr[CLIENT], f->port[CLIENT], &f->addr[SERVER],
 	    f->port[SERVER], f->protocol);
-	set(e, "app_proto", json_string(app_protocol_name(f->app)));
+	set(e, "app_proto", app_name_value(run, f));
 	set(e, "flow_id", count_value(f->id));
 	set(e, "flow", flow_value(f));
 	set(tcp, "toserver", half_value(&f->half[CLIENT]));

@@ -312,6 +312,18 @@ judge_regressed(struct judge *j, struct server *v, struct flow *f,
 	    "by more than 10 ms could reorder them");
 }
 
+/* What was under way when the receiver took its window back is no fault of the
+ * sender's. */
+static bool
+window_was_taken_back(const struct flow *f, enum side receiver)
+{
+	for (const struct note *n = f->notes; n; n = n->next)
+		if (n->what == detector_note(FINDING_window_collapse) &&
+		    n->side == receiver)
+			return true;
+	return false;
+}
+
 static void
 judge_beyond(struct judge *j, struct server *v, struct flow *f, enum side side)
 {
@@ -322,7 +334,8 @@ judge_beyond(struct judge *j, struct server *v, struct flow *f, enum side side)
 	char who[WIRE_END_TEXT_BYTES];
 	struct finding *fd;
 
-	if (!count || judge_trusts(j, v, f, TRUST_LOSS) <= 0)
+	if (!count || judge_trusts(j, v, f, TRUST_LOSS) <= 0 ||
+	    window_was_taken_back(f, other_side(side)))
 		return;
 	by = (uint32_t)n->value[VALUE_END] - (uint32_t)n->value[VALUE_EDGE];
 	fd = raise(j, v, f, n, "data_beyond_window", count, BEYOND_SURE);

@@ -32,6 +32,8 @@ enum { TRANSFER_BYTES = 16384, CHUNK_BYTES = 65536 };
 #define PROMPT_NS (30 * NS_PER_MS)	/* it sends on as soon as it may */
 #define LAN_RTT_US 10000
 
+enum release { NOT_HELD, BY_ROOM, BY_SLOW_ACK };
+
 struct transfer {		/* one sending side of a flow */
 	struct instant prev;	/* packet of the flow */
 	struct instant began;
@@ -39,11 +41,12 @@ struct transfer {		/* one sending side of a flow */
 	uint32_t waits[WAITS];
 	int64_t waited_ns[WAITS];
 	uint32_t rto_una;	/* where the last timeout was */
+	struct instant last_sent;
 	bool full;		/* no room for a segment in the window */
 	bool unscaled;		/* ... if it were not scaled, as it is */
 	bool small;		/* less than two full segments outstanding */
-	int64_t ack_wait_ns;	/* a slow ACK came at ... */
-	struct instant ack_at;
+	enum release release;	/* what allowed it to go on ... */
+	struct instant released;
 	uint32_t full_segments, segments;
 	uint32_t window_max;	/* largest seen meanwhile */
 	uint32_t unscaled_waits;
@@ -138,14 +141,13 @@ take_ack(struct flow_pool *pool, struct flow *f, struct transfer *t,
 		t->chunk_acked += seg->acked_bytes;
 	}
 	if (t->full && (seg->facts & SEG_ACKS || opens)) {
-		t->unscaled_waits += t->unscaled;
-		wait_over(pool, f, t, sender, WAIT_WINDOW, gap, p);
-		t->full = false;
+		t->release = BY_ROOM;
+		t->released = p->time;
 	} else if (t->small && seg->facts & SEG_ACKS && gap >= DELAYED_MIN_NS &&
 	    gap >= (int64_t)f->half[sender].rtt_min_us * 3 * NS_PER_US &&
-	    !p->payload_bytes) {
-		t->ack_wait_ns = gap;
-		t->ack_at = p->time;
+	    !p->payload_bytes && !t->release) {
+		t->release = BY_SLOW_ACK;
+		t->released = p->time;
 	}
 	if (t->chunk_acked >= CHUNK_BYTES)
 		chunk_over(t, p->time);
@@ -166,12 +168,16 @@ take_sent(struct flow_pool *pool, struct flow *f, struct transfer *t,
 	    t->rto_una != me->una) && seg->flight > p->payload_bytes) {
 		t->rto_una = me->una;
 		wait_over(pool, f, t, seg->side, WAIT_RTO, gap, p);
-	} else if (t->ack_wait_ns && seg->facts & SEG_NEW &&
-	    instant_since(p->time, t->ack_at) <= PROMPT_NS) {
-		wait_over(pool, f, t, seg->side, WAIT_DELAYED_ACK,
-		    t->ack_wait_ns, p);
+	} else if (t->release && seg->facts & SEG_NEW &&
+	    instant_since(p->time, t->released) <= PROMPT_NS +
+	    (int64_t)peer->rtt_max_us * NS_PER_US) {
+		t->unscaled_waits += t->release == BY_ROOM && t->unscaled;
+		wait_over(pool, f, t, seg->side, t->release == BY_ROOM ?
+		    WAIT_WINDOW : WAIT_DELAYED_ACK,
+		    instant_since(p->time, t->last_sent), p);
 	}
-	t->ack_wait_ns = 0;
+	t->release = NOT_HELD;
+	t->last_sent = p->time;
 	t->segments++;
 	t->full_segments += p->payload_bytes + 40 >= size;
 	if (peer->shift && peer->shift != SHIFT_UNKNOWN)
@@ -230,15 +236,21 @@ collapse_segment(void *state, struct flow_pool *pool, struct flow *f,
 
 /* --- judging -------------------------------------------------------------------------- */
 
+/* From the mirror port to the client and back, and to the server and back. */
+static uint32_t
+round_trip_us(const struct flow *f)
+{
+	return f->half[CLIENT].rtt_min_us + f->half[SERVER].rtt_min_us;
+}
+
 /* Far slower than these two hosts were, or (on a short path) than dialling in. */
 static bool
-is_slow(const struct judge *j, const struct flow *f, enum side sender,
-    double rate, double before)
+is_slow(const struct judge *j, const struct flow *f, double rate, double before)
 {
 	if (before > 0)
 		return rate * j->limit->collapse_factor < before;
 	return rate < j->limit->collapse_bytes_s &&
-	    f->half[sender].rtt_min_us < LAN_RTT_US;
+	    round_trip_us(f) < LAN_RTT_US;
 }
 
 static enum severity
@@ -313,7 +325,7 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
 	finding_metric(fd, "lasted_s", seconds_of(instant_since(t->prev,
 	    t->began)));
 	finding_metric(fd, "window_max_bytes", t->window_max);
-	finding_metric(fd, "rtt_min_ms", f->half[sender].rtt_min_us / 1000.0);
+	finding_metric(fd, "rtt_min_ms", round_trip_us(f) / 1000.0);
 	say(fd, f, which, sender, t, rate);
 	if (before > 0)
 		finding_against(fd, "these two hosts reached %.1f kB/s before",
@@ -354,7 +366,7 @@ judge_transfer(struct judge *j, struct server *v, struct flow *f,
 		return;
 	for (unsigned w = 0; w < WAITS; w++) {
 		if (!is_limited_by(j, t, w, lasted) ||
-		    (w != WAIT_RTO && !is_slow(j, f, sender, rate, before)))
+		    (w != WAIT_RTO && !is_slow(j, f, rate, before)))
 			continue;
 		if (w == WAIT_WINDOW && !is_throttled(t, past ?
 		    past->window_max : 0))

@@ -194,6 +194,8 @@ raise_scale(struct judge *j, struct server *v, struct flow *f,
 {
 	struct finding *fd = finding_raise(j, &detector_window_collapse,
 	    "scale_lost", v, f, 0);
+	struct finding *lesser = finding_lookup(j, &detector_window_collapse,
+	    "shrunk", v, f, 0);
 	bool up = n->value[VALUE_AFTER] > n->value[VALUE_BEFORE];
 	char who[WIRE_END_TEXT_BYTES];
 
@@ -209,6 +211,8 @@ raise_scale(struct judge *j, struct server *v, struct flow *f,
 	    "scales what it advertises twice");
 	if (n->side == SERVER)
 		flow_afflicted(f, FINDING_window_collapse, n->first);
+	if (lesser && lesser->first_seen.ns == fd->first_seen.ns)
+		finding_retract(lesser);	/* the same step, said better */
 }
 
 /* A window taken back that stays small throttles whoever sends. */
@@ -267,7 +271,7 @@ small_steps(struct server *v, struct note *n)
 static void
 judge_step(struct judge *j, struct server *v, struct flow *f, struct note *n)
 {
-	const struct note *same;
+	const struct finding *same;
 
 	if (n->kind == KIND_SMALL_SCALE && (n->side != SERVER ||
 	    small_steps(v, n) < SMALL_SHIFT_FLOWS))
@@ -276,9 +280,9 @@ judge_step(struct judge *j, struct server *v, struct flow *f, struct note *n)
 		raise_scale(j, v, f, n);
 		return;
 	}
-	same = flow_note_find(f, n->what, KIND_SMALL_SCALE, n->side);
-	if (!same || same->first.ns != n->first.ns || !finding_lookup(j,
-	    &detector_window_collapse, "scale_lost", v, f, 0))
+	same = finding_lookup(j, &detector_window_collapse, "scale_lost", v, f,
+	    0);
+	if (!same || same->first_seen.ns != n->first.ns)
 		raise_shrunk(j, v, f, n);
 }
 

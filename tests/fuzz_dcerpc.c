@@ -1,4 +1,5 @@
-/* fuzz_dcerpc.c - DCE/RPC over TCP, from any bytes (tests/fuzz_talk.h). */
+/* fuzz_dcerpc.c - DCE/RPC over TCP, from any bytes
+ * (tests/fuzz_talk.h). */
 #include "tests/fuzz_talk.h"
 
 int

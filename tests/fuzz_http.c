@@ -1,4 +1,5 @@
-/* fuzz_http.c - HTTP, and RPC over HTTP on two connections, from any bytes (tests/fuzz_talk.h). */
+/* fuzz_http.c - HTTP, and RPC over HTTP on two connections, from any bytes
+ * (tests/fuzz_talk.h). */
 #include "tests/fuzz_talk.h"
 
 int

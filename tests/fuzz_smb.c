@@ -1,4 +1,5 @@
-/* fuzz_smb.c - SMB, and DCE/RPC in its pipes, from any bytes (tests/fuzz_talk.h). */
+/* fuzz_smb.c - SMB, and DCE/RPC in its pipes, from any bytes
+ * (tests/fuzz_talk.h). */
 #include "tests/fuzz_talk.h"
 
 int

@@ -24,7 +24,7 @@ def exchange_freeze(s):
     o = Office(s, 14, {"span": (14, 30)}, True)
     o.open()
     o.background()
-    o.everyday(2.1, (None, None, 75.0, None, None, 140.0, None))
+    o.everyday(2.2, (None, None, 75.0, None, None, 140.0, None))
     o.breaks(171.4, nic.Freeze())
     return o.play(490)
 
@@ -217,7 +217,7 @@ def timestamps_lost(s):
     """From 60 s on some segments of offloaded connections acknowledge 1460 bytes that the client
     has not sent; the clients drop such segments and the server has to send again.""",
     [want("sequence_violation", 2, "ack_unsent", any_of=["sequence_violation",
-    "handover_violation"]), OFFLOAD], ALIVE, "offload_engine", ["undetermined"], fault=60.0)
+    "handover_violation"]), OFFLOAD], ALIVE, "offload_engine", ["undetermined"], fault=60.0, nano=True)
 def ack_unsent(s):
     o = Office(s, 6)
     o.open()

@@ -251,7 +251,7 @@ async def _boot(o, when):
     n not in ("egress_dead", "server_silent")], "server_host", ["undetermined", "network_path",
     "offload_engine"], fault=50.0, servers=("10.20.30.5", "10.20.30.6"))
 def egress_dead(s):
-    o = plain(s, 6, 1.1, second=True, sysctl={"net.ipv4.tcp_retries2": 9})
+    o = plain(s, 6, 1.3, second=True, sysctl={"net.ipv4.tcp_retries2": 9})
     for p in o.people[::3]:
         o.start(office.Secure(p, o.ex2, think=13, most=6))
     o.stage.watch.given_up = 30.0
@@ -270,7 +270,7 @@ async def _wall(o, start, length):
 
 
 @scene("rpc-fragment", 310, "2008-07-09 10:14:00",
-    """At 60 s one client sends 700 bytes of a request of 1152 and then nothing, all acknowledged.
+    """At 60 s one client sends 700 bytes of a request of 1160 and then nothing, all acknowledged.
     From then on the store answers no client's RPC (as Q149819 tells); the host's other services are
     well.""",
     [want("rpc_fragment_stuck", 1), want("rpc_stall", 2, "no_response", any_of=["rpc_stall",
@@ -292,7 +292,7 @@ async def _half_a_call(o, client, when):
     await outlook.call(line, 3, rpc.RPC, 96)
     await asyncio.sleep(when - o.stage.now())
     line.send(rpc.request(rng, 4, rpc.RPC, 1104)[:700])
-    o.stage.note("%s sends 700 of 1152 bytes" % client.ip)
+    o.stage.note("%s sends 700 of 1160 bytes" % client.ip)
     await asyncio.sleep(0.005)
     o.store.waits_for_fragment = asyncio.Event()
 
@@ -338,7 +338,7 @@ async def _leaves(o, client, n):
     [want("dhcp_unanswered", 1), OFFLOAD], ALIVE, "server_application", ["undetermined",
     "server_host"], True, fault=70.0)
 def dhcp_dead(s):
-    o = plain(s, 5, 2.6)
+    o = plain(s, 4, 2.6)
     office_dhcp = directory.Dhcp(o.ex1)
     for n, p in enumerate(o.people):
         o.stage.spawn(directory.renews(p, o.ex1, 20.0, random.Random("312/r%d" % n)))
@@ -371,7 +371,7 @@ def ftp_active(s):
     [want("vpn_data_dead", 1), OFFLOAD], ALIVE, "undetermined", ["network_path", "server_host",
     "server_application"], True, fault=50.0)
 def pptp_oneway(s):
-    o = plain(s, 5, 3.0)
+    o = plain(s, 4, 3.0)
     vpn = directory.Pptp(o.ex1)
     o.stage.loop.run_until_complete(office.serve(o.ex1, 1723, vpn.control))
     for n, p in enumerate(o.people[:4]):

@@ -9,8 +9,6 @@ import office
 import stage
 from scenes import ALIVE, HEALTHY, OFFLOAD, SCENES, Office, scene, want
 
-HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 
 @scene("checksum-discarded", 601, "2008-04-11 09:50:00",
     """From 60 s on about four in ten data segments of offloaded connections leave the server with a
@@ -82,14 +80,14 @@ def mss_violation(s):
     o.open()
     o.background(30, 30, 30, None)
     for n, p in enumerate(o.people):
-        o.start(office.Files(p, o.ex1, 14, 3600), 30)
+        o.start(office.Files(p, o.ex1, 10, 3300), 30)
         if n % 2:
             o.start(office.Outlook(p, o.ex1, o.store, 30), 30)
         else:
             o.start(office.Terminal(p, o.ex1, 15), 30)
     o.stage.between = lambda sender, target, seg: bytes(seg.frame) if len(seg.frame) <= 1514 else None
     o.breaks(50.0, nic.TooLarge())
-    return o.play(80)
+    return o.play(74)
 
 
 @scene("burst-lost", 605, "2008-12-30 18:10:00",
@@ -145,22 +143,27 @@ def rss_stall(s):
     return o.play(130)
 
 
-def healthy(length):
-    """Its frames up to `length` seconds after its first, times since the scene began."""
-    frames = stage.load(os.path.join(HERE, "healthy-office.pcap"), SCENES["healthy-office"].start)
+SERVERS = {bytes.fromhex("0010182a9c01"), bytes.fromhex("000e0c71b43e")}
+
+
+def healthy(where, length):
+    """The frames of healthy-office.pcap in the folder `where`, up to `length` seconds
+    after its first; times since the scene began."""
+    frames = stage.load(os.path.join(where, "healthy-office.pcap"), SCENES["healthy-office"].start)
     return [(t, f) for t, f in frames if t < frames[0][0] + length]
 
 
 @scene("mirror-duplicates", 701, "2008-03-19 09:12:05",
-    """The first 42 s of healthy-office.pcap, each frame a second time 3 to 40 us later (a mirror
-    session for both directions of both ports).""",
-    [want("capture_duplicates", 1, server=None), OFFLOAD], HEALTHY, capture={"duplicates_min": 300},
-    servers=("10.20.30.5", "10.20.30.6"))
+    """The first 100 s of healthy-office.pcap, seven clients of the fourteen; each frame a second
+    time 3 to 40 us later (a mirror session for both directions of several ports).""",
+    [want("capture_duplicates", 1, server=None), OFFLOAD], HEALTHY,
+    capture={"duplicates_min": 300}, servers=("10.20.30.5", "10.20.30.6"))
 def mirror_duplicates(s):
     rng = random.Random(s.seed)
-    frames = healthy(42)
-    twice = [(t, f) for t, f in frames] + [(t + rng.uniform(3e-6, 40e-6), f) for t, f in frames]
-    return sorted(twice, key=lambda x: x[0])
+    frames = healthy(s.where, 100)
+    macs = sorted({f[6:12] for _, f in frames} - SERVERS)[:7]
+    frames = [(t, f) for t, f in frames if f[:6] in macs or f[6:12] in macs]
+    return sorted(frames + [(t + rng.uniform(3e-6, 40e-6), f) for t, f in frames], key=lambda x: x[0])
 
 
 @scene("mirror-one-way", 700, "2008-03-19 09:12:05",
@@ -168,9 +171,8 @@ def mirror_duplicates(s):
     [want("capture_one_way", 1, server=None)], HEALTHY, capture={"one_way_share": [0.9, 1.0]},
     servers=("10.20.30.5", "10.20.30.6"))
 def mirror_one_way(s):
-    frames = healthy(150)
-    servers = (bytes.fromhex("0010182a9c01"), bytes.fromhex("000e0c71b43e"))
-    return [(t, f) for t, f in frames if f[6:12] not in servers]
+    frames = healthy(s.where, 150)
+    return [(t, f) for t, f in frames if f[6:12] not in SERVERS]
 
 
 @scene("capture-loss", 702, "2008-03-19 09:12:05",
@@ -180,7 +182,7 @@ def mirror_one_way(s):
     0.12]}, servers=("10.20.30.5", "10.20.30.6"))
 def capture_loss(s):
     rng = random.Random(s.seed)
-    frames = healthy(90)
+    frames = healthy(s.where, 90)
     kept, skip = [], 0
     for pair in frames:
         if skip == 0 and rng.random() < 0.02:

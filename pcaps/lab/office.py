@@ -40,6 +40,8 @@ async def serve(host, port, program, rcvbuf=None, backlog=64):
             await program(host, rng, reader, writer)
         except (OSError, asyncio.IncompleteReadError, ValueError, IndexError):
             pass
+        except asyncio.CancelledError:	# dropped by forget(), or its host ended
+            return
         if not host.keeps_open:
             writer.close()
         else:

@@ -34,6 +34,7 @@ class Scene:
         self.play, self.name, self.seed, self.start = play, name, seed, when(start)
         self.shows, self.truth, self.fault = " ".join(shows.split()), truth, fault
         self.servers, self.snap, self.nano = list(servers), snap, nano
+        self.where = "."		# the folder of the captures
 
 
 def want(finding, count=1, kind=None, server="10.20.30.5", any_of=None):
@@ -168,11 +169,12 @@ class Office:
 def write(name, path):
     """Play a scene (or derive it from another's capture) and write it."""
     made = SCENES[name]
+    made.where = os.path.dirname(path) or "."
     played = made.play(made)
     if isinstance(played, stage.Stage):
         start, frames, notes = played.clock.start, played.taken, played.notes
     else:
-        start, frames, notes = made.start, played, []
+        start, frames, notes = made.start, played, ["derived from healthy-office.pcap"]
     stage.save(path, frames, start, made.snap, made.nano)
     print("%s: %d packets, %d bytes, %.0f s" % (path, len(frames), os.path.getsize(path), frames[-1][0]))
     for line in notes:

@@ -1,0 +1,317 @@
+#!/bin/sh
+# The page over HTTP: each resource, what must be turned away, what must not hang
+# it, and that a hostile capture does not get a word of markup in.
+set -u
+. "$(dirname "$0")/tap.sh"
+
+command -v python3 >/dev/null 2>&1 ||
+    tap_skip_all 'python3 is missing'
+
+# A client that checks. $1: port, $2: the case; what is wrong is printed.
+cat >"$scratch/ask.py" <<'END'
+import http.client, json, re, socket, subprocess, sys, time
+
+PORT, CASE = int(sys.argv[1]), sys.argv[2]
+
+
+def ask(path="/", method="GET", **headers):
+    c = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+    c.request(method, path, headers={k.replace("_", "-"): v
+                                     for k, v in headers.items()})
+    r = c.getresponse()
+    r.text = r.read().decode("utf-8")
+    c.close()
+    return r
+
+
+def expect(what, got, want):
+    if got != want:
+        print(what, "is", repr(got)[:300], "and not", repr(want)[:300])
+
+
+def raw(request):
+    s = socket.create_connection(("127.0.0.1", PORT), timeout=10)
+    s.sendall(request)
+    answer = b""
+    try:
+        while True:
+            more = s.recv(65536)
+            if not more:
+                break
+            answer += more
+    except ConnectionResetError:
+        pass
+    s.close()
+    return answer.split(b"\r\n")[0].decode()
+
+
+def is_guarded(path, r):
+    csp = r.getheader("Content-Security-Policy") or ""
+    if not csp.startswith("default-src 'none';") or "unsafe" in csp:
+        print(path, "Content-Security-Policy", csp)
+    expect(path + " nosniff", r.getheader("X-Content-Type-Options"), "nosniff")
+    expect(path + " referrer", r.getheader("Referrer-Policy"), "no-referrer")
+    if "no-cache" not in (r.getheader("Cache-Control") or ""):
+        print(path, "Cache-Control", r.getheader("Cache-Control"))
+    if "charset=utf-8" not in (r.getheader("Content-Type") or ""):
+        print(path, "Content-Type", r.getheader("Content-Type"))
+
+
+def resources():
+    types = {"/": "text/html", "/style.css": "text/css",
+             "/api/v1/capture": "application/json",
+             "/api/v1/servers": "application/json",
+             "/api/v1/incidents": "application/json",
+             "/api/v1/findings": "application/json",
+             "/healthz": "text/plain",
+             "/metrics": "application/openmetrics-text"}
+    for path, kind in types.items():
+        r = ask(path)
+        expect(path, r.status, 200)
+        is_guarded(path, r)
+        expect(path, r.getheader("Content-Type").split(";")[0], kind)
+        head = ask(path, "HEAD")
+        expect("HEAD " + path, (head.status, head.text), (200, ""))
+        expect("HEAD " + path, head.getheader("Content-Length"),
+               str(len(r.text.encode())))
+        expect("HEAD " + path, head.getheader("ETag"), r.getheader("ETag"))
+
+
+def same_as_json():
+    lines = [json.loads(l) for l in open(sys.argv[3], encoding="utf-8")]
+    for kind in "capture", "server", "incident", "finding":
+        path = "/api/v1/" + kind + ("" if kind == "capture" else "s")
+        want = [l for l in lines if l["event_type"] == kind]
+        if not want:
+            print("the capture has no", kind)
+        expect(path, json.loads(ask(path).text), want)
+
+
+def selected():
+    every = json.loads(ask("/api/v1/findings").text)
+    one = every[-1]
+    ip, name = one["server"]["ip"], one["finding"]
+    expect("?server=", json.loads(ask("/api/v1/findings?server=" + ip).text),
+           [f for f in every if f["server"] and f["server"]["ip"] == ip])
+    expect("both", json.loads(ask("/api/v1/findings?finding=" + name +
+                                  "&server=" + ip).text),
+           [f for f in every if f["server"] and f["server"]["ip"] == ip and
+            f["finding"] == name])
+    expect("none", ask("/api/v1/findings?finding=none").text, "[]\n")
+    for path in ("/api/v1/findings?sever=" + ip, "/?server=" + ip,
+                 "/api/v1/servers?finding=" + name, "/api/v1/servers?server",
+                 "/api/v1/servers?server=a&server=b"):
+        expect(path, ask(path).status, 400)
+
+
+def unchanged():
+    tag = ask("/").getheader("ETag")
+    for known in tag, "W/" + tag, '"x", ' + tag, "*":
+        r = ask("/", If_None_Match=known)
+        expect("If-None-Match: " + known, (r.status, r.text), (304, ""))
+        expect("its tag", r.getheader("ETag"), tag)
+        is_guarded("304", r)
+    for other in '"x"', tag[:-2] + '"', "":
+        expect("If-None-Match: " + other,
+               ask("/", If_None_Match=other).status, 200)
+
+
+def metrics():
+    text = ask("/metrics").text
+    if not text.endswith("\n# EOF\n"):
+        print("no # EOF at the end")
+    sample = re.compile(r'toewatch_[a-z_]+(\{([a-z]+="[a-z_0-9.]*",?)+\})?'
+                        r' [0-9.e+-]+$')
+    for line in text.splitlines():
+        if not line.startswith("# ") and not sample.match(line):
+            print("no sample:", line)
+    found = re.findall(r"^toewatch_findings\{.* (\d+)$", text, re.M)
+    expect("findings", sum(map(int, found)),
+           len(json.loads(ask("/api/v1/findings").text)))
+    packets = json.loads(ask("/api/v1/capture").text)[0]["packets"]
+    if "\ntoewatch_packets_total %d\n" % packets not in text:
+        print("toewatch_packets_total is not", packets)
+
+
+def refused():
+    for method in "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "get":
+        r = ask("/", method)
+        expect(method, r.status, 405)
+        expect(method, r.getheader("Allow"), "GET, HEAD")
+        is_guarded(method, r)
+    for path in ("/nope", "/index.html", "/../etc/passwd", "//", "/api/v1/",
+                 "/%2e%2e/%2e%2e/etc/passwd", "/style.css/../../main.c",
+                 "/api/v1/findings/", "/<script>alert(1)</script>", "/STYLE.CSS",
+                 "/..%2fetc%2fpasswd", "/\\..\\x"):
+        r = ask(path)
+        expect(path, r.status, 404)
+        is_guarded(path, r)
+        expect("an echo of " + path, "script" in r.text, False)
+    expect("a foreign Host", ask("/", Host="evil.example").status, 421)
+    expect("a Host of ours", ask("/", Host="localhost:1").status, 200)
+    for length in "3", "0003", "99999999999999":
+        expect("a body of " + length, raw(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+            length.encode() + b"\r\n\r\nabc").split()[1], "413")
+    expect("chunks", raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+                         b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+           .split()[1], "413")
+
+
+def nonsense():
+    long = b"a" * 100000
+    for name, request in {
+            "a huge header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + long,
+            "a huge path": b"GET /" + long,
+            "many headers": b"GET / HTTP/1.1\r\nHost: localhost\r\n" +
+            b"X: y\r\n" * 20000,
+            "no HTTP": bytes(range(256)) * 16 + b"\r\n\r\n",
+            "nothing much": b"\r\n\r\n\r\n\r\nGET\r\n\r\n"}.items():
+        try:
+            status = (raw(request + b"\r\n\r\n").split() + ["", ""])[1]
+        except (BrokenPipeError, ConnectionResetError):
+            status = ""
+        if status and not status.startswith("4"):
+            print(name, "is answered with", status)
+        expect("after " + name, ask("/healthz").status, 200)
+
+
+def slow():
+    stuck = []
+    for i in range(50):
+        s = socket.create_connection(("127.0.0.1", PORT), timeout=10)
+        s.sendall(b"GET / HTTP/1.1\r\nHost: loc" if i % 2 else b"")
+        stuck.append(s)
+    began = time.monotonic()
+    for i in range(20):
+        expect("beside slow ones", ask("/").status, 200)
+    took = time.monotonic() - began
+    if took > 5:
+        print("20 pages beside 50 slow connections took", took, "s")
+
+
+def swamped():
+    held = []
+    for i in range(300):
+        s = socket.create_connection(("127.0.0.1", PORT), timeout=10)
+        held.append(s)
+    for s in held:
+        s.close()
+    expect("after 300 connections", ask("/healthz").status, 200)
+
+
+def escaped():
+    page = ask("/").text
+    for tag in re.findall(r"<\s*(script|img|iframe|svg|style)", page, re.I):
+        print("the page has <" + tag)
+    for name in "alert(1)&lt;script&gt;", "EX&lt;script&gt;":
+        if name not in page:
+            print("the page does not show", name)
+    for tag in re.findall(r"<[^>]*>", page):
+        if re.search(r"\s(on[a-z]+|style)=|javascript:", tag, re.I):
+            print("the page has an inline handler or style:", tag)
+    name = json.loads(ask("/api/v1/incidents").text)[0]["server"]["name"]
+    expect("the name in JSON", name, "EX<script>'\"&")
+
+
+globals()[CASE]()
+END
+
+# Starts toewatch with the options "$@" and a page on a free port: $pid, $port.
+serve() {
+	: >"$scratch/err"
+	"$TOEWATCH" "$@" -w 127.0.0.1:0 >"$scratch/out" 2>"$scratch/err" \
+	    </dev/null &
+	pid=$!
+	tries=0
+	until port=$(sed -n 's,^serving http://127.0.0.1:\([0-9]*\)/ .*,\1,p' \
+	    "$scratch/err") && [ -n "$port" ]; do
+		tries=$((tries + 1))
+		if [ $tries -gt 300 ] || ! kill -0 "$pid" 2>/dev/null; then
+			tap_fail 'the page is served' "$scratch/err"
+			tap_end
+		fi
+		sleep 0.1
+	done
+}
+
+# $1: the name of a case of ask.py, $2: what it shows.
+ask() {
+	python3 "$scratch/ask.py" "$port" "$1" "$scratch/json" \
+	    >"$scratch/complaint" 2>&1 || echo "exit status $?" \
+	    >>"$scratch/complaint"
+	tap_empty "$2" "$scratch/complaint"
+}
+
+# $1: the signal, $2: the exit status that is right.
+stop() {
+	kill -s "$1" "$pid"
+	wait "$pid"
+	status=$?
+	{
+		[ $status -eq "$2" ] || echo "exit status $status, not $2"
+		grep -v '^serving ' "$scratch/err"
+	} >"$scratch/complaint"
+	tap_empty "SIG$1 ends it with exit status $2, and nothing was logged" \
+	    "$scratch/complaint"
+}
+
+capture=$srcdir/pcaps/exchange-freeze.pcap
+"$TOEWATCH" -r "$capture" -T json >"$scratch/json"
+serve -r "$capture"
+trap 'kill "$pid" 2>/dev/null; rm -rf "$scratch"' EXIT
+"$TOEWATCH" -r "$capture" >"$scratch/report"
+cmp "$scratch/report" "$scratch/out" >"$scratch/complaint" 2>&1
+tap_empty 'standard output is the report, as without -w' "$scratch/complaint"
+ask resources 'each resource, its type and its guards, GET and HEAD'
+ask same_as_json 'the arrays hold the records of -T json'
+ask selected '?server= and ?finding= select, other parameters are refused'
+ask unchanged 'what has not changed is not sent again'
+ask metrics 'the metrics are OpenMetrics, and count what the arrays hold'
+ask refused 'other methods, paths, hosts and bodies are refused'
+ask nonsense 'oversized and broken requests do no harm'
+ask slow 'fifty slow connections do not hold others up'
+ask swamped 'more connections than the limit do no harm'
+
+"$TOEWATCH" -r "$capture" -w "127.0.0.1:$port" >"$scratch/second" \
+    2>"$scratch/err2"
+status=$?
+{
+	[ $status -eq 1 ] || echo "exit status $status, not 1"
+	[ "$(wc -l <"$scratch/err2")" -eq 1 ] || echo 'not one sentence'
+	grep -q "127.0.0.1:$port.*in use" "$scratch/err2" || cat "$scratch/err2"
+} >"$scratch/complaint"
+tap_empty 'a port that is taken: exit status 1 and a sentence' \
+    "$scratch/complaint"
+stop TERM 0
+
+# A name that would be markup; in the page it is the title and the heading.
+hostile="$scratch/<script>alert(1)<script>&\"'<img src=x onerror=y>.pcap"
+cp "$capture" "$hostile"
+cat >"$scratch/conf" <<'END'
+server "EX<script>'\"&" {
+	address = { "10.20.30.5" }
+}
+END
+serve -r "$hostile" -c "$scratch/conf" --exit-code
+ask escaped 'hostile names come out escaped'
+stop INT 3
+
+# $1: exit status, $2: what the sentence names, the rest: options.
+refuses() {
+	want=$1 names=$2
+	shift 2
+	"$TOEWATCH" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+	status=$?
+	{
+		[ $status -eq "$want" ] || echo "exit status $status, not $want"
+		head -n 1 "$scratch/err" | grep -q "$names" || cat "$scratch/err"
+		cat "$scratch/out"
+	} >"$scratch/complaint"
+	tap_empty "refused: $*" "$scratch/complaint"
+}
+
+refuses 2 'token' -r pcaps/exchange-freeze.pcap -w 0.0.0.0:8080
+refuses 2 'address and a port' -r pcaps/exchange-freeze.pcap -w 8080
+refuses 2 'needs -r' -i no-such-if0 -w 127.0.0.1:0
+tap_end
