@@ -199,7 +199,7 @@ settle(struct app_context *c, const struct app_parser *p)
 	f->flags &= (uint16_t)~lost_flag(c->side);
 	if (!p->names_only)
 		drop_turns(c);
-	if (f->flags & FLOW_MIDSTREAM && p->resync)
+	if (app_begins_inside(f) && p->resync)
 		f->flags |= other;
 	if (!p->resync)
 		f->flags &= (uint16_t)~other;
@@ -216,7 +216,7 @@ unrecognised(struct app_context *c, struct bytes b)
 	/* While the protocol is not known, a LOST flag says that this side's
 	 * first bytes were not recognised. In the middle of a flow they seldom
 	 * are: the next segment may begin with a PDU. */
-	if (!(f->flags & FLOW_MIDSTREAM))
+	if (!app_begins_inside(f))
 		f->flags |= lost_flag(c->side);
 	both = f->flags & FLOW_APP_LOST_CLIENT && f->flags & FLOW_APP_LOST_SERVER;
 	return both || packets > NAMING_PACKETS ? stop(f) : b.left;
@@ -264,7 +264,7 @@ identify(struct app_context *c, struct bytes b, bool *named)
 			break;
 		}
 	}
-	if (c->flow->flags & FLOW_MIDSTREAM && identify_inside(c, b)) {
+	if (app_begins_inside(c->flow) && identify_inside(c, b)) {
 		*named = true;
 		return 0;
 	}
@@ -372,8 +372,7 @@ app_stream_gap(struct app_context *c, struct bytes held, uint32_t n)
 	if (!app_wants(c->flow, c->side))
 		return false;
 	if (!p) {
-		/* As a flow met in its middle: from now on it is one. */
-		c->flow->flags |= FLOW_MIDSTREAM;
+		c->flow->flags |= FLOW_APP_INSIDE;
 		return true;
 	}
 	if (!lost && p->skip_gap && p->skip_gap(c, held, n))

@@ -209,6 +209,13 @@ struct app_datagram_parser {
 				/* optional, as above */
 };
 
+/* May the first bytes shown of this flow lie in the middle of a PDU? */
+static inline bool
+app_begins_inside(const struct flow *f)
+{
+	return f->flags & (FLOW_MIDSTREAM | FLOW_APP_INSIDE);
+}
+
 /* The tables, in the order of asking (app.c). NULL ends them. */
 extern const struct app_parser *const app_parsers[];
 extern const struct app_datagram_parser *const app_datagram_parsers[];

@@ -884,7 +884,7 @@ may_be_channel(const struct flow *f)
 {
 	const uint16_t port = f->port[SERVER];
 
-	return f->flags & FLOW_MIDSTREAM && !f->turns &&
+	return app_begins_inside(f) && !f->turns &&
 	    (port == 80 || port == 443 || port == 8080);
 }
 
@@ -913,7 +913,7 @@ banner_bytes(struct bytes b)
 static enum app_verdict
 tcp_probe(const struct flow *f, enum side side, struct bytes b)
 {
-	bool either = f->flags & (FLOW_MIDSTREAM | FLOW_GUESSED);
+	bool either = app_begins_inside(f) || f->flags & FLOW_GUESSED;
 	size_t banner = side == SERVER || either ? banner_bytes(b) : 0;
 
 	if (banner)

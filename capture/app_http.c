@@ -17,7 +17,7 @@
 
 enum {
 	HTTP_HEAD_MAX = 49152,	/* no server takes longer ones by default */
-	HTTP_QUEUE = 16,	/* requests pipelined; of more, all are GETs */
+	HTTP_QUEUE = 8,		/* requests pipelined; of more, all are GETs */
 	CHUNK_LINE_MAX = 1024,	/* RFC 9112, 7.1: size and extensions */
 	METHOD_MAX = 20,
 	/* An RPC channel's body; shorter ones only authenticate or probe
@@ -83,7 +83,6 @@ struct http_lane {
 	uint32_t bytes;		/* of the request */
 	struct instant began;
 	uint64_t first_frame;
-	struct rpc_lane rpc;
 };
 
 /* A request whose response has not begun. */
@@ -100,7 +99,12 @@ struct http_state {
 	uint8_t channel;		/* METHOD_RPC_...: this flow's channel */
 	struct app_shared *shared;
 	struct rpch_connection *connection;	/* with its other channel */
-	struct rpc *own;		/* while there is no such */
+	struct http_rpc *rpc;		/* once there are PDUs in bodies */
+};
+
+struct http_rpc {
+	struct rpc_lane lane[2];	/* by enum side */
+	struct rpc own;			/* while there is no connection */
 };
 
 /* What a message's header says of its body and purpose. */
@@ -445,13 +449,13 @@ carrier(struct app_context *c, struct http_state *s, struct rpc_carrier *ch)
 {
 	struct rpch_connection *x = s->connection;
 
-	if (!x && !s->own)
-		s->own = calloc(1, sizeof(*s->own));
-	if (!x && !s->own)
+	if (!s->rpc)
+		s->rpc = calloc(1, sizeof(*s->rpc));
+	if (!s->rpc)
 		return false;
 	*ch = (struct rpc_carrier){
-		.rpc = x ? &x->rpc : s->own, .lane = &s->lane[c->side].rpc,
-		.rts = join, .owner = s,
+		.rpc = x ? &x->rpc : &s->rpc->own,
+		.lane = &s->rpc->lane[c->side], .rts = join, .owner = s,
 	};
 	if (is_channel(s->channel) && !(x && x->out[0]))
 		ch->request_flags = EXCHANGE_ONE_WAY;
@@ -739,7 +743,7 @@ http_missed(struct app_context *c, uint32_t n)
 
 	if (!s)
 		return false;
-	if (n <= s->lane[c->side].rpc.left)
+	if (s->rpc && n <= s->rpc->lane[c->side].left)
 		return true;
 	forget_calls(c, s);
 	return false;
@@ -755,7 +759,8 @@ http_gap(struct app_context *c, uint32_t n)
 	if (!s)
 		return;
 	lane = &s->lane[c->side];
-	lane->rpc.left = 0;
+	if (s->rpc)
+		s->rpc->lane[c->side].left = 0;
 	lane->open_at_end = lane->answer_at_end = false;
 	forget_calls(c, s);
 	if (lane->phase == PHASE_RPC || lane->phase == PHASE_TUNNEL)
@@ -798,7 +803,7 @@ http_release(struct flow *f)
 		return;
 	if (s->connection)
 		rpch_leave(s->shared, s->connection, f);
-	free(s->own);
+	free(s->rpc);
 	free(s);
 }
 

@@ -85,8 +85,6 @@ take_cookie(struct bytes b)
 static void
 channel_add(struct flow *channel[2], struct flow *f)
 {
-	if (channel[0] == f)
-		return;
 	channel[1] = channel[0];
 	channel[0] = f;
 }
@@ -117,7 +115,7 @@ rpch_join(struct app_shared *s, struct flow *f, bool in, struct bytes rts)
 		x = calloc(1, sizeof(*x));
 	if (!x)
 		return NULL;
-	if (!x->in[0] && !x->out[0]) {
+	if (!x->members++) {
 		memcpy(x->cookie, cookie, RPCH_COOKIE_BYTES);
 		x->next = *first;
 		*first = x;
@@ -145,7 +143,7 @@ rpch_leave(struct app_shared *s, struct rpch_connection *x, struct flow *f)
 
 	channel_remove(x->in, f);
 	channel_remove(x->out, f);
-	if (x->in[0] || x->out[0])
+	if (--x->members)
 		return;
 	while (*link != x)
 		link = &(*link)->next;

@@ -19,12 +19,14 @@ struct rpch_connection {
 	struct rpch_connection *next;
 	uint8_t cookie[RPCH_COOKIE_BYTES];
 	struct flow *in[2], *out[2];
+	unsigned members;	/* flows that joined and have not left; older
+				 * channels than those two among them */
 	struct rpc rpc;
 };
 
 /* The virtual connection that the body of an RTS PDU (behind the common header)
  * of the client joins `f` to, as its IN or OUT channel; NULL: none, or there
- * are too many. */
+ * are too many. A flow joins once, and leaves before it is gone. */
 struct rpch_connection *rpch_join(struct app_shared *, struct flow *f, bool in,
     struct bytes rts);
 /* `f` is no channel of it any more. */

@@ -86,7 +86,7 @@ enum { SMB_PIPE_TREES = 4 };
 
 struct smb_state {
 	struct smb_lane lane[2];
-	struct smb_pipes pipes;
+	struct smb_pipes *pipes;	/* NULL: none yet */
 	uint64_t negotiate_key;		/* SMB1 NEGOTIATE, for SMB2's answer */
 	uint32_t pipe_tree[SMB_PIPE_TREES];	/* ids of IPC$ */
 	uint8_t pipe_trees;		/* so many seen, the last ones kept */
@@ -181,7 +181,7 @@ take_file_id(struct bytes *b)
 static struct smb_pipe *
 pipe_of(struct smb_state *s, uint64_t id, struct bytes data)
 {
-	struct smb_pipe *pipe = smb_pipe_find(&s->pipes, id);
+	struct smb_pipe *pipe = smb_pipe_find(s->pipes, id);
 
 	if (!pipe && smb_pipe_looks_so(data))
 		pipe = smb_pipe_open(&s->pipes, id);
@@ -217,8 +217,8 @@ pipe_brings(struct app_context *c, const struct command *m,
 static void
 pipe_closes(struct app_context *c, const struct command *m, uint64_t id)
 {
-	smb_pipe_forget(c, smb_pipe_find(&m->state->pipes, id));
-	smb_pipe_close(&m->state->pipes, id);
+	smb_pipe_forget(c, smb_pipe_find(m->state->pipes, id));
+	smb_pipe_close(m->state->pipes, id);
 }
 
 /* A request's own rules. False: look again when all of it is there. */
@@ -246,10 +246,10 @@ smb2_asks(struct app_context *c, struct command *m, unsigned command)
 		break;
 	case SMB2_READ:
 		bytes_skip(&b, 16);
-		pipe = smb_pipe_find(&m->state->pipes, take_file_id(&b));
+		pipe = smb_pipe_find(m->state->pipes, take_file_id(&b));
 		if (pipe) {
 			flags = EXCHANGE_PARKS;	/* until the pipe is written to */
-			smb_pipe_asked(&m->state->pipes, pipe, m->key);
+			smb_pipe_asked(m->state->pipes, pipe, m->key);
 		}
 		break;
 	case SMB2_WRITE:
@@ -281,7 +281,7 @@ smb2_asks(struct app_context *c, struct command *m, unsigned command)
 			return false;
 		flags = EXCHANGE_PARKS;	/* how long is for the call in it to say */
 		if (pipe)
-			smb_pipe_asked(&m->state->pipes, pipe, m->key);
+			smb_pipe_asked(m->state->pipes, pipe, m->key);
 		if (has_data(m, pipe))
 			smb_pipe_bytes(c, pipe, data, n);
 		break;
@@ -316,7 +316,7 @@ static bool
 smb2_answers(struct app_context *c, struct command *m, unsigned command,
     uint32_t tree)
 {
-	struct smb_pipe *pipe = smb_pipe_answered(&m->state->pipes, m->key);
+	struct smb_pipe *pipe = smb_pipe_answered(m->state->pipes, m->key);
 	struct bytes b = part_of(m, SMB2_BYTES, UINT32_MAX);
 	struct exchange *x = exchange_find(c->flow, m->key);
 	struct bytes data;
@@ -436,7 +436,7 @@ smb1_transaction(struct app_context *c, struct command *m, unsigned *flags)
 		return false;
 	*flags |= EXCHANGE_PARKS;	/* how long is for the call in it to say */
 	if (pipe)
-		smb_pipe_asked(&m->state->pipes, pipe, m->key);
+		smb_pipe_asked(m->state->pipes, pipe, m->key);
 	if (has_data(m, pipe))
 		smb_pipe_bytes(c, pipe, data, n);
 	return true;
@@ -509,10 +509,10 @@ smb1_read(struct command *m)
 	struct smb_pipe *pipe;
 
 	bytes_skip(&w, 4);
-	pipe = smb_pipe_find(&m->state->pipes, bytes_le16(&w));
+	pipe = smb_pipe_find(m->state->pipes, bytes_le16(&w));
 	if (!pipe)
 		return 0;
-	smb_pipe_asked(&m->state->pipes, pipe, m->key);
+	smb_pipe_asked(m->state->pipes, pipe, m->key);
 	return EXCHANGE_PARKS;
 }
 
@@ -601,7 +601,7 @@ smb1_created(struct command *m)
 static bool
 smb1_answers(struct app_context *c, struct command *m, unsigned command)
 {
-	struct smb_pipe *pipe = smb_pipe_answered(&m->state->pipes, m->key);
+	struct smb_pipe *pipe = smb_pipe_answered(m->state->pipes, m->key);
 	struct bytes data;
 	unsigned count;
 	uint32_t n;
@@ -862,7 +862,7 @@ smb_gap(struct app_context *c, uint32_t n)
 	if (!s)
 		return;
 	s->lane[c->side] = (struct smb_lane){ 0 };
-	smb_pipes_gap(&s->pipes, c->side);
+	smb_pipes_gap(s->pipes, c->side);
 }
 
 static bool
@@ -974,7 +974,7 @@ smb_release(struct flow *f)
 	f->app_state = NULL;
 	if (!s)
 		return;
-	smb_pipes_release(&s->pipes);
+	smb_pipes_free(&s->pipes);
 	free(s);
 }
 

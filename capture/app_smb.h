@@ -28,7 +28,7 @@ struct smb_pipe {
 	struct rpc_lane lane[2];	/* by enum side */
 };
 
-/* The pipes of one flow. Zeroed is none. */
+/* The pipes of one flow; NULL where it has had none. */
 struct smb_pipes {
 	struct smb_pipe *list;
 	uint16_t count, opened;
@@ -39,10 +39,10 @@ struct smb_pipes {
 	} read[SMB_PIPE_READS];
 };
 
-void smb_pipes_release(struct smb_pipes *);
+void smb_pipes_free(struct smb_pipes **);
 struct smb_pipe *smb_pipe_find(const struct smb_pipes *, uint64_t id);
 /* Made anew, whatever had the id before. NULL: no memory. */
-struct smb_pipe *smb_pipe_open(struct smb_pipes *, uint64_t id);
+struct smb_pipe *smb_pipe_open(struct smb_pipes **, uint64_t id);
 void smb_pipe_close(struct smb_pipes *, uint64_t id);
 /* The answer to the request `key` will bring bytes of this pipe. */
 void smb_pipe_asked(struct smb_pipes *, const struct smb_pipe *, uint64_t key);

@@ -5,21 +5,26 @@
 #include <stdlib.h>
 
 void
-smb_pipes_release(struct smb_pipes *p)
+smb_pipes_free(struct smb_pipes **pp)
 {
+	struct smb_pipes *p = *pp;
+
+	*pp = NULL;
+	if (!p)
+		return;
 	while (p->list) {
 		struct smb_pipe *first = p->list;
 
 		p->list = first->next;
 		free(first);
 	}
-	p->count = 0;
+	free(p);
 }
 
 struct smb_pipe *
 smb_pipe_find(const struct smb_pipes *p, uint64_t id)
 {
-	for (struct smb_pipe *i = p->list; i; i = i->next)
+	for (struct smb_pipe *i = p ? p->list : NULL; i; i = i->next)
 		if (i->id == id)
 			return i;
 	return NULL;
@@ -38,6 +43,8 @@ pipe_remove(struct smb_pipes *p, struct smb_pipe **link)
 void
 smb_pipe_close(struct smb_pipes *p, uint64_t id)
 {
+	if (!p)
+		return;
 	for (struct smb_pipe **link = &p->list; *link; link = &(*link)->next) {
 		if ((*link)->id != id)
 			continue;
@@ -46,17 +53,29 @@ smb_pipe_close(struct smb_pipes *p, uint64_t id)
 	}
 }
 
-struct smb_pipe *
-smb_pipe_open(struct smb_pipes *p, uint64_t id)
+static void
+pipe_remove_last(struct smb_pipes *p)
 {
-	struct smb_pipe **oldest = &p->list, *fresh;
+	struct smb_pipe **link = &p->list;
 
+	while ((*link)->next)
+		link = &(*link)->next;
+	pipe_remove(p, link);
+}
+
+struct smb_pipe *
+smb_pipe_open(struct smb_pipes **pp, uint64_t id)
+{
+	struct smb_pipes *p = *pp;
+	struct smb_pipe *fresh;
+
+	if (!p)
+		*pp = p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
 	smb_pipe_close(p, id);
-	if (p->count >= SMB_PIPES) {
-		while ((*oldest)->next)
-			oldest = &(*oldest)->next;
-		pipe_remove(p, oldest);
-	}
+	if (p->count >= SMB_PIPES)
+		pipe_remove_last(p);
 	fresh = calloc(1, sizeof(*fresh));
 	if (!fresh)
 		return NULL;
@@ -83,6 +102,8 @@ smb_pipe_answered(struct smb_pipes *p, uint64_t key)
 {
 	uint16_t number = 0;
 
+	if (!p)
+		return NULL;
 	for (int i = 0; i < SMB_PIPE_READS && !number; i++)
 		if (p->read[i].key == key)
 			number = p->read[i].number;
@@ -125,7 +146,7 @@ smb_pipe_bytes(struct app_context *c, struct smb_pipe *pipe, struct bytes b,
 		return;
 	/* Something was missed or misread. Each message begins a PDU in most
 	 * cases, so the next one is looked at afresh. */
-	smb_pipes_gap(&(struct smb_pipes){ .list = pipe }, c->side);
+	rpc_gap(&ch);
 	pipe->spoken = false;
 }
 
@@ -147,7 +168,7 @@ smb_pipe_forget(struct app_context *c, const struct smb_pipe *pipe)
 void
 smb_pipes_gap(struct smb_pipes *p, enum side side)
 {
-	for (struct smb_pipe *i = p->list; i; i = i->next) {
+	for (struct smb_pipe *i = p ? p->list : NULL; i; i = i->next) {
 		struct rpc_carrier ch = pipe_carrier(i, side);
 
 		rpc_gap(&ch);

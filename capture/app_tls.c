@@ -44,7 +44,7 @@ tls_probe(const struct flow *f, enum side side, struct bytes b)
 		return APP_NEED_MORE;
 	if (!length || length > TLS_RECORD_MAX)
 		return APP_NOT_MINE;
-	if (f->flags & FLOW_MIDSTREAM && type != TLS_HANDSHAKE) {
+	if (app_begins_inside(f) && type != TLS_HANDSHAKE) {
 		bytes_skip(&b, length);
 		if (!b.left || b.ran_out)
 			return APP_MINE;

@@ -191,6 +191,8 @@ enum flow_flag {
 	FLOW_APP_STOPPED = 2048, /* named, but no parser follows it (any more) */
 	FLOW_APP_LOST_CLIENT = 4096, /* this side's bytes are out of step: the */
 	FLOW_APP_LOST_SERVER = 8192, /* parser looks for where a PDU begins */
+	FLOW_APP_INSIDE = 32768, /* bytes were missed before it was named: they
+				 * begin anywhere, as where no SYN was seen */
 };
 
 struct host;			/* host.h */

@@ -46,12 +46,14 @@ struct sender {
 	struct address address;
 	struct sum_tally tally[SUM_KINDS];
 	bool is_server;
+	bool is_bad_client;	/* counted in bad_clients */
 };
 
 struct checksum {
 	struct memo *waiting, *senders;
 	struct udp_sums *udp;
 	uint32_t client_accepted[SUM_KINDS], client_bad[SUM_KINDS];
+	uint32_t bad_clients;	/* with more than the odd refused segment */
 };
 
 /* --- what a sum is, and what the counts mean --------------------------------- */
@@ -458,9 +460,13 @@ refused_on(const struct note *n, unsigned kind)
 	return fate_of(n, kind, FATE_DISCARDED) + fate_of(n, kind, FATE_STARVED);
 }
 
+/* One client's bad card is its own trouble; that of several is not. */
+enum { BAD_CLIENTS_MANY = 3 };
+
 /* A bit that flips now and then in some switch's memory is no NIC's fault. */
 static enum severity
-severity_of(const struct judge *j, const struct sender *s, const struct host *h)
+severity_of(struct checksum *c, const struct judge *j, struct sender *s,
+    const struct host *h)
 {
 	uint32_t refused = 0;
 	uint32_t checked = h && h->total.checked_sums_out ?
@@ -468,15 +474,20 @@ severity_of(const struct judge *j, const struct sender *s, const struct host *h)
 
 	for (unsigned k = SUM_PARTIAL; k < SUM_KINDS; k++)
 		refused += s->tally[k].discarded + s->tally[k].starved;
-	if (!s->is_server || refused < j->limit->checksum_min ||
+	if (refused < j->limit->checksum_min ||
 	    refused < j->limit->checksum_share * checked)
 		return SEVERITY_LOW;
-	return SEVERITY_HIGH;
+	if (s->is_server)
+		return SEVERITY_HIGH;
+	c->bad_clients += !s->is_bad_client;
+	s->is_bad_client = true;
+	return c->bad_clients >= BAD_CLIENTS_MANY ? SEVERITY_MEDIUM :
+	    SEVERITY_LOW;
 }
 
 static void
-raise_discarded(struct judge *j, struct server *v, struct flow *f,
-    enum side side, const struct sender *s, const struct note *n)
+raise_discarded(struct checksum *c, struct judge *j, struct server *v,
+    struct flow *f, enum side side, const struct note *n)
 {
 	struct finding *fd = finding_raise(j, &detector_checksum_discarded, NULL,
 	    v, f, 0);
@@ -491,7 +502,7 @@ raise_discarded(struct judge *j, struct server *v, struct flow *f,
 	fd->retracted = false;
 	fd->count = refused;
 	fd->side = wire_fault(side);
-	fd->severity = severity_of(j, s, f->host[side]);
+	fd->severity = severity_of(c, j, sender_of(c, f, side), f->host[side]);
 	fd->confidence = 0.95;
 	finding_metric(fd, "bad_segments", n->count);
 	finding_metric(fd, "refused_segments", refused);
@@ -631,7 +642,7 @@ judge_side(struct checksum *c, struct judge *j, struct server *v,
 	before = finding_lookup(j, &detector_checksum_discarded, NULL, v, f, 0);
 	if (discarded && (!before || before->side == wire_fault(side) ||
 	    side == SERVER))
-		raise_discarded(j, v, f, side, sender_of(c, f, side), n);
+		raise_discarded(c, j, v, f, side, n);
 	else if (before && before->side == wire_fault(side))
 		finding_retract(before);
 }
@@ -663,7 +674,7 @@ checksum_capture(void *state, struct judge *j)
 static void
 judge_again(struct checksum *c, struct judge *j, struct finding *fd)
 {
-	const struct sender *s = memo_find(c->senders, address_key(
+	struct sender *s = memo_find(c->senders, address_key(
 	    fd->side == FAULT_CLIENT ? &fd->client : &fd->server->address));
 	const struct host *h;
 	bool discarded = false;
@@ -676,7 +687,7 @@ judge_again(struct checksum *c, struct judge *j, struct finding *fd)
 		    sends_good_too(h)) == SUM_DISCARDED;
 	if (!discarded)
 		finding_retract(fd);
-	fd->severity = severity_of(j, s, h);
+	fd->severity = severity_of(c, j, s, h);
 }
 
 static void
@@ -758,8 +769,9 @@ const struct detector detector_checksum_discarded = {
 	    "threw them away, so that the sender had to send them again. On a "
 	    "mirror port all sums are final: the sending host's card (its "
 	    "checksum offload) or something between damages them.",
-	.decided = ORACLE " High when the server sent three or more such "
-	    "segments and they are half a per cent of those it sent.",
+	.decided = ORACLE " High when the server sent checksum_min (3) or more "
+	    "such segments and they are checksum_share (0.5 %) of those it sent; "
+	    "of clients medium, when three of them do.",
 	.mimics = "A capture on the sending host (the receiver acknowledges: "
 	    "checksum_artifact); real loss of segments whose sum is undone at "
 	    "the place of the capture (most of that sender's are "

@@ -38,6 +38,8 @@ struct talk {			/* a bad datagram that waits for a reaction */
 	uint32_t id;
 	uint8_t kind;
 	bool pending, question;
+	bool silence_tells;	/* nothing more is due if it was taken */
+	bool repeated;		/* the question: it may be given up now */
 };
 
 struct source {
@@ -189,13 +191,13 @@ count_word(struct udp_sums *u, const struct talk *t, bool taken)
 		s->tally[t->kind].discarded++;
 }
 
+enum { DHCP_OFFER = 2, DHCP_REQUEST = 3 };	/* RFC 2132, 9.6 */
+
 /* The client went on to ask for what a DHCP OFFER offered. */
 static bool
 dhcp_went_on(const struct role *r, const struct talk *t)
 {
-	enum { DISCOVER = 1, OFFER = 2, REQUEST = 3 };
-
-	return t->id == OFFER && r->id == REQUEST;
+	return t->id == DHCP_OFFER && r->id == DHCP_REQUEST;
 }
 
 /* What `p` says about the bad datagram that waits in its conversation. */
@@ -217,6 +219,7 @@ react(struct udp_sums *u, struct talk *t, const struct packet *p,
 			count_word(u, t, true);
 	} else if (instant_since(p->time, t->at) >= REPEAT_AFTER_NS) {
 		count_word(u, t, false);
+		t->repeated = true;
 	} else {
 		return;
 	}
@@ -246,7 +249,8 @@ take_bad(struct udp_sums *u, const struct packet *p, const struct role *r,
 	t = memo_make(u->talks, r->key);
 	*t = (struct talk){ .at = p->time, .source = key, .id = r->id,
 		.kind = (uint8_t)kind, .pending = true,
-		.question = r->question };
+		.question = r->question, .repeated = t->repeated,
+		.silence_tells = !r->dhcp || r->id != DHCP_OFFER };
 }
 
 static void
@@ -284,7 +288,8 @@ udp_sums_packet(struct udp_sums *u, const struct packet *p)
 		*asked_slot(u, r.key) = r.key;
 }
 
-/* Answers that nobody asked for again were taken. */
+/* Answers that nobody asked for again were taken; but not those to the last of
+ * several questions, nor an OFFER, which is to be followed up. */
 static void
 settle_silence(struct udp_sums *u, struct instant now)
 {
@@ -292,11 +297,12 @@ settle_silence(struct udp_sums *u, struct instant now)
 	struct talk *t;
 
 	while ((t = memo_each(u->talks, &cursor, NULL))) {
-		if (!t->pending || instant_since(now, t->at) < CONTENT_AFTER_NS)
+		if (!t->pending || t->question || t->repeated ||
+		    !t->silence_tells ||
+		    instant_since(now, t->at) < CONTENT_AFTER_NS)
 			continue;
 		t->pending = false;
-		if (!t->question)
-			count_word(u, t, true);
+		count_word(u, t, true);
 	}
 }
 
@@ -308,6 +314,7 @@ fill(struct finding *fd, const struct source *s, uint32_t count)
 	finding_time(fd, s->first);
 	finding_time(fd, s->last);
 	fd->count = count;
+	fd->retracted = false;
 	fd->protocol = IP_UDP;
 }
 
@@ -362,14 +369,33 @@ raise_other(struct judge *j, const struct detector *d, const struct source *s,
 }
 
 static void
+take_back(struct judge *j, const struct detector *d, const char *kind,
+    const struct source *s)
+{
+	struct server *v = registry_server(j->registry, &s->address, false);
+	struct finding *fd = v ? finding_lookup(j, d, kind, v, NULL, s->port) :
+	    NULL;
+
+	if (fd)
+		finding_retract(fd);
+}
+
+static void
 judge_source(struct judge *j, struct checksum *c, const struct source *s,
     enum sum_kind kind)
 {
 	const struct sum_tally *t = &s->tally[kind];
+	enum sum_verdict verdict = sum_judge(t, kind, s->good > 0);
 
-	if (!t->bad || checksum_is_artifact(c, &s->address, kind))
+	if (!t->bad)
 		return;
-	switch (sum_judge(t, kind, s->good > 0)) {
+	if (verdict != SUM_DISCARDED)
+		take_back(j, &detector_checksum_discarded, NULL, s);
+	if (verdict != SUM_ARTIFACT)
+		take_back(j, &detector_checksum_artifact, sum_kind_name(kind), s);
+	if (checksum_is_artifact(c, &s->address, kind))
+		return;
+	switch (verdict) {
 	case SUM_DISCARDED:
 		raise_refused(j, s, kind);
 		return;

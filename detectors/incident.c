@@ -402,6 +402,38 @@ still_open(const struct cluster *c)
 	return false;
 }
 
+/* A condition that lasts until something ends it, as against an event. */
+static bool
+is_condition(enum finding_name name)
+{
+	switch (name) {
+	case FINDING_reply_missing: case FINDING_rpc_stall:
+	case FINDING_flow_blackholed: case FINDING_keepalive_unanswered:
+	case FINDING_zero_window_stall: case FINDING_orphaned_session:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Is one of the stricken connections still there, and still not served? */
+static bool
+still_ill(const struct cluster *c)
+{
+	for (size_t i = 0; i < c->server->outcome_count; i++) {
+		const struct outcome *o = c->server->outcome[i];
+		const struct finding *x;
+
+		if ((o->end != FLOW_END_NONE && o->end != FLOW_END_CAPTURE) ||
+		    !o->established.ns || o->recovered.ns)
+			continue;
+		x = finding_of_flow(c, o->flow_id);
+		if (x && !x->ended && is_condition(x->name))
+			return true;
+	}
+	return false;
+}
+
 static void
 set_end(const struct judge *j, const struct cluster *c, const struct view *v,
     struct incident *i)
@@ -410,7 +442,8 @@ set_end(const struct judge *j, const struct cluster *c, const struct view *v,
 
 	if (instant_is_set(v->recovered))
 		i->end = v->recovered;
-	else if (!still_open(c) || instant_since(j->now, c->last) > gap)
+	else if (!still_open(c) || (instant_since(j->now, c->last) > gap &&
+	    !still_ill(c)))
 		i->end = c->last;
 }
 

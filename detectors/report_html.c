@@ -58,7 +58,8 @@ static const char style[] =
 "dt{margin-top:.8rem;font-weight:600}dd{margin:.3rem 0}"
 ".stack thead{display:none}.stack tr{display:block;padding:.5rem 0;"
 "border-bottom:1px solid var(--line)}.stack td{display:block;border:0;"
-"padding:.05rem 0}.stack td.num{text-align:left}"
+"padding:.05rem 0}.stack td:not(:last-child){display:inline;"
+"padding-right:.6rem}.stack td:not(:last-child) br{display:none}"
 ".stack td[title]::before{content:attr(title)' ';color:var(--dim)}}\n"
 "@media print{body{background:#fff;color:#000}.card{break-inside:avoid}}\n";
 
@@ -274,12 +275,14 @@ put_finding_rows(FILE *out, const struct finding *f)
 }
 
 static void
-put_troubled(FILE *out, const struct run *run, const struct server *s)
+put_troubled(FILE *out, const struct run *run, const struct server *s,
+    size_t number)
 {
 	enum health h = health_of(run, s);
 	bool any = false;
 
-	put_in(out, "<section class=\"card ", health_text(h), "\">");
+	put_in(out, "<section class=\"card ", health_text(h), "\"");
+	fprintf(out, " id=trouble%zu>", number);
 	put_heading(out, h, s);
 	for (const struct incident *i = run->incidents; i; i = i->next) {
 		if (i->server != s)
@@ -347,6 +350,28 @@ put_server_table(FILE *out, const struct run *run, struct server **list,
 		    count - SERVERS_LISTED);
 }
 
+/* More than one in trouble: the second is out of sight, so all are named first.
+ */
+static void
+put_overview(FILE *out, const struct run *run, struct server **list,
+    size_t troubled, size_t count)
+{
+	if (troubled < 2)
+		return;
+	fprintf(out, "<p>%zu of %zu servers are in trouble:", troubled, count);
+	for (size_t i = 0; i < troubled; i++) {
+		const char *health = health_text(health_of(run, list[i]));
+
+		put_in(out, i ? ", <span class=" : " <span class=", health,
+		    "><span class=state>");
+		put_in(out, "", health, "</span></span>");
+		fprintf(out, " <a href=\"#trouble%zu\">", i);
+		put_server_name(out, list[i]);
+		fputs("</a>", out);
+	}
+	fputs("</p>\n", out);
+}
+
 static void
 put_servers(FILE *out, const struct run *run)
 {
@@ -354,7 +379,10 @@ put_servers(FILE *out, const struct run *run)
 	struct server **list = report_servers(run, &count);
 
 	while (troubled < count && health_of(run, list[troubled]) != HEALTH_OK)
-		put_troubled(out, run, list[troubled++]);
+		troubled++;
+	put_overview(out, run, list, troubled, count);
+	for (size_t i = 0; i < troubled; i++)
+		put_troubled(out, run, list[i], i);
 	if (!run_servers(run) && !troubled)
 		fputs("<section class=card><h3>No server could be judged.</h3>"
 		    "</section>\n", out);
@@ -376,7 +404,7 @@ put_finding_ends(FILE *out, const struct finding *f)
 	if (f->server)
 		put_server_name(out, f->server);
 	if (f->has_client)
-		put_in(out, "<br><span class=dim>client ",
+		put_in(out, "<br> <span class=dim>client ",
 		    address_text(&f->client, ip), "</span>");
 	fputs("</td>", out);
 }
@@ -406,11 +434,11 @@ put_finding_row(FILE *out, const struct run *run, const struct finding *f)
 	put_finding_ends(out, f);
 	put_in(out, "<td>", finding_name_text(f->name), "");
 	if (f->kind)
-		put_in(out, "<br><span class=dim>", f->kind, "</span>");
+		put_in(out, "<br> <span class=dim>", f->kind, "</span>");
 	put_in(out, "</td><td class=keep><span class=", severity_text(f->severity),
 	    ">");
 	put_in(out, "", severity_text(f->severity), "</span>");
-	fprintf(out, "<br><span class=dim>%u&nbsp;%% sure</span></td>",
+	fprintf(out, "<br> <span class=dim>%u&nbsp;%% sure</span></td>",
 	    percent_of(f->confidence));
 	put_in(out, "<td>", f->text, "");
 	if (f->count > 1)

@@ -411,7 +411,10 @@ outage_between(const struct server *s, struct instant from, struct instant to,
 	out->frame_first_ask = c.first_in_frame;
 	out->frame_last_ask = c.last_in_frame;
 	out->peers = server_clients_since(s, instant_plus(from, ENGINE_STEP_NS));
-	return out->asks >= OUTAGE_MIN_ASKS;
+	/* SYNs alone go to a port that is closed or filtered: any live host still
+	 * answers data, ARP or echo */
+	return out->asks >= OUTAGE_MIN_ASKS &&
+	    out->asks - out->syn_in >= OUTAGE_MIN_SURE;
 }
 
 bool

@@ -101,7 +101,7 @@ struct push {
 };
 
 enum { SERVER_PUSHES = 256, SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERVER_OUTAGES = 16,
-    OUTAGE_MIN_S = 2, OUTAGE_MIN_ASKS = 3 };
+    OUTAGE_MIN_S = 2, OUTAGE_MIN_ASKS = 3, OUTAGE_MIN_SURE = 2 };
 
 struct server {
 	struct server *next;		/* in order of appearance */

@@ -126,8 +126,7 @@ chunk_over(struct transfer *t, struct instant now)
 }
 
 static void
-take_ack(struct flow_pool *pool, struct flow *f, struct transfer *t,
-    const struct segment *seg)
+take_ack(const struct flow *f, struct transfer *t, const struct segment *seg)
 {
 	enum side sender = other_side(seg->side);
 	const struct packet *p = seg->packet;
@@ -216,7 +215,7 @@ collapse_segment(void *state, struct flow_pool *pool, struct flow *f,
 	    other_side(seg->side)));
 	if (theirs) {
 		if (seg->packet->tcp_flags & TCP_ACK)
-			take_ack(pool, f, theirs, seg);
+			take_ack(f, theirs, seg);
 		theirs->prev = now;
 	}
 	mine = transfer_of(c, f, seg);

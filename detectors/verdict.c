@@ -465,33 +465,42 @@ rule_services(struct scale *s)
 }
 
 /* The same trouble at the same time elsewhere is not this server's. */
+static bool
+overlaps(const struct finding *x, const struct cluster *c)
+{
+	return !x->retracted && x->severity >= SEVERITY_MEDIUM &&
+	    !instant_before(x->last_seen, c->start) &&
+	    !instant_before(c->last, x->first_seen);
+}
+
 static void
 rule_neighbours(struct scale *s)
 {
-	unsigned others = 0, ill = 0;
+	unsigned well = 0, same = 0;
 
 	for (const struct server *o = s->j->servers; o; o = o->next) {
-		size_t hits = 0;
+		size_t any = 0, alike = 0;
 
-		if (o == s->c->server || instant_before(o->last, s->c->start))
+		if (o == s->c->server || instant_before(o->last, s->c->start) ||
+		    !o->flows)
 			continue;
-		others++;
 		for (const struct finding *x = o->findings; x;
-		    x = x->next_of_server)
-			hits += x->name == s->c->finding[0]->name &&
-			    !x->retracted && x->severity >= SEVERITY_MEDIUM &&
-			    !instant_before(x->last_seen, s->c->start) &&
-			    !instant_before(s->c->last, x->first_seen);
-		ill += hits >= 2;
+		    x = x->next_of_server) {
+			any += overlaps(x, s->c);
+			alike += overlaps(x, s->c) &&
+			    x->name == s->c->finding[0]->name;
+		}
+		well += !any;
+		same += alike >= 2;
 	}
-	if (ill)
+	if (same)
 		weigh(s, VERDICT_network_path, 1.5, NULL, "%u other server%s on this "
-		    "mirror show%s the same at the same time", ill,
-		    ill > 1 ? "s" : "", ill > 1 ? "" : "s");
-	else if (others && s->i->score[VERDICT_network_path] < 2)
+		    "mirror show%s the same at the same time", same,
+		    same > 1 ? "s" : "", same > 1 ? "" : "s");
+	else if (well && s->i->score[VERDICT_network_path] < 2)
 		weigh(s, VERDICT_network_path, -1, NULL, "%u other server%s on this "
-		    "mirror %s well in the same time", others,
-		    others > 1 ? "s" : "", others > 1 ? "are" : "is");
+		    "mirror %s well in the same time", well,
+		    well > 1 ? "s" : "", well > 1 ? "are" : "is");
 }
 
 static void

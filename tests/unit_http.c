@@ -406,6 +406,35 @@ test_a_channel_may_be_replaced(void **state)
 }
 
 static void
+test_channels_replaced_again_and_again_leave_in_any_order(void **state)
+{
+	struct channels c;
+	struct flow *older[4];
+
+	(void)state;
+	open_channels(&c, 7);
+	turn_to(&c, 0);
+	for (int i = 0; i < 4; i++) {
+		older[i] = c.s->flow;
+		stage_flow(c.s, 80);
+		say(c.s, CLIENT, "RPC_IN_DATA /rpc/rpcproxy.dll?x:6001 HTTP/1.1"
+		    "\r\nContent-Length: 1073741824\r\n\r\n");
+		send_conn(c.s, 7);
+	}
+	c.flow[0] = c.s->flow;
+	app_release(c.flow[0]);
+	app_release(c.flow[1]);
+	c.s->flow = older[0];		/* one that was replaced long ago */
+	memcpy(c.s->next, c.next[0], sizeof(c.s->next));
+	send_call(c.s, CLIENT, 9);
+	CHECK(older[0]->waiting_last->flags & EXCHANGE_ONE_WAY);
+	for (int i = 0; i < 4; i++)
+		stage_end_flow(c.s, older[i]);
+	c.s->flow = c.flow[0];
+	close_channels(&c);
+}
+
+static void
 test_rpc_connect_is_a_tunnel_of_pdus(void **state)
 {
 	struct stage *s = stage_new(80, 1 << 20);
@@ -436,5 +465,6 @@ UNIT_TESTS(
     cmocka_unit_test(test_without_the_other_channel_no_answer_is_due),
     cmocka_unit_test(test_bytes_missed_on_out_drop_what_waits_on_in),
     cmocka_unit_test(test_a_channel_may_be_replaced),
+    cmocka_unit_test(test_channels_replaced_again_and_again_leave_in_any_order),
     cmocka_unit_test(test_rpc_connect_is_a_tunnel_of_pdus),
 )
