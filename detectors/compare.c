@@ -686,7 +686,7 @@ happened(const struct comparison *c, enum question q)
 	return false;
 }
 
-/* The clearest answer decides; with none clear, the first that is about
+/* The first clear answer decides; with none clear, the first that is about
  * anything gives the words. */
 static void
 decide(struct comparison *c)
@@ -705,7 +705,7 @@ decide(struct comparison *c)
 			better |= a->direction < 0;
 			worse |= a->direction > 0;
 		}
-		if (!best || (a->p < COMPARE_LEVEL && a->p < best->p))
+		if (!best || (a->p < COMPARE_LEVEL && best->p >= COMPARE_LEVEL))
 			c->deciding = q;
 	}
 	c->change = better && worse ? CHANGE_MIXED : better ? CHANGE_BETTER :

@@ -272,6 +272,16 @@ finish_table(struct offload_table *t, const struct server *s)
 	    t->affected_host, well_host);
 }
 
+/* Is there anything that being served would disprove? */
+static bool
+wants_something(const struct cluster *c)
+{
+	return cluster_flows(c, FINDING_reply_missing, NULL) +
+	    cluster_flows(c, FINDING_rpc_stall, NULL) +
+	    cluster_flows(c, FINDING_flow_blackholed, NULL) +
+	    cluster_flows(c, FINDING_keepalive_unanswered, NULL) > 0;
+}
+
 /* Flows of the stricken kind that asked and were served after the last one fell
  * ill: then it is over. */
 static void
@@ -283,6 +293,8 @@ find_recovery(struct view *v, const struct cluster *c, const struct judge *j,
 	    v->table.affected_host;
 	size_t n = 0;
 
+	if (!wants_something(c))
+		return;
 	for (size_t i = 0; i < s->outcome_count; i++) {
 		const struct outcome *o = s->outcome[i];
 		struct instant served = last_served(o, want);
