@@ -31,6 +31,7 @@ struct scale {
 	const struct cluster *c;
 	const struct view *v;
 	struct incident *i;
+	uint32_t stricken;		/* count_stricken() */
 	unsigned lines;
 	struct line line[RULE_LINES];
 };
@@ -107,13 +108,16 @@ is_explained(const struct scale *s, uint64_t flow_id)
 
 /* Findings that may come from a lost offload state, and from nothing plainer. */
 static uint32_t
-stricken(const struct scale *s)
+count_stricken(const struct scale *s)
 {
+	bool plainer = first(s, FINDING_checksum_discarded, NULL) ||
+	    first(s, FINDING_oversized_segment, NULL) ||
+	    first(s, FINDING_burst_lost_whole, NULL);
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < s->c->count; i++)
-		n += shows_lost_state(s->c->finding[i]) &&
-		    !is_explained(s, s->c->finding[i]->flow_id);
+		n += shows_lost_state(s->c->finding[i]) && !(plainer &&
+		    is_explained(s, s->c->finding[i]->flow_id));
 	return n;
 }
 
@@ -216,7 +220,7 @@ rule_table(struct scale *s)
 	uint32_t well_offloaded = t->flows_offloaded - t->affected_offloaded;
 	double weight = -log(t->p_value > 1e-3 ? t->p_value : 1e-3);
 
-	if (!t->known || !stricken(s))
+	if (!t->known || !s->stricken)
 		return;
 	if (table_speaks(s)) {
 		weigh(s, VERDICT_offload_engine, weight, s->c->finding[0],
@@ -241,7 +245,7 @@ rule_table(struct scale *s)
 static void
 rule_split_brain(struct scale *s)
 {
-	if (!stricken(s) || !s->v->fresh_served || s->v->fresh_dead)
+	if (!s->stricken || !s->v->fresh_served || s->v->fresh_dead)
 		return;
 	weigh(s, VERDICT_offload_engine, s->v->table.known ? 0.5 : 1, NULL,
 	    "%u connections made after the onset were accepted and answered: old "
@@ -259,7 +263,7 @@ rule_contrast(struct scale *s)
 	struct host_counts c;
 	unsigned pushes = 0;
 
-	if (!stricken(s))
+	if (!s->stricken)
 		return;
 	server_counts(v, s->c->start, s->c->last, &c);
 	if (c.arp_answered || c.echo_answered)
@@ -373,7 +377,7 @@ rule_sessions(struct scale *s)
 	const struct finding *leak = first(s, FINDING_session_leak, NULL);
 
 	/* where requests stall, that closes stall too says nothing more */
-	if (never && !stricken(s))
+	if (never && !s->stricken)
 		weigh(s, VERDICT_server_application, never > 1 ? 3 : 2, first(s,
 		    FINDING_orphaned_session, "server_never_closed"), "%u sessions "
 		    "that their clients closed are kept open by the server, which "
@@ -715,6 +719,7 @@ verdict_weigh(const struct judge *j, const struct cluster *c,
 	struct scale s = { .j = j, .c = c, .v = v, .i = i };
 	double lead;
 
+	s.stricken = count_stricken(&s);
 	for (size_t k = 0; k < sizeof(rules) / sizeof(rules[0]); k++)
 		rules[k](&s);
 	i->verdict = best_candidate(i, &lead);
