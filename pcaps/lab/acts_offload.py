@@ -2,6 +2,7 @@
 in good health."""
 import asyncio
 import random
+import socket
 
 import nic
 import office
@@ -109,7 +110,6 @@ def lost_state(s):
         gone = {f.client + (f.port,) for f in o.offloaded()}
         for f in o.offloaded():
             f.offloaded, f.due = False, None
-        import socket
         n = office.forget(o.ex1, lambda port, peer: (socket.inet_aton(peer[0]), peer[1], port) in gone)
         o.stage.note("%d connections lost" % n)
     o.stage.at(80.0, lose)
@@ -167,9 +167,9 @@ WIDE = {"net.ipv4.tcp_window_scaling": 1}
 
 @scene("window-scale-lost", 505, "2010-07-15 10:58:00",
     """Window scaling is negotiated (shift 7). From 40 s on the card applies the shift to a window
-    that is scaled already: on offloaded connections the field falls by the factor 128 (at the hand-
-    over, on those that are handed over later), and the clients may have a few hundred bytes under
-    way.""",
+    that is scaled already: on offloaded connections the field falls by the factor 128 (at the
+    handover, on those that are handed over later), and the clients may
+    have a few hundred bytes under way.""",
     [want("window_collapse", 2, "scale_lost", any_of=["window_collapse", "handover_violation"]),
     OFFLOAD], ALIVE, "offload_engine", ["undetermined"], True, fault=40.0)
 def window_scale_lost(s):

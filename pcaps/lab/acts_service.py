@@ -2,7 +2,6 @@
 import asyncio
 import random
 import socket
-import struct
 
 import directory
 import nic

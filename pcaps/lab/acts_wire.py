@@ -2,7 +2,6 @@
 and captures derived from the healthy one by what a bad mirror port does."""
 import os
 import random
-import struct
 
 import nic
 import office
@@ -91,17 +90,18 @@ def mss_violation(s):
 
 
 @scene("burst-lost", 605, "2008-12-30 18:10:00",
-    """From 40 s on bursts of two and more full segments on offloaded connections are lost whole
-    behind the mirror, a segment alone passes: transfers go on at one segment a retransmission time-
-    out. Snapped to 160 bytes.""",
+    """From 40 s on bursts of two and more segments on offloaded connections are lost whole
+    behind the mirror, a segment alone passes: transfers go on at one segment a retransmission
+    timeout. Snapped to 128 bytes.""",
     [want("burst_lost_whole", 1), OFFLOAD], ALIVE, "segmentation_offload", ["offload_engine",
-    "undetermined", "network_path"], fault=40.0, snap=160)
+    "undetermined", "network_path"], fault=40.0, snap=128)
 def burst_lost(s):
-    o = Office(s, 5, {"share": 0.9})
+    o = Office(s, 5, {"share": 0.9}, sysctl={"net.ipv4.tcp_timestamps": 1})
+    o.stage.clock.holds = 1			# their clock is the wall's
     o.open()
     o.background(30, 30, 30, None)
     for n, p in enumerate(o.people):
-        o.start(office.Files(p, o.ex1, 15, 30000 if n < 3 else 300), 25)
+        o.start(office.Files(p, o.ex1, 15, 20000 if n < 3 else 300), 25)
         if n % 2:
             o.start(office.Outlook(p, o.ex1, o.store, 20), 25)
     waiting, loop = {}, o.stage.loop
@@ -113,7 +113,7 @@ def burst_lost(s):
 
     def between(sender, target, seg):
         flow = seg.tcp and sender is o.ex1 and o.ex1.card.flows.get((seg.dst, seg.dport, seg.sport))
-        if o.stage.now() < 40 or not flow or not flow.offloaded or seg.len < 1400:
+        if o.stage.now() < 40 or not flow or not flow.offloaded or not seg.len:
             return bytes(seg.frame)
         if seg.key not in waiting:
             waiting[seg.key] = ([], target)
@@ -121,7 +121,7 @@ def burst_lost(s):
         waiting[seg.key][0].append(bytes(seg.frame))
         return None
     o.stage.between = between
-    return o.play(100)
+    return o.play(80)
 
 
 @scene("rss-stall", 606, "2009-09-29 09:22:00",

@@ -6,7 +6,6 @@ import socket
 import struct
 
 import office
-import smb
 import stage
 
 

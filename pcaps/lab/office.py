@@ -191,7 +191,7 @@ class Store:
             head = await reader.readexactly(16)
             try:
                 rest = reader.readexactly(struct.unpack_from("<H", head, 8)[0] - 16)
-                p = rpc.Pdu(head + await self.rest(rest))
+                p = rpc.Pdu(head + await rest)
             except asyncio.IncompleteReadError:
                 return
             await gate(host)
@@ -211,9 +211,6 @@ class Store:
                 await asyncio.sleep(draw(rng, self.service, 0.0008, 0.8))
                 await gate(host)
                 writer.write(rpc.response(rng, p.call, self.size(rng, p.opnum)))
-
-    async def rest(self, coro):
-        return await coro
 
     @staticmethod
     def size(rng, opnum):

@@ -1,7 +1,6 @@
 """The scenes: who is on stage, what they do, what breaks and when. A scene is a function
 that plays and gives back its stage; the decorator says what its capture shows, for
 people (MANIFEST) and for tests (truth.json)."""
-import asyncio
 import calendar
 import os
 import random

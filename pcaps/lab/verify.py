@@ -304,11 +304,14 @@ def toobig(c):
 def bursts(c):
     hit = []
     for f in c.up:
-        full = [s for s in f.segs if s.down and s.len == 1460 and s.time > c.fault]
+        full = [s for s in f.segs if s.down and s.len > 1400 and s.time > c.fault]
+        pace = [b.time - a.time for a, b in zip(full, full[1:]) if b.time - a.time > 0.15 and b.seq in {s.seq for s in full if s.number < b.number}]
         if len(full) - len({s.seq for s in full}) >= 5:
-            hit.append((f, len(full), len({s.seq for s in full})))
-    assert hit
-    return ["flow from port %d: %d full segments to bring over %d" % (f.key[1], n, u) for f, n, u in hit]
+            hit.append((f, len(full), len({s.seq for s in full}), len(pace)))
+    holes = c.shark("ip.dst==%s && tcp.options.sack_le && %s" % (EX1, c.since(">", c.fault)))
+    assert len(hit) >= 2 and not holes
+    return ["flow from port %d: %d full segments to bring over %d, %d time-outs" % (f.key[1], n, u, p) for f, n, u, p in hit] + [
+        "no receiver holds anything beyond a hole (no SACK): the bursts are lost whole"]
 
 
 @checks("rss-stall")
