@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "capture/app_ndpi.h"
 #include "capture/engine.h"
 #include "capture/log.h"
 #include "capture/source.h"
+#include "detectors/compare.h"
 #include "detectors/config.h"
 #include "detectors/explain.h"
 #include "detectors/incident.h"
@@ -41,6 +43,7 @@ struct toewatch {
 	FILE *packets_file;
 	struct packet_report *packets;
 	struct web *web;		/* NULL: no page */
+	struct compare_watch *compare;	/* NULL: no comparison */
 	struct run run;
 	bool write_failed;
 	int write_error;		/* errno of that */
@@ -247,6 +250,8 @@ toewatch_open(struct toewatch *t)
 	}
 	if (t->registry && t->report) {
 		observer = observer_of(t);
+		if (t->compare)
+			compare_watch_observe(t->compare, &observer);
 		t->engine = engine_new(&config, &observer);
 	}
 	if (!t->engine) {
@@ -456,6 +461,86 @@ analyse(const struct options *o)
 	return status;
 }
 
+/* Two runs side by side ------------------------------------------------------ */
+
+/* One of the two: its figures, `incidents` with any. 0, or -1 after a sentence. */
+static int
+figures_of(const struct options *o, const char *path,
+    const struct run_figures *before, struct run_figures *out, bool *incidents)
+{
+	struct options one = *o;
+	struct toewatch t = { .options = &one };
+	int failed = -1;
+
+	one.files = &path;
+	one.file_count = 1;
+	t.compare = compare_watch_new(before);
+	if (!t.compare) {
+		log_warn("out of memory");
+		return -1;
+	}
+	if (toewatch_open(&t) == 0) {
+		catch_signals(t.source);
+		failed = read_all(&t);
+		judge_all(&t);
+		warn_of_link_types(&t);
+		*incidents = t.run.incidents != NULL;
+		if (!failed && run_figures_take(t.compare, &t.run, out)) {
+			log_warn("out of memory");
+			failed = -1;
+		}
+	}
+	toewatch_close(&t);
+	compare_watch_free(&t.compare);
+	return failed;
+}
+
+/* A folder that -o wrote. */
+static bool
+is_kept_run(const char *path)
+{
+	char name[4096];
+	struct stat file;
+	int n = snprintf(name, sizeof(name), "%s/findings.db", path);
+
+	return n > 0 && (size_t)n < sizeof(name) && stat(name, &file) == 0;
+}
+
+static enum exit_status
+compare(const struct options *o)
+{
+	struct run_figures before = { 0 }, after = { 0 };
+	enum exit_status status = NOT_DONE;
+	bool incidents = false;
+	int failed;
+
+	if (is_kept_run(o->argument) || is_kept_run(o->after)) {
+		options_error("this build compares captures, not kept runs (%s)",
+		    is_kept_run(o->argument) ? o->argument : o->after);
+		return BAD_USAGE;
+	}
+	failed = figures_of(o, o->argument, NULL, &before, &incidents);
+	if (!failed && interrupted) {
+		log_warn("ended by a signal before %s was read: nothing to "
+		    "compare", o->after);
+		failed = -1;
+	}
+	failed = failed || figures_of(o, o->after, &before, &after, &incidents);
+	if (!failed) {
+		failed = o->report_new == report_json_new ?
+		    report_compare_json(stdout, &before, &after) :
+		    report_compare_text(stdout, &before, &after);
+		if (failed)
+			log_warn("cannot write to standard output: %s",
+			    strerror(errno));
+		else
+			status = o->exit_code && incidents ? INCIDENTS : DONE;
+	}
+	run_figures_free(&before);
+	run_figures_free(&after);
+	return status;
+}
+
 /* The other tasks ----------------------------------------------------------- */
 
 static enum exit_status
@@ -508,10 +593,7 @@ do_task(const struct options *o)
 	case TASK_ANALYSE: return analyse(o);
 	case TASK_LIST_FINDINGS: explain_list(stdout); return DONE;
 	case TASK_EXPLAIN: return explain(o->argument);
-	case TASK_COMPARE:
-		options_error("this build cannot compare runs (--compare %s)",
-		    o->argument);
-		return BAD_USAGE;
+	case TASK_COMPARE: return compare(o);
 	case TASK_CHECK_CONFIG: return check_config(o->argument);
 	case TASK_INTERFACES: return list_interfaces();
 	case TASK_VERSION:

@@ -56,6 +56,9 @@ options_help(FILE *out)
 "  -j N            analysis workers; the output is the same for every N\n"
 "  -v              say more on standard error\n"
 "\n"
+"Did a change help?\n"
+"  --compare BEFORE AFTER    two captures, or directories of captures\n"
+"\n"
 "What it can find\n"
 "  --list-findings, --explain FINDING\n"
 "\n"
@@ -173,8 +176,29 @@ check_web(struct options *o)
 }
 
 static int
+check_compare(const struct options *o)
+{
+	if (!o->after)
+		return options_error("%s needs two runs: BEFORE and AFTER",
+		    "--compare");
+	if (strcmp(o->argument, "-") == 0 && strcmp(o->after, "-") == 0)
+		return options_error("%s cannot read both runs from standard input",
+		    "--compare");
+	if (o->report_new == report_html_new)
+		return options_error("--compare has -T text and json, not %s",
+		    "html");
+	if (o->file_count || o->interface_count || o->keep || o->packets ||
+	    o->flows || (o->web && strcmp(o->web, "none") != 0))
+		return options_error("%s go with --compare",
+		    "only -c, -f, -j, -T, -v and --exit-code");
+	return 0;
+}
+
+static int
 check_options(struct options *o)
 {
+	if (o->task == TASK_COMPARE)
+		return check_compare(o);
 	if (o->task != TASK_ANALYSE)
 		return 0;
 	if (!o->file_count && !o->interface_count)
@@ -202,8 +226,8 @@ options_read(struct options *o, int argc, char **argv)
 	    long_options, NULL)) != -1)
 		if (set_option(o, option, optarg, argv))
 			return -1;
-	if (o->task == TASK_COMPARE)
-		optind++;		/* its second argument */
+	if (o->task == TASK_COMPARE && optind < argc)
+		o->after = argv[optind++];
 	if (optind < argc)
 		return options_error("'%s' belongs to no option", argv[optind]);
 	return check_options(o);

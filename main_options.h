@@ -17,6 +17,7 @@ enum task {
 struct options {
 	enum task task;
 	const char *argument;		/* of the task */
+	const char *after;		/* --compare: its second one */
 	const char **files, **interfaces;
 	size_t file_count, interface_count;
 	const char *filter, *config, *keep, *packets;

@@ -30,6 +30,7 @@ struct compare_watch {
 	struct engine_observer inner;
 	struct heard *bucket[BUCKETS];
 	struct instant last;
+	uint32_t file;			/* of the packet at `last` */
 	int64_t watched_ns;
 	bool out_of_memory;
 };
@@ -106,7 +107,7 @@ static void
 count_flow(struct compare_watch *w, const struct flow *f)
 {
 	const struct host *host = f->host[SERVER];
-	const struct tcp_half *v = &f->half[SERVER];
+	const struct tcp_half *u = &f->half[CLIENT], *v = &f->half[SERVER];
 	struct heard *h;
 
 	if (f->protocol != IP_TCP)
@@ -116,23 +117,38 @@ count_flow(struct compare_watch *w, const struct flow *f)
 		h = heard_make(w, &f->addr[SERVER]);
 	if (!h)
 		return;
-	h->wire.packets += v->packets;
+	h->wire.sent += v->packets;
 	h->wire.bad_sums += v->bad_sums;
-	h->wire.retransmissions += v->retransmissions;
+	h->wire.packets += (uint64_t)u->packets + v->packets;
+	h->wire.retransmissions += (uint64_t)u->retransmissions +
+	    v->retransmissions;
 	count_connect(&h->wire, f);
+}
+
+/* Within one capture a quiet hour is an hour watched; between two captures of a
+ * folder nobody may have looked. */
+static void
+count_time(struct compare_watch *w, const struct packet *p)
+{
+	int64_t gap = instant_since(p->time, w->last);
+	int64_t most = (p->file == w->file ? WATCH_QUIET_S : WATCH_BREAK_S) *
+	    NS_PER_S;
+
+	if (!instant_is_set(w->last))
+		gap = 0;
+	else if (gap <= 0)
+		return;
+	w->watched_ns += gap < most ? gap : most;
+	w->last = p->time;
+	w->file = p->file;
 }
 
 static void
 hear_packet(void *context, const struct packet *p)
 {
 	struct compare_watch *w = context;
-	int64_t gap = instant_since(p->time, w->last);
 
-	if (instant_is_set(w->last) && gap > 0)
-		w->watched_ns += gap < WATCH_BREAK_S * NS_PER_S ? gap :
-		    WATCH_BREAK_S * NS_PER_S;
-	if (!instant_is_set(w->last) || gap > 0)
-		w->last = p->time;
+	count_time(w, p);
 	if (w->inner.on_packet)
 		w->inner.on_packet(w->inner.context, p);
 }
@@ -473,9 +489,12 @@ run_figures_take(const struct compare_watch *w, const struct run *run,
 	const struct capture_stats *c = engine_stats(run->engine);
 
 	*out = (struct run_figures){ .watched_ns = w->watched_ns,
-		.last = c->last, .lost_share = capture_lost_share(c),
+		.first = c->first, .last = c->last,
+		.lost_share = capture_lost_share(c),
 		.one_way_share = capture_one_way_share(c),
-		.interrupted = run->interrupted };
+		.interrupted = run->interrupted,
+		.blind = judge_trusts(registry_judge(run->registry), NULL, NULL,
+		    TRUST_LOSS | TRUST_BOTH_WAYS) <= 0 };
 	run_subject(run, out->subject, sizeof(out->subject));
 	extent_text(run, out->extent, sizeof(out->extent));
 	soundness_text(run, out->soundness, sizeof(out->soundness));
@@ -793,10 +812,12 @@ compare_server(const struct run_figures *before, const struct server_figures *b,
 	ask_clients(&c);
 	ask_incidents(&c);
 	ask_connects(&c);
+	ask_offload(&c);
+	if (before->blind || after->blind)
+		return c;
 	decide(&c);
 	settle(&c);
 	find_needed(&c);
-	ask_offload(&c);
 	return c;
 }
 

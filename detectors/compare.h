@@ -25,9 +25,10 @@ struct port_figures {
 					 * refused */
 };
 
-/* What TCP did on the wire; counts of the server's own packets. */
+/* What TCP did on the wire. */
 struct wire_figures {
-	uint64_t packets, bad_sums, retransmissions;
+	uint64_t sent, bad_sums;	/* the server's own packets */
+	uint64_t packets, retransmissions; /* of both sides */
 	size_t port_count;
 	struct port_figures *port;
 };
@@ -55,16 +56,19 @@ struct server_figures {
 struct run_figures {
 	char subject[600];		/* "freeze.pcap", "3 captures" */
 	char extent[300], soundness[300]; /* sentences */
-	int64_t watched_ns;		/* without the breaks of WATCH_BREAK_S */
-	struct instant last;
+	int64_t watched_ns;		/* without the breaks, see below */
+	struct instant first, last;
 	double lost_share, one_way_share;
+	bool blind;			/* it missed so much that findings were
+					 * withheld (judge_trusts) */
 	bool interrupted;
 	size_t count;
 	struct server_figures *server;	/* by address */
 };
 
-/* A mirror without a single frame for longer than this was not watched. */
-enum { WATCH_BREAK_S = 60 };
+/* Without a single frame for longer than this, the mirror was not watched:
+ * between two captures, and within one (as the engine takes it). */
+enum { WATCH_BREAK_S = 60, WATCH_QUIET_S = 86400 };
 
 struct compare_watch;
 
@@ -82,7 +86,9 @@ void run_figures_free(struct run_figures *);
 /* The comparison ------------------------------------------------------------ */
 
 enum outcome_change {
-	CHANGE_NOT_COMPARABLE,		/* in one of the runs only */
+	CHANGE_NOT_COMPARABLE,		/* in one of the runs only, or one of them
+					 * is blind: gone is not the same as
+					 * not seen */
 	CHANGE_NONE,			/* none that this much traffic could show */
 	CHANGE_BETTER, CHANGE_WORSE,
 	CHANGE_MIXED,			/* better in one respect, worse in another */

@@ -214,14 +214,28 @@ add_no_difference(char *out, size_t size, const struct comparison *c)
 }
 
 static void
-add_one_sided(char *out, size_t size, const struct comparison *c)
+add_incidents(char *out, size_t size, uint64_t n)
+{
+	add(out, size, "%" PRIu64 " incident%s", n, n == 1 ? "" : "s");
+}
+
+static void
+add_not_comparable(char *out, size_t size, const struct comparison *c)
 {
 	int r = c->side[BEFORE] ? BEFORE : AFTER;
 	const struct server_figures *v = c->side[r];
 
+	if (c->side[BEFORE] && c->side[AFTER]) {
+		r = c->run[AFTER]->blind ? AFTER : BEFORE;
+		add(out, size, "not comparable: the capture %s missed so much that "
+		    "trouble would not show in it", r == AFTER ? "after" :
+		    "before");
+		return;
+	}
 	add(out, size, "not comparable: only in the run %s (%" PRIu64
-	    " connections, %" PRIu64 " incidents)", r == BEFORE ? "before" :
-	    "after", v->flows, v->incidents);
+	    " connections, ", r == BEFORE ? "before" : "after", v->flows);
+	add_incidents(out, size, v->incidents);
+	add(out, size, ")");
 }
 
 const char *
@@ -232,7 +246,7 @@ comparison_answer(const struct comparison *c, char *out, size_t size)
 
 	snprintf(out, size, "%s: ", server_called(c, name, sizeof(name)));
 	switch (c->change) {
-	case CHANGE_NOT_COMPARABLE: add_one_sided(out, size, c); break;
+	case CHANGE_NOT_COMPARABLE: add_not_comparable(out, size, c); break;
 	case CHANGE_MIXED: add_mixed(out, size, c); break;
 	case CHANGE_BETTER: case CHANGE_WORSE:
 		add(out, size, "%s: ", outcome_change_text(c->change));
@@ -314,12 +328,6 @@ comparison_effect(const struct comparison *c, char *out, size_t size)
 /* For good? ---------------------------------------------------------------------- */
 
 static void
-add_incidents(char *out, size_t size, uint64_t n)
-{
-	add(out, size, "%" PRIu64 " incident%s", n, n == 1 ? "" : "s");
-}
-
-static void
 add_clean(char *out, size_t size, const struct comparison *c, int clean)
 {
 	int other = clean == AFTER ? BEFORE : AFTER;
@@ -351,7 +359,8 @@ comparison_lasting(const struct comparison *c, char *out, size_t size)
 	const struct server_figures *b = c->side[BEFORE], *a = c->side[AFTER];
 
 	out[0] = '\0';
-	if (!b || !a || (!b->incidents && !a->incidents))
+	if (c->change == CHANGE_NOT_COMPARABLE ||
+	    (!b->incidents && !a->incidents))
 		return out;
 	if (isfinite(c->clean_hours_exact)) {
 		add_clean(out, size, c, b->incidents ? AFTER : BEFORE);
@@ -383,7 +392,7 @@ print_row(const struct paper *p, const char *what, const char *before,
 	putc('\n', p->out);
 }
 
-/* What one cell says of one run; false: it has nothing to say. */
+/* One row: what it says of each run. */
 struct cell {
 	char text[COMPARE_RUNS][120];
 };
@@ -505,7 +514,7 @@ response_cell(char *out, size_t size, const struct response_figures *f)
 	char n[NUMBER_TEXT_BYTES];
 
 	if (f->n)
-		snprintf(out, size, "%s, %s (%s)", duration_text(f->p50_ns, p50),
+		snprintf(out, size, "%s, %s of %s", duration_text(f->p50_ns, p50),
 		    duration_text(f->p95_ns, p95), number_text(f->n, n));
 	else
 		snprintf(out, size, "none");
@@ -524,7 +533,7 @@ print_responses(const struct paper *p, const struct comparison *c)
 		for (int r = BEFORE; r <= AFTER; r++)
 			response_cell(x.text[r], sizeof(x.text[r]),
 			    &c->side[r]->response[app]);
-		snprintf(what, sizeof(what), "%s p50, p95 (of)",
+		snprintf(what, sizeof(what), "%s p50, p95",
 		    role_title((enum app_protocol)app));
 		print_row(p, what, x.text[BEFORE], x.text[AFTER], NAN);
 	}
@@ -545,7 +554,7 @@ print_wire(const struct paper *p, const struct comparison *c)
 		else
 			snprintf(card.text[r], sizeof(card.text[r]), "unknown");
 		share_cell(sums.text[r], sizeof(sums.text[r]), v->wire.bad_sums,
-		    v->wire.packets);
+		    v->wire.sent);
 		share_cell(again.text[r], sizeof(again.text[r]),
 		    v->wire.retransmissions, v->wire.packets);
 		share_cell(connects.text[r], sizeof(connects.text[r]),
@@ -557,7 +566,7 @@ print_wire(const struct paper *p, const struct comparison *c)
 	    card.text[AFTER], c->p_offload);
 	print_row(p, "bad checksums sent", sums.text[BEFORE], sums.text[AFTER],
 	    NAN);
-	print_row(p, "retransmissions sent", again.text[BEFORE],
+	print_row(p, "retransmissions", again.text[BEFORE],
 	    again.text[AFTER], NAN);
 }
 
@@ -685,6 +694,8 @@ report_compare_text(FILE *out, const struct run_figures *before,
 	putc('\n', out);
 	print_run(&p, "before", before);
 	print_run(&p, "after", after);
+	if (after->last.ns && instant_before(after->last, before->first))
+		fputs("By their clocks the run after is the earlier one.\n", out);
 	for (size_t i = 0; i < count && full < IN_FULL; i++) {
 		if (!list[i].side[BEFORE] || !list[i].side[AFTER] ||
 		    (!was_ill(&list[i]) && count > 1))

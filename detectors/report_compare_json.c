@@ -94,6 +94,7 @@ set_counts(json_t *o, const struct server_figures *v)
 	set(o, "flows_stalled", count_value(v->flows_stalled));
 	set(o, "requests", count_value(v->requests));
 	set(o, "packets", count_value(v->wire.packets));
+	set(o, "packets_sent", count_value(v->wire.sent));
 	set(o, "bad_checksums", count_value(v->wire.bad_sums));
 	set(o, "retransmissions", count_value(v->wire.retransmissions));
 	set(o, "retransmission_rate", number_value(share(v->wire.retransmissions,

@@ -48,7 +48,7 @@ judge() {
 		door("microhttpd", "^web/server\\.c$")
 		door("nettle", "^capture/community_id\\.c$")
 		door("confuse", "^detectors/config\\.c$")
-		door("jansson", "^(detectors/(report_json|store)|web/[a-z_]*)\\.c$")
+		door("jansson", "^(detectors/(report_json|report_compare_json|store)|web/[a-z_]*)\\.c$")
 	}
 	$2 ~ /^"/ {
 		target = substr($2, 2, length($2) - 2)
