@@ -17,9 +17,20 @@
 #include "capture/stream.h"
 
 /* A clock that steps back further than reordering explains goes on from where
- * it was; a stamp further ahead than this must be confirmed by the next. */
+ * it was; a frame stamped further ahead than LEAP_NS waits for the next one to
+ * tell whether time went on or one stamp is wrong. Beyond BREAK_NS the capture
+ * was not one. */
 #define STEP_BACK_NS NS_PER_S
-#define JUMP_AHEAD_NS (86400 * NS_PER_S)
+#define LEAP_NS (60 * NS_PER_S)
+#define BREAK_NS (86400 * NS_PER_S)
+
+/* What a pcap record can say, 2106-02-07 (32 bits of seconds). Beyond it sums of
+ * times would overflow. */
+#define TIME_MAX (INT64_C(4294967296) * NS_PER_S)
+
+/* More flows than this that have ended are not kept until the step is due: a
+ * flood of SYNs would grow with its rate. */
+enum { ENDED_MAX = 262144 };
 
 /* One side only, after this many acknowledging packets, is a mirror's doing. */
 enum { ONE_WAY_PACKETS = 3 };
@@ -50,7 +61,10 @@ struct engine {
 	int64_t time_offset_ns;		/* added to stamps since a step back */
 	struct instant raw_last;	/* stamp of the frame before */
 	struct instant raw_time;	/* and of the one in hand */
-	struct instant ahead;		/* a jump that waits to be confirmed */
+	struct frame held;		/* stamped far ahead; data NULL: none */
+	uint8_t *held_data;
+	size_t held_bytes;		/* allocated */
+	size_t ended_count;
 	bool stepped;			/* something happened since the last step */
 };
 
@@ -158,6 +172,7 @@ engine_free(struct engine **ep)
 		e->unused_watches = w->unused_next;
 		free(w);
 	}
+	free(e->held_data);
 	app_ndpi_free(&e->ndpi);
 	stream_pool_free(&e->streams);
 	defrag_free(&e->defrag);
@@ -226,6 +241,7 @@ flow_left(void *context, struct flow *f)
 	engine_touch(e, f);
 	f->hash_next = e->ended;
 	e->ended = f;
+	e->ended_count++;
 }
 
 /* --- the step phase ------------------------------------------------------------ */
@@ -277,6 +293,7 @@ bury_ended(struct engine *e)
 	struct flow *list = e->ended;
 
 	e->ended = NULL;
+	e->ended_count = 0;
 	while (list) {
 		struct flow *f = list;
 
@@ -347,7 +364,7 @@ static void
 advance(struct engine *e, struct instant t)
 {
 	if (instant_is_set(e->step_end) &&
-	    instant_since(t, e->last_packet) > JUMP_AHEAD_NS) {
+	    instant_since(t, e->last_packet) > BREAK_NS) {
 		take_break(e, t);
 	} else if (!instant_is_set(e->step_end)) {
 		e->step_end.ns = t.ns - t.ns % ENGINE_STEP_NS + ENGINE_STEP_NS;
@@ -361,6 +378,26 @@ advance(struct engine *e, struct instant t)
 	clock_advance(e->clock, t);
 }
 
+static struct instant
+clamped(struct instant raw)
+{
+	if (raw.ns < 1)
+		return (struct instant){ 1 };	/* 0 means: not set */
+	return raw.ns > TIME_MAX ? (struct instant){ TIME_MAX } : raw;
+}
+
+static void
+note_regression(struct engine *e, struct instant raw)
+{
+	int64_t back = instant_since(e->raw_last, raw);
+
+	if (back > 0)
+		e->stats.time_regressions++;
+	if (back > e->stats.worst_regression_ns)
+		e->stats.worst_regression_ns = back;
+	e->raw_last = raw;
+}
+
 /* Trace time of a frame stamped `raw`. */
 static struct instant
 trace_time(struct engine *e, struct instant raw)
@@ -370,35 +407,21 @@ trace_time(struct engine *e, struct instant raw)
 
 	if (!instant_is_set(now))
 		return raw;
-	if (instant_before(raw, e->raw_last)) {
-		int64_t back = instant_since(e->raw_last, raw);
-
-		e->stats.time_regressions++;
-		if (back > e->stats.worst_regression_ns)
-			e->stats.worst_regression_ns = back;
-	}
-	e->raw_last = raw;
 	if (e->time_offset_ns && !instant_before(raw, now)) {
 		e->time_offset_ns = 0;		/* one stray stamp, or caught up */
 		t = raw;
 	}
-	if (instant_since(now, t) > STEP_BACK_NS) {
+	if (instant_since(now, t) > STEP_BACK_NS || t.ns > TIME_MAX) {
 		e->time_offset_ns = instant_since(now, raw);
 		return now;
 	}
-	if (instant_since(t, now) > JUMP_AHEAD_NS && (!instant_is_set(e->ahead) ||
-	    instant_since(t, e->ahead) < -JUMP_AHEAD_NS)) {
-		e->ahead = t;
-		return now;
-	}
-	e->ahead.ns = 0;
 	return instant_before(t, now) ? now : t;
 }
 
 /* --- the packet phase ----------------------------------------------------------- */
 
 static void
-note_extent(struct engine *e, const struct frame *fr)
+note_extent(struct engine *e, const struct frame *fr, struct instant now)
 {
 	struct capture_stats *s = &e->stats;
 
@@ -409,7 +432,8 @@ note_extent(struct engine *e, const struct frame *fr)
 	s->snap_cut += fr->wire_bytes > fr->captured_bytes;
 	if (!instant_is_set(s->first) || instant_before(fr->time, s->first))
 		s->first = fr->time;
-	if (instant_before(s->last, fr->time))
+	if (instant_before(s->last, fr->time) &&
+	    instant_since(fr->time, now) <= LEAP_NS)	/* else a stray stamp */
 		s->last = fr->time;
 	if (s->link_type == -1)
 		s->link_type = fr->link_type;
@@ -714,15 +738,13 @@ is_copy(struct engine *e, const struct packet *p)
 	return true;
 }
 
-
-void
-engine_frame(struct engine *e, const struct frame *fr)
+static void
+take_frame(struct engine *e, const struct frame *fr, struct instant now)
 {
 	struct packet p;
-	struct instant now = trace_time(e, fr->time);
 	bool copy;
 
-	note_extent(e, fr);
+	note_extent(e, fr, now);
 	advance(e, now);
 	now = clock_now(e->clock);
 	e->last_packet = now;
@@ -740,20 +762,83 @@ engine_frame(struct engine *e, const struct frame *fr)
 	}
 	p.time = now;
 	dispatch(e, &p, now);
+	if (e->ended_count > ENDED_MAX)
+		run_step(e, now);
+}
+
+/* --- stamps far ahead --------------------------------------------------------------- */
+
+/* Does this stamp leave all before it far behind? */
+static bool
+leaps(const struct engine *e, struct instant raw)
+{
+	struct instant now = clock_now(e->clock);
+
+	return instant_is_set(now) && instant_since(raw, now) > LEAP_NS &&
+	    instant_since(instant_plus(raw, e->time_offset_ns), now) > LEAP_NS;
+}
+
+static bool
+hold(struct engine *e, const struct frame *fr)
+{
+	if (fr->captured_bytes > e->held_bytes || !e->held_data) {
+		size_t more = fr->captured_bytes + (size_t)1;
+		uint8_t *grown = realloc(e->held_data, more);
+
+		if (!grown)
+			return false;
+		e->held_data = grown;
+		e->held_bytes = more;
+	}
+	if (fr->captured_bytes)
+		memcpy(e->held_data, fr->data, fr->captured_bytes);
+	e->held = *fr;
+	e->held.data = e->held_data;
+	return true;
+}
+
+/* The held frame, at its own time, or now if its stamp is a stray one. */
+static void
+let_go(struct engine *e, bool stray)
+{
+	struct frame fr = e->held;
+
+	if (!fr.data)
+		return;
+	e->held.data = NULL;
+	take_frame(e, &fr, stray ? clock_now(e->clock) :
+	    trace_time(e, fr.time));
+}
+
+void
+engine_frame(struct engine *e, const struct frame *fr)
+{
+	struct frame f = *fr;
+
+	f.time = clamped(fr->time);
+	note_regression(e, f.time);
+	let_go(e, instant_since(e->held.time, f.time) > LEAP_NS);
+	if (leaps(e, f.time) && hold(e, &f))
+		return;
+	take_frame(e, &f, trace_time(e, f.time));
 }
 
 void
 engine_idle(struct engine *e, struct instant now)
 {
-	if (instant_is_set(e->step_end))
-		advance(e, now);
+	if (!instant_is_set(e->step_end))
+		return;
+	let_go(e, instant_since(e->held.time, now) > LEAP_NS);
+	advance(e, clamped(now));
 }
 
 void
 engine_finish(struct engine *e)
 {
-	struct instant now = clock_now(e->clock);
+	struct instant now;
 
+	let_go(e, false);
+	now = clock_now(e->clock);
 	if (!instant_is_set(now))
 		return;
 	run_step(e, now);

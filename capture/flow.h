@@ -103,7 +103,8 @@ enum reset_mark {
 };
 
 enum note_id {
-	NOTE_KEEP_ALIVE,	/* run of probes by `side`, unanswered so far */
+	NOTE_KEEP_ALIVE,	/* run of probes by `side`, unanswered so far;
+				 * value 0 = when one was last answered, ns */
 	NOTE_RETRANSMIT,	/* run of sends of the byte at the other's ack */
 	NOTE_ZERO_WINDOW,	/* `side` advertises zero: since first; value 0
 				 * = probes seen, 1 = probes answered */

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum { HOST_BUCKETS = 16384, EVICTION_LOOKS = 16 };
 
@@ -15,9 +16,22 @@ struct host_table {
 	struct host *bucket[HOST_BUCKETS];
 	size_t count, limit;
 	uint64_t next_number, refused;
+	uint64_t key;			/* so that collisions cannot be planned */
 	struct host *oldest, *newest;
 	struct host *touched, **touched_end;
 };
+
+uint64_t
+address_hash(const struct address *a, uint64_t key)
+{
+	__extension__ typedef unsigned __int128 wide;
+	uint64_t half[2];
+	wide product;
+
+	memcpy(half, a->octet, sizeof(half));
+	product = (wide)(half[0] ^ key) * (half[1] ^ (key << 32 | key >> 32));
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
 
 struct host_table *
 host_table_new(size_t limit)
@@ -28,6 +42,9 @@ host_table_new(size_t limit)
 		return NULL;
 	t->limit = limit;
 	t->touched_end = &t->touched;
+	/* changes where a host lies, never what comes out */
+	if (getrandom(&t->key, sizeof(t->key), GRND_NONBLOCK) < 0)
+		t->key = UINT64_C(0x9e3779b97f4a7c15);
 	return t;
 }
 
@@ -49,13 +66,9 @@ host_table_free(struct host_table **tp)
 }
 
 static size_t
-bucket_of(const struct address *a)
+bucket_of(const struct host_table *t, const struct address *a)
 {
-	uint32_t h = 2166136261U;
-
-	for (size_t i = 0; i < sizeof(a->octet); i++)
-		h = (h ^ a->octet[i]) * 16777619U;
-	return (h ^ h >> 15) % HOST_BUCKETS;
+	return (size_t)(address_hash(a, t->key) % HOST_BUCKETS);
 }
 
 static void
@@ -94,7 +107,7 @@ make_room(struct host_table *t)
 			break;
 	if (!h || h->flows || h->server || h->touched)
 		return false;
-	link = &t->bucket[bucket_of(&h->address)];
+	link = &t->bucket[bucket_of(t, &h->address)];
 	while (*link != h)
 		link = &(*link)->hash_next;
 	*link = h->hash_next;
@@ -132,7 +145,7 @@ host_of(struct host_table *t, const struct address *a, bool make)
 
 	if (address_is_multicast(a) || address_is_unspecified(a))
 		return NULL;
-	bucket = bucket_of(a);
+	bucket = bucket_of(t, a);
 	for (struct host *h = t->bucket[bucket]; h; h = h->hash_next)
 		if (memcmp(h->address.octet, a->octet, sizeof(a->octet)) == 0)
 			return h;
@@ -345,6 +358,7 @@ count_in(struct host_counts *c, const struct packet *p,
 	if (seg) {
 		c->syn_in += (seg->facts & (SEG_SYN | SEG_SYN_ON_LIVE)) != 0;
 		c->tcp_data_in += (seg->facts & SEG_DATA) != 0;
+		c->acks_unseen += (seg->facts & SEG_ACK_UNSEEN) != 0;
 	} else if (p->protocol == IP_UDP) {
 		c->udp_in++;
 	} else if (p->has_transport && asks_echo(p)) {

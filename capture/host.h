@@ -25,6 +25,8 @@ struct host_counts {
 	uint32_t echo_asked, echo_answered;
 	uint32_t udp_in, udp_out;
 	uint32_t gratuitous_arp;
+	uint32_t acks_unseen;			/* by peers, of what it must have
+						 * sent and was not seen */
 	uint32_t bad_sums_out, checked_sums_out;
 	struct instant first_in, last_in, first_out, last_out;
 	uint64_t first_in_frame, last_in_frame, first_out_frame, last_out_frame;
@@ -74,6 +76,9 @@ struct host {
 	void *server;			/* step phase's record, or NULL */
 	uint32_t accepted, connects;	/* SYN-ACKs sent, SYNs sent */
 };
+
+/* For tables by address. With a secret key nobody can plan collisions. */
+uint64_t address_hash(const struct address *, uint64_t key);
 
 struct host_table;
 

@@ -299,8 +299,12 @@ keep_alive(struct step *s)
 	s->me->keep_alives++;
 	if (!n)
 		return;
-	if (!n->open)
+	if (!n->open) {
+		uint64_t answered = n->value[0];
+
 		note_restart(n);
+		n->value[0] = answered;
+	}
 	note_add(n, s->now, s->p->frame);
 }
 
@@ -528,6 +532,8 @@ ack_ahead(struct step *s)
 	n = note_for(s, NOTE_ACK_AHEAD, s->side);
 	if (!n)
 		return;
+	if (!n->count || seq_after(s->p->ack, (uint32_t)n->value[0]))
+		s->out->facts |= SEG_ACK_UNSEEN;
 	n->open = true;
 	n->value[0] = s->p->ack;
 	n->value[1] = ahead;
@@ -594,6 +600,21 @@ ack_ahead_settled(struct step *s)
 	}
 }
 
+/* Of the other side nothing was ever seen. Its SYN-ACK, or its data since the
+ * first acknowledgment, must have been there. */
+static void
+ack_one_way(struct step *s)
+{
+	struct tcp_half *me = s->me;
+
+	s->out->facts |= SEG_ACKS;
+	if (me->flags & (HALF_ACKED | HALF_SYN) && !s->damaged)
+		s->out->facts |= SEG_ACK_UNSEEN;
+	me->acked = s->p->ack;
+	me->flags |= HALF_ACKED;
+	me->last_advance = s->now;
+}
+
 static void
 take_ack(struct step *s)
 {
@@ -603,12 +624,8 @@ take_ack(struct step *s)
 	if (!has(s, TCP_ACK) || has(s, TCP_RST))
 		return;
 	if (!(s->peer->flags & HALF_SEEN)) {	/* we only see this side */
-		if (!(me->flags & HALF_ACKED) || seq_after(ack, me->acked)) {
-			me->acked = ack;
-			me->flags |= HALF_ACKED;
-			me->last_advance = s->now;
-			s->out->facts |= SEG_ACKS;
-		}
+		if (!(me->flags & HALF_ACKED) || seq_after(ack, me->acked))
+			ack_one_way(s);
 		return;
 	}
 	if (seq_after(ack, s->peer->next))
@@ -633,6 +650,7 @@ answer_probes(struct step *s)
 	if (has(s, TCP_ACK) && !s->length)
 		s->out->facts |= SEG_KEEP_ALIVE_ACK;
 	run->open = false;
+	run->value[0] = (uint64_t)s->now.ns;
 }
 
 /* --- windows ---------------------------------------------------------------- */

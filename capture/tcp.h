@@ -35,6 +35,9 @@ enum segment_fact {
 	SEG_DAMAGED = 1 << 21,		/* checksum wrong: numbers are not to be trusted */
 	SEG_ESTABLISHES = 1 << 22,	/* completes the handshake */
 	SEG_STRAY = 1 << 23,		/* for a flow that had ended */
+	SEG_ACK_UNSEEN = 1 << 24,	/* acknowledges more than before, and that was
+					 * never seen: the other side lives, and
+					 * this capture does not show it */
 };
 
 struct segment {

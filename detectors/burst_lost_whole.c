@@ -142,7 +142,8 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
 	finding_from_note(fd, n);
 	fd->count = b->lost;
 	fd->side = wire_fault(sender);
-	fd->severity = sender == SERVER ? SEVERITY_HIGH : SEVERITY_LOW;
+	fd->severity = sender == SERVER ? SEVERITY_HIGH :
+	    wire_client_severity(v, &detector_burst_lost_whole, &f->addr[CLIENT]);
 	fd->confidence = 0.85 * trust;
 	finding_metric(fd, "bursts_lost", b->lost);
 	finding_metric(fd, "segments_lost", b->lost_segments);
@@ -214,4 +215,5 @@ const struct detector detector_burst_lost_whole = {
 	.review_flow = burst_review,
 	.new = burst_new,
 	.free = burst_free,
+	.release = free,
 };

@@ -56,7 +56,7 @@ struct checksum {
 	uint32_t bad_clients;	/* with more than the odd refused segment */
 };
 
-/* --- what a sum is, and what the counts mean --------------------------------- */
+/* --- what a sum is, and what the counts mean --------------------------- */
 
 static enum sum_kind
 kind_of_status(enum checksum_status s)
@@ -113,7 +113,7 @@ sum_judge(const struct sum_tally *t, enum sum_kind kind, bool others_good)
 	return SUM_UNRESOLVED;
 }
 
-/* --- the senders ---------------------------------------------------------------- */
+/* --- the senders ------------------------------------------------------- */
 
 static uint64_t
 address_key(const struct address *a)
@@ -201,7 +201,7 @@ resolve(struct checksum *c, struct flow *f, enum side side,
 	    FATE_DISCARDED, segments);
 }
 
-/* --- ranges --------------------------------------------------------------------- */
+/* --- ranges ------------------------------------------------------------ */
 
 static void
 range_remove(struct waiting *w, unsigned i)
@@ -342,7 +342,7 @@ sent_good(struct waiting *w, const struct packet *p)
 		r->good = true;
 }
 
-/* --- the receiver's word ----------------------------------------------------------- */
+/* --- the receiver's word ----------------------------------------------- */
 
 static bool
 sacked(const struct packet *p, const struct range *r)
@@ -420,7 +420,7 @@ checksum_packet(void *state, const struct packet *p)
 	udp_sums_packet(c->udp, p);
 }
 
-/* --- judging -------------------------------------------------------------------------- */
+/* --- judging ----------------------------------------------------------- */
 
 /* Segments that went out again and again with a bad sum, and nothing came.
  * Where the connection's beginning is not there, whatever was sent three times

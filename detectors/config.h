@@ -56,7 +56,7 @@
 	X(collapse_factor, 10.0, "times slower than the same two hosts were") \
 	X(collapse_bytes_s, 50000.0, "or slower than this on a path below 10 ms: " \
 	    "field reports of offload faults give 15 to 40 kB/s")	\
-	X(neighbor_s, 10.0, "a connection keeps to the old next hop this long: " \
+	X(neighbor_s, 5.0, "a connection keeps to the old next hop this long: " \
 	    "gratuitous ARP and the first answer set others right within one")
 
 struct thresholds {

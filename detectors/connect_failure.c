@@ -14,6 +14,9 @@ extern const struct detector detector_connect_failure;
 /* A service that never accepted is only missed by so many clients and tries. */
 enum { STRANGE_CLIENTS = 3, STRANGE_TRIES = 5, TRIES_FRAMES = 24 };
 
+/* Ports of one server that are remembered. */
+enum { PORTS_MAX = 512 };
+
 /* SYN-ACKs of one connection seen before the server may be said not to hear
  * the client's ACK. */
 enum { HALF_OPEN_SYN_ACKS = 3 };
@@ -34,19 +37,59 @@ struct tries {
 	uint32_t made_since[KINDS];	/* accepted since the first failure */
 };
 
+static struct tries **
+first_tries(struct server *s)
+{
+	return (struct tries **)&s->detector_state[FINDING_connect_failure];
+}
+
+/* The link to the port's record; or, where there is none, to the one that is to
+ * make room for it (a scan must not push out the services), or to the end. */
+static struct tries **
+find_tries(struct tries **first, uint16_t port)
+{
+	struct tries **link, **oldest = NULL, **last = NULL;
+	unsigned count = 0;
+
+	for (link = first; *link; link = &(*link)->next, count++) {
+		if ((*link)->port == port)
+			return link;
+		last = link;
+		if (!(*link)->made)
+			oldest = link;
+	}
+	if (count < PORTS_MAX)
+		return link;
+	return oldest ? oldest : last;
+}
+
+/* What is known of the port, if anything is. Asked for last stands in front. */
+static struct tries *
+known_tries(struct server *s, uint16_t port)
+{
+	struct tries **first = first_tries(s), **link = find_tries(first, port);
+	struct tries *t = *link;
+
+	if (!t || t->port != port)
+		return NULL;
+	*link = t->next;
+	t->next = *first;
+	*first = t;
+	return t;
+}
+
 static struct tries *
 tries_of(struct server *s, uint16_t port)
 {
-	struct tries **link = (struct tries **)
-	    &s->detector_state[FINDING_connect_failure];
+	struct tries **link = find_tries(first_tries(s), port);
 
-	for (; *link; link = &(*link)->next)
-		if ((*link)->port == port)
-			return *link;
-	*link = calloc(1, sizeof(struct tries));
-	if (*link)
-		(*link)->port = port;
-	return *link;
+	if (!*link)
+		*link = calloc(1, sizeof(struct tries));
+	if (!*link)
+		return NULL;
+	if ((*link)->port != port)
+		**link = (struct tries){ .next = (*link)->next, .port = port };
+	return known_tries(s, port);
 }
 
 static void
@@ -203,7 +246,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	if (f->protocol != IP_TCP || !f->syn_count)
 		return;
 	if (rst && rst->value[1] & RESET_REFUSES && !f->synack_count) {
-		t = tries_of(s, f->port[SERVER]);
+		t = known_tries(s, f->port[SERVER]);
 		if (t && t->made)
 			count_failure(j, s, f, REFUSED, 1);
 	} else if (f->synack_count >= HALF_OPEN_SYN_ACKS &&

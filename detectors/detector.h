@@ -112,12 +112,9 @@ detector_note(enum finding_name name)
 bool server_sent(const struct server *, struct instant from, struct instant to);
 bool server_stack_answered(const struct server *, struct instant from,
     struct instant to);
-/* Did the host do anything for others than this flow in [from, to]: data or
- * acknowledgments on other connections, ARP, echo, UDP? */
+/* Did the host do anything for others than this flow in [from, to], `to` being
+ * the present: data or acknowledgments on other connections, ARP, echo, UDP? */
 bool server_answered_others(const struct server *, const struct flow *but,
-    struct instant from, struct instant to);
-/* Flows of the server, other than `but`, that got data from it in [from, to]. */
-size_t server_flows_answered(const struct server *, const struct flow *but,
     struct instant from, struct instant to);
 
 #endif

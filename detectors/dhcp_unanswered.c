@@ -90,7 +90,7 @@ dhcp_new(void)
 	return d;
 }
 
-/* --- the packet phase -------------------------------------------------------- */
+/* --- the packet phase --- */
 
 static struct dialogue *
 dialogue_of(struct dhcp *d, const struct app_event *e)
@@ -177,7 +177,7 @@ on_app(void *state, const struct app_event *e)
 		note_reply(state, e);
 }
 
-/* --- the step phase ------------------------------------------------------------ */
+/* --- the step phase --- */
 
 /* What was asked of one server since it last answered anybody. */
 struct silence {
@@ -265,11 +265,10 @@ describe(struct finding *x, const struct answerer *s, const struct silence *q,
 	finding_metric(x, "requests", q->requests);
 	finding_metric(x, "answered_before", (double)s->answered);
 	finding_metric(x, "silent_s", silent);
-	finding_say(x, "%u DHCP requests, of %zu clients that went on asking and "
-	    "others, were not answered in %.0f s; the server had answered %llu "
-	    "before%s", q->requests, q->witnesses, silent,
-	    (unsigned long long)s->answered, alive ?
-	    " and goes on sending other packets" : "");
+	finding_say(x, "%u DHCP requests in %.0f s got no answer, %zu clients "
+	    "asking three times and more; the server had answered %llu before%s",
+	    q->requests, silent, q->witnesses, (unsigned long long)s->answered,
+	    alive ? " and goes on sending other packets" : "");
 	if (!q->renewals)
 		finding_against(x, "only clients without an address ask: a server "
 		    "whose addresses are all given away is as silent to these");
@@ -360,16 +359,16 @@ const struct detector detector_dhcp_unanswered = {
 	.meaning = "The DHCP service of this server has stopped answering, while "
 	    "clients go on asking.",
 	.decided = "Two clients (witness_min) or more each asked three times over "
-	    "11 s or more without an answer from any server, since this server "
+	    "10 s or more without an answer from any server, since this server "
 	    "last answered anybody; it did answer before. Requests to all count "
 	    "against the server that answered this client last, else against the "
 	    "one that answers most. Withheld while the host answers nothing at "
 	    "all.",
 	.mimics = "No free addresses left (only new clients ask: said so, and less "
-	    "sure); a relay that is down (a client that was answered "
-	    "through one and whose requests are no longer relayed does not count); an answer with a bad checksum "
-	    "(it is seen, so the request counts as answered); a second server that "
-	    "answers instead (then nothing is unanswered).",
+	    "sure); a relay that is down (a client that was answered through one "
+	    "and whose requests are no longer relayed does not count); an answer "
+	    "with a bad checksum (it is seen, so the request counts as answered); "
+	    "a second server that answers instead (then nothing is unanswered).",
 	.source = "RFC 2131, 4.1 and 4.4; KB 948496 (the DHCP service fails with "
 	    "the SNP features of Windows Server 2003 SP2)",
 	.on_app = on_app,

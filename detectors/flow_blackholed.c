@@ -35,6 +35,17 @@ is_blackholed(const struct judge *j, const struct flow *f, const struct note *ru
 	    instant_since(run->last, peer->last) > BLACKHOLE_MIN_NS;
 }
 
+/* Was the host alive for others well into the silence? */
+static bool
+serves_others(const struct judge *j, const struct server *s,
+    const struct flow *f, const struct note *run)
+{
+	struct instant since = f->half[CLIENT].una_since;
+
+	return server_answered_others(s, f, instant_plus(since,
+	    instant_since(run->last, since) / 2), j->now);
+}
+
 /* A connection that never carried anything did not stop doing so. */
 static bool
 acknowledged_before(const struct flow *f)
@@ -58,7 +69,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 		return;
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
 	if (trust <= 0 || !acknowledged_before(f) ||
-	    !server_answered_others(s, f, c->una_since, j->now))
+	    !serves_others(j, s, f, run))
 		return;
 	waited = seconds_of(instant_since(run->last, c->una_since));
 	x = finding_raise(j, &detector_flow_blackholed, NULL, s, f, 0);

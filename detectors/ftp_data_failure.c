@@ -95,7 +95,7 @@ ftp_new(void)
 	return d;
 }
 
-/* --- the packet phase ---------------------------------------------------------- */
+/* --- the packet phase --- */
 
 static void
 session_frame(struct session *s, uint64_t frame)
@@ -265,7 +265,7 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 	}
 }
 
-/* --- the step phase --------------------------------------------------------------- */
+/* --- the step phase --- */
 
 static void
 describe(struct finding *x, const struct tally *t)

@@ -88,7 +88,7 @@ is_random_counter(const struct flow *f, enum side side)
 	return n && n->value[0] + n->value[1] > FLIPS_MAX;
 }
 
-/* --- at the flip, and in the second after it -------------------------------------- */
+/* --- at the flip, and in the second after it --------------------------- */
 
 /* By a factor of four or more, to where it never was or back from what was
  * granted; smaller steps are a window at work. */
@@ -216,7 +216,7 @@ after_flip(struct handovers *s, struct flow_pool *pool, struct flow *f,
 	compare_ack(pool, f, seg, h);
 }
 
-/* --- what was selectively acknowledged ----------------------------------------------- */
+/* --- what was selectively acknowledged --------------------------------- */
 
 static bool
 still_sacked(const struct packet *p, const struct sacked *b)
@@ -298,7 +298,7 @@ handover_segment(void *state, struct flow_pool *pool, struct flow *f,
 		remember_sack(s, f, seg);
 }
 
-/* --- judging --------------------------------------------------------------------------- */
+/* --- judging ----------------------------------------------------------- */
 
 static struct tally *
 tally_of(struct server *v)

@@ -154,37 +154,100 @@ cluster_want(const struct cluster *c)
 
 /* --- the view: who fares ill, who well ----------------------------------------- */
 
+/* The sets live for one judgement, of addresses already bounded. */
+#define MARKS_KEY UINT64_C(0x9e3779b97f4a7c15)
+
 struct marks {			/* distinct clients, by address */
-	struct address *address;
+	struct address *address;	/* unspecified: an empty slot */
 	size_t count, slots;
 };
+
+static struct address *
+mark_slot(const struct marks *m, const struct address *a)
+{
+	static const struct address none;
+	size_t i = (size_t)address_hash(a, MARKS_KEY) & (m->slots - 1);
+
+	while (memcmp(&m->address[i], &none, sizeof(none)) != 0 &&
+	    memcmp(&m->address[i], a, sizeof(*a)) != 0)
+		i = (i + 1) & (m->slots - 1);
+	return &m->address[i];
+}
+
+static bool
+marks_grow(struct marks *m)
+{
+	struct marks more = { .slots = m->slots ? m->slots * 2 : 64,
+		.count = m->count };
+
+	more.address = calloc(more.slots, sizeof(*more.address));
+	if (!more.address)
+		return false;
+	for (size_t i = 0; i < m->slots; i++)
+		*mark_slot(&more, &m->address[i]) = m->address[i];
+	free(m->address);
+	*m = more;
+	return true;
+}
 
 static void
 mark_client(struct marks *m, const struct address *a)
 {
-	for (size_t i = 0; i < m->count; i++)
-		if (memcmp(&m->address[i], a, sizeof(*a)) == 0)
-			return;
-	if (m->count == m->slots) {
-		size_t more = m->slots ? m->slots * 2 : 32;
-		struct address *grown = realloc(m->address,
-		    more * sizeof(*grown));
+	struct address *slot;
 
-		if (!grown)
-			return;
-		m->address = grown;
-		m->slots = more;
+	if (m->count * 2 >= m->slots && !marks_grow(m))
+		return;
+	slot = mark_slot(m, a);
+	m->count += memcmp(slot, a, sizeof(*a)) != 0;
+	*slot = *a;
+}
+
+static int
+by_flow(const void *a, const void *b)
+{
+	const struct finding *x = *(const struct finding *const *)a;
+	const struct finding *y = *(const struct finding *const *)b;
+
+	if (x->flow_id != y->flow_id)
+		return x->flow_id < y->flow_id ? -1 : 1;
+	return by_time(a, b);
+}
+
+static void
+cluster_index(struct cluster *c, const struct finding **index)
+{
+	for (size_t i = 0; i < c->count; i++)
+		index[i] = c->finding[i];
+	qsort(index, c->count, sizeof(*index), by_flow);
+	c->by_flow = index;
+}
+
+const struct finding *const *
+cluster_of_flow(const struct cluster *c, uint64_t flow_id, size_t *count)
+{
+	size_t low = 0, high = c->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (c->by_flow[mid]->flow_id < flow_id)
+			low = mid + 1;
+		else
+			high = mid;
 	}
-	m->address[m->count++] = *a;
+	while (high < c->count && c->by_flow[high]->flow_id == flow_id)
+		high++;
+	*count = high - low;
+	return &c->by_flow[low];
 }
 
 static const struct finding *
 finding_of_flow(const struct cluster *c, uint64_t flow_id)
 {
-	for (size_t i = 0; i < c->count; i++)
-		if (c->finding[i]->flow_id == flow_id)
-			return c->finding[i];
-	return NULL;
+	size_t count;
+	const struct finding *const *list = cluster_of_flow(c, flow_id, &count);
+
+	return count ? list[0] : NULL;
 }
 
 static struct port_view *
@@ -501,13 +564,15 @@ judge_server(const struct judge *j, struct server *s, struct incident **list,
 {
 	size_t count, at = 0;
 	struct finding **finding = findings_of(s, &count);
+	const struct finding **index = malloc((count + 1) * sizeof(*index));
 	struct view v;
 
-	while (finding && at < count) {
+	while (finding && index && at < count) {
 		struct cluster c = cluster_take(j, s, finding + at, count - at);
 		struct incident *i;
 
 		at += c.count;
+		cluster_index(&c, index);
 		look(j, &c, &v);
 		if (!is_incident(j, &c, &v))
 			continue;
@@ -517,6 +582,7 @@ judge_server(const struct judge *j, struct server *s, struct incident **list,
 		++*next_id;
 		insert_by_start(list, i);
 	}
+	free(index);
 	free(finding);
 }
 

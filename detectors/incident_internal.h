@@ -7,7 +7,8 @@
 /* The findings of one server that lie close together in time. */
 struct cluster {
 	struct server *server;
-	struct finding **finding;
+	struct finding **finding;	/* by time */
+	const struct finding *const *by_flow; /* the same, by flow and time */
 	size_t count;
 	struct instant start, last;
 };
@@ -44,6 +45,9 @@ enum want {
 	WANT_PROBE,	/* an answer to their keep-alives */
 };
 enum want cluster_want(const struct cluster *);
+/* The findings about one flow, `count` of them, by time. */
+const struct finding *const *cluster_of_flow(const struct cluster *,
+    uint64_t flow_id, size_t *count);
 uint32_t cluster_flows(const struct cluster *, enum finding_name,
     const char *kind);
 const struct finding *cluster_first(const struct cluster *, enum finding_name,

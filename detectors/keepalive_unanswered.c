@@ -20,6 +20,26 @@ describe(struct finding *x, const struct flow *f, const struct note *run)
 	    "as often");
 }
 
+static struct instant
+midway(struct instant a, struct instant b)
+{
+	return instant_plus(a, instant_since(b, a) / 2);
+}
+
+/* A probe without an answer is repeated sooner than the first one came (Windows:
+ * after 1 s, Linux: 75 s). Probes as far apart as the connection was idle before
+ * them were answered, and the answers are not in this capture. */
+static bool
+asks_again(const struct flow *f, const struct note *run)
+{
+	struct instant heard = f->half[SERVER].last;
+	int64_t idle = instant_since(run->first, heard);
+	int64_t apart = instant_since(run->last, run->first) /
+	    (run->count > 1 ? run->count - 1 : 1);
+
+	return !instant_is_set(heard) || apart < idle / 4 * 3;
+}
+
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
@@ -33,7 +53,8 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 		return;
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
 	if (trust <= 0 || !instant_before(f->half[SERVER].last, run->first) ||
-	    !server_answered_others(s, f, run->first, j->now))
+	    !asks_again(f, run) ||
+	    !server_answered_others(s, f, midway(run->first, run->last), j->now))
 		return;
 	x = finding_raise(j, &detector_keepalive_unanswered, NULL, s, f, 0);
 	finding_from_note(x, run);
@@ -52,8 +73,9 @@ const struct detector detector_keepalive_unanswered = {
 	    "answered other packets meanwhile.",
 	.decided = "At least keepalive_min (3) keep-alive probes of the client in "
 	    "a row (sequence number one below the next, at most one byte) with no "
-	    "packet of the server on that connection since the first of them, and "
-	    "some packet of the same host on another connection, ARP, echo or UDP.",
+	    "packet of the server on that connection since the first of them, "
+	    "closer together than the connection was idle before, and some packet "
+	    "of the same host meanwhile on another connection, ARP, echo or UDP.",
 	.mimics = "A host that is down as a whole (server_silent is reported "
 	    "instead), a stateful firewall that forgot the idle connection, a "
 	    "mirror of one direction only (withheld), a lossy capture (withheld "

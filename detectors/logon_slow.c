@@ -121,7 +121,7 @@ logon_new(void)
 	return l;
 }
 
-/* --- which step is it? ----------------------------------------------------------- */
+/* --- which step is it? --- */
 
 /* NEGOTIATE, SESSION_SETUP, TREE_CONNECT (MS-CIFS 2.2.2.1, MS-SMB2 2.2.1); what
  * comes after them is work, and takes what it takes. */
@@ -160,7 +160,7 @@ step_of(uint32_t label)
 	}
 }
 
-/* --- measuring ---------------------------------------------------------------------- */
+/* --- measuring --- */
 
 static struct record *
 record_of(struct logon *l, const struct flow *f, enum step step)
@@ -274,7 +274,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	}
 }
 
-/* --- judging ------------------------------------------------------------------------- */
+/* --- judging --- */
 
 /* The latest answers, from the first slow one of the window on. */
 struct recent {

@@ -98,7 +98,7 @@ on_app(void *state, const struct app_event *e)
 	p->file = e->flow->file;
 }
 
-/* --- one connection's fate ---------------------------------------------------------- */
+/* --- one connection's fate --- */
 
 static bool
 count_attempt(struct judge *j, struct proxy *p, struct flow *f, bool failed)
@@ -159,7 +159,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 		(void)count_attempt(j, p, f, true);
 }
 
-/* --- all of them ------------------------------------------------------------------------ */
+/* --- all of them --- */
 
 /* The latest attempts in the order they were made. */
 struct course {

@@ -15,12 +15,9 @@ raise_range(struct judge *j, struct server *s, struct flow *f,
 {
 	struct finding *x = finding_raise(j, &detector_offload_active,
 	    "ip_id_range", s, NULL, 0);
-	size_t offloaded = 0, host = 0;
+	uint32_t offloaded = s->flows_by_stack[STACK_OFFLOADED];
+	uint32_t host = s->flows_by_stack[STACK_HOST];
 
-	for (size_t i = 0; i < s->outcome_count; i++) {
-		offloaded += s->outcome[i]->stack == STACK_OFFLOADED;
-		host += s->outcome[i]->stack == STACK_HOST;
-	}
 	x->severity = SEVERITY_INFO;
 	x->confidence = s->host && s->host->ids.wraps_high ? 0.97 : 0.9;
 	x->side = FAULT_UNKNOWN;
@@ -28,10 +25,10 @@ raise_range(struct judge *j, struct server *s, struct flow *f,
 	x->file = f->file;
 	finding_time(x, flip ? flip->first : f->began);
 	finding_frame(x, flip ? flip->frame[0] : f->first_frame);
-	finding_metric(x, "flows_offloaded", (double)offloaded);
-	finding_metric(x, "flows_host", (double)host);
-	finding_say(x, "%zu connections are carried by the network card (IP IDs "
-	    "from 0x8000 on after the handshake), %zu by the host's own stack",
+	finding_metric(x, "flows_offloaded", offloaded);
+	finding_metric(x, "flows_host", host);
+	finding_say(x, "%u connections are carried by the network card (IP IDs "
+	    "from 0x8000 on after the handshake), %u by the host's own stack",
 	    offloaded, host);
 }
 
@@ -52,7 +49,7 @@ raise_change(struct judge *j, struct server *s, struct flow *f,
 	    "host %u times", (unsigned)flip->value[0], (unsigned)flip->value[1]);
 }
 
-/* Counting all of the server's flows anew is worth it only now and then. */
+/* Something that this connection adds. */
 static bool
 is_news(const struct flow *f, const struct note *flip)
 {

@@ -231,7 +231,9 @@ raise_violation(struct judge *j, struct server *v, struct flow *f,
 	finding_from_note(fd, n);
 	fd->retracted = false;
 	fd->count = refused;
-	fd->severity = side == SERVER ? SEVERITY_HIGH : SEVERITY_LOW;
+	fd->severity = side == SERVER ? SEVERITY_HIGH :
+	    wire_client_severity(v, &detector_oversized_segment,
+	    &f->addr[CLIENT]);
 	fd->confidence = 0.9 * trust;
 	fd->side = wire_fault(side);
 	finding_metric(fd, "mss_bytes", f->half[other_side(side)].mss);
@@ -347,4 +349,5 @@ const struct detector detector_oversized_segment = {
 	.review_server = oversize_server,
 	.new = oversize_new,
 	.free = oversize_free,
+	.release = free,
 };

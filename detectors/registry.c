@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "detectors/server_internal.h"
 
@@ -37,10 +38,16 @@ static const struct detector *const detectors[] = {
 
 enum {
 	DETECTOR_COUNT = sizeof(detectors) / sizeof(detectors[0]),
-	FINDING_BUCKETS = 8192,
+	FINDING_BUCKETS = 32768,
 	FINDINGS_PER_NAME = 10000,	/* and server */
-	SERVERS_MAX = 4096,
+	FINDINGS_MAX = 100000,		/* in all: 180 MiB */
+	SERVERS_MAX = 4096,		/* and those configured */
+	SERVER_BUCKETS = 4096,
+	ANSWERS_MAX = 1 << 20,		/* in one step */
 };
+
+/* What the servers may hold together. */
+#define SERVERS_BYTES ((size_t)512 << 20)
 
 /* An answered wait, kept until the step. */
 struct answer {
@@ -56,10 +63,15 @@ struct registry {
 	struct server *servers, **servers_end;
 	size_t server_count;
 	uint64_t servers_refused;
+	struct server *server_bucket[SERVER_BUCKETS];
+	uint64_t server_key;		/* so that collisions cannot be planned */
+	struct server_budget budget;
+	struct instant resumed;		/* after the last break that was seen */
+	uint64_t refused_before;	/* budget.refused at the last step */
 	struct finding *findings, **findings_end;
 	struct finding *bucket[FINDING_BUCKETS];
 	struct finding scrap;
-	uint64_t next_finding, findings_refused;
+	uint64_t next_finding, findings_refused, answers_refused;
 	struct answer *answers;
 	size_t answer_count, answer_slots;
 	struct instant now;
@@ -89,6 +101,10 @@ registry_new(const struct config *config)
 	if (!r)
 		return NULL;
 	r->config = config;
+	r->budget.limit = SERVERS_BYTES;
+	/* changes where a server lies, never what comes out */
+	if (getrandom(&r->server_key, sizeof(r->server_key), GRND_NONBLOCK) < 0)
+		r->server_key = UINT64_C(0x9e3779b97f4a7c15);
 	r->servers_end = &r->servers;
 	r->findings_end = &r->findings;
 	r->judge = (struct judge){ .config = config, .limit = &config->limit,
@@ -174,6 +190,10 @@ registry_judge(struct registry *r)
 static void
 answer_remember(struct registry *r, const struct answer *a)
 {
+	if (r->answer_count == ANSWERS_MAX) {
+		r->answers_refused++;
+		return;
+	}
 	if (r->answer_count == r->answer_slots) {
 		size_t more = r->answer_slots ? r->answer_slots * 2 : 1024;
 		struct answer *grown = realloc(r->answers,
@@ -232,32 +252,29 @@ on_app(void *context, const struct app_event *e)
 /* --- the step phase: servers, services, outcomes ------------------------------- */
 
 static void
-server_fill(struct registry *r, struct server *s, struct host *h)
+server_configure(struct server *s, const struct config_server *c)
 {
-	const struct config_server *c = config_server_of(r->config, &s->address);
+	if (!c)
+		return;
+	s->configured = true;
+	s->system = c->system;
+	memcpy(s->name, c->name, sizeof(s->name));
+	s->name[sizeof(s->name) - 1] = '\0';
+}
 
-	if (c) {
-		s->configured = true;
-		s->system = c->system;
-		memcpy(s->name, c->name, sizeof(s->name));
-		s->name[sizeof(s->name) - 1] = '\0';
-	}
-	s->vendor = "";
-	s->ids_why = "";
-	s->host = h;
-	if (h)
-		h->server = s;
-	*r->servers_end = s;
-	r->servers_end = &s->next;
-	r->server_count++;
+static struct server **
+server_bucket(struct registry *r, const struct address *a)
+{
+	return &r->server_bucket[address_hash(a, r->server_key) % SERVER_BUCKETS];
 }
 
 static struct server *
-server_make(struct registry *r, const struct address *a, struct host *h)
+server_make(struct registry *r, const struct address *a)
 {
-	struct server *s;
+	const struct config_server *c = config_server_of(r->config, a);
+	struct server **bucket = server_bucket(r, a), *s;
 
-	if (r->server_count >= SERVERS_MAX) {
+	if (r->server_count >= SERVERS_MAX && !c) {
 		r->servers_refused++;
 		return NULL;
 	}
@@ -265,23 +282,42 @@ server_make(struct registry *r, const struct address *a, struct host *h)
 	if (!s)
 		return NULL;
 	s->address = *a;
-	server_fill(r, s, h);
+	s->budget = &r->budget;
+	s->vendor = "";
+	s->ids_why = "";
+	server_configure(s, c);
+	s->hash_next = *bucket;
+	*bucket = s;
+	*r->servers_end = s;
+	r->servers_end = &s->next;
+	r->server_count++;
+	return s;
+}
+
+/* Server and host know each other; the host may have come later, where there was
+ * no room for it. */
+static struct server *
+server_meet(struct server *s, struct host *h)
+{
+	if (s && h && !s->host) {
+		s->host = h;
+		h->server = s;
+	}
 	return s;
 }
 
 struct server *
 registry_server(struct registry *r, const struct address *a, bool make)
 {
-	struct host *h;
+	struct server *s = *server_bucket(r, a);
+	struct engine *e = r->judge.engine;
 
-	for (struct server *s = r->servers; s; s = s->next)
-		if (memcmp(&s->address, a, sizeof(*a)) == 0)
-			return s;
-	if (!make)
-		return NULL;
-	h = r->judge.engine ?
-	    host_of(engine_hosts(r->judge.engine), a, true) : NULL;
-	return server_make(r, a, h);
+	while (s && memcmp(&s->address, a, sizeof(*a)) != 0)
+		s = s->hash_next;
+	if (s || !make)
+		return s;
+	s = server_make(r, a);
+	return server_meet(s, s && e ? host_of(engine_hosts(e), a, true) : NULL);
 }
 
 static bool
@@ -308,36 +344,35 @@ server_of_flow(struct registry *r, struct flow *f)
 		return h->server;
 	if (!serves && !(h && config_server_of(r->config, &h->address)))
 		return NULL;
-	return registry_server(r, &f->addr[SERVER], true);
+	return server_meet(registry_server(r, &f->addr[SERVER], true), h);
+}
+
+static void
+server_heard(struct server *s, const struct host *h, struct instant now)
+{
+	const struct host_counts *c = &h->step;
+
+	s->heard = now;
+	if (!instant_is_set(s->first))
+		s->first = c->packets_out ? c->first_out : c->first_in;
+	if (c->packets_out)
+		s->last = c->last_out;
+	if (h->has_mac) {
+		memcpy(s->mac, h->mac, sizeof(s->mac));
+		s->has_mac = true;
+	}
 }
 
 static void
 close_second(struct registry *r, struct host *h, struct instant since)
 {
 	struct server *s = h->server;
-	struct second *x;
 
 	if (!s && config_server_of(r->config, &h->address))
-		s = server_make(r, &h->address, h);
+		s = server_meet(registry_server(r, &h->address, true), h);
 	if (s) {
-		s->heard = r->now;
-		x = server_new_second(s);
-		if (x) {
-			x->at = since;
-			x->counts = h->step;
-			server_note_second(s);
-		}
-		if (h->step.packets_out || !instant_is_set(s->first)) {
-			if (!instant_is_set(s->first))
-				s->first = h->step.packets_out ?
-				    h->step.first_out : h->step.first_in;
-			s->last = h->step.packets_out ? h->step.last_out :
-			    s->last;
-		}
-		if (h->has_mac) {
-			memcpy(s->mac, h->mac, sizeof(s->mac));
-			s->has_mac = true;
-		}
+		server_close_second(s, &h->step, since);
+		server_heard(s, h, r->now);
 	}
 	memset(&h->step, 0, sizeof(h->step));
 }
@@ -345,33 +380,33 @@ close_second(struct registry *r, struct host *h, struct instant since)
 static struct outcome *
 outcome_make(struct server *s, struct flow *f)
 {
-	struct outcome *o;
+	struct outcome *o = server_new_outcome(s);
 
-	if (s->outcome_count >= SERVER_OUTCOMES) {
+	if (!o) {
 		s->outcomes_refused++;
 		return NULL;
 	}
-	if ((s->outcome_count & (s->outcome_count - 1)) == 0) {
-		size_t more = s->outcome_count ? s->outcome_count * 2 : 1;
-		struct outcome **grown = realloc(s->outcome,
-		    more * sizeof(struct outcome *));
-
-		if (!grown)
-			return NULL;
-		s->outcome = grown;
-	}
-	o = calloc(1, sizeof(*o));
-	if (!o)
-		return NULL;
 	o->flow_id = f->id;
 	o->client = f->addr[CLIENT];
 	o->client_port = f->port[CLIENT];
 	o->server_port = f->port[SERVER];
 	o->began = f->began;
-	s->outcome[s->outcome_count++] = o;
 	s->flows++;
 	f->outcome = o;
 	return o;
+}
+
+/* Room for the connections to come, before the old ones' places run out. */
+static void
+forget_outcomes(struct registry *r)
+{
+	bool tight = r->budget.refused != r->refused_before;
+
+	r->refused_before = r->budget.refused;
+	for (struct server *s = r->servers; s; s = s->next)
+		if (s->outcome_count > SERVER_OUTCOMES / 4 * 3 ||
+		    (tight && s->outcome_count > SERVER_OUTCOMES / 64))
+			server_forget_outcomes(s);
 }
 
 static void
@@ -397,6 +432,17 @@ service_first_words(struct service *v, const struct flow *f, struct outcome *o)
 }
 
 static void
+outcome_stack(struct server *s, struct outcome *o, enum stack stack)
+{
+	if (o->stack == (uint8_t)stack)
+		return;
+	if (s->flows_by_stack[o->stack])
+		s->flows_by_stack[o->stack]--;
+	s->flows_by_stack[stack]++;
+	o->stack = (uint8_t)stack;
+}
+
+static void
 outcome_update(struct server *s, struct flow *f)
 {
 	const struct tcp_half *v = &f->half[SERVER];
@@ -404,6 +450,7 @@ outcome_update(struct server *s, struct flow *f)
 	const struct note *probes = flow_note_find(f, NOTE_KEEP_ALIVE, 0, CLIENT);
 	struct outcome *o = f->outcome;
 	struct service *service;
+	struct instant served;
 
 	if (!o && (f->state == FLOW_NEW || !(o = outcome_make(s, f))))
 		return;
@@ -418,12 +465,16 @@ outcome_update(struct server *s, struct flow *f)
 	o->last_answered = f->last_answered;
 	o->last_acked = v->last_advance;
 	o->turns_answered = f->turns;
-	if (probes && !probes->open)
-		o->probe_answered = probes->last;
+	if (probes)
+		o->probe_answered.ns = (int64_t)probes->value[0];
 	o->data_packets = (uint32_t)v->ids_low + v->ids_high;
 	if (v->ids_high && !instant_is_set(o->offloaded_at))
 		o->offloaded_at = flip ? flip->first : f->established;
-	o->stack = (uint8_t)server_flow_stack(s, f);
+	outcome_stack(s, o, server_flow_stack(s, f));
+	served = instant_before(o->last_answered, o->last_acked) ?
+	    o->last_acked : o->last_answered;
+	if (instant_is_set(served))
+		server_note_served(s, o->flow_id, served);
 	if (instant_is_set(o->trouble) && !instant_is_set(o->recovered) &&
 	    instant_before(o->trouble, f->last_answered))
 		o->recovered = f->last_answered;
@@ -477,7 +528,8 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 		    f->app;
 	if (instant_before(f->half[CLIENT].last, since))
 		return;
-	if (!server_client_heard(s, &f->addr[CLIENT], since) || !s->second_count)
+	if (!server_client_heard(s, &f->addr[CLIENT], since,
+	    f->state != FLOW_NEW) || !s->second_count)
 		return;
 	x = &s->seconds[(s->second_count - 1) % s->second_slots];
 	if (x->peers_in < UINT16_MAX)
@@ -558,6 +610,9 @@ forget_before_break(struct registry *r)
 {
 	struct instant resumed = r->judge.capture->resumed;
 
+	if (resumed.ns == r->resumed.ns)
+		return;
+	r->resumed = resumed;
 	for (struct server *s = r->servers; s; s = s->next)
 		if (instant_before(s->last_sent, resumed))
 			s->last_sent.ns = 0;
@@ -575,6 +630,7 @@ on_step(void *context, struct engine *e, struct instant now)
 	r->judge.capture = engine_stats(e);
 	r->judge.servers = r->servers;
 	forget_before_break(r);
+	forget_outcomes(r);
 	bring_up_to_date(r, e, since);
 	r->judge.servers = r->servers;
 	review_flows(r, e);
@@ -644,12 +700,11 @@ finding_lookup(struct judge *j, const struct detector *d, const char *kind,
 static struct finding *
 finding_make(struct registry *r, struct server *s, enum finding_name name)
 {
-	struct finding *x;
-	size_t count = 0;
+	struct finding *x = NULL;
 
-	for (x = s ? s->findings : NULL; x; x = x->next_of_server)
-		count += x->name == name;
-	x = count < FINDINGS_PER_NAME ? calloc(1, sizeof(*x)) : NULL;
+	if (r->next_finding < FINDINGS_MAX &&
+	    !(s && s->finding_count[name] >= FINDINGS_PER_NAME))
+		x = calloc(1, sizeof(*x));
 	if (!x) {
 		r->findings_refused++;
 		memset(&r->scrap, 0, sizeof(r->scrap));
@@ -660,6 +715,7 @@ finding_make(struct registry *r, struct server *s, enum finding_name name)
 	*r->findings_end = x;
 	r->findings_end = &x->next;
 	if (s) {
+		s->finding_count[name]++;
 		x->next_of_server = s->findings;
 		s->findings = x;
 	}
@@ -755,10 +811,14 @@ trust_in_completeness(const struct judge *j, const struct flow *f)
 }
 
 static double
-trust_in_both_ways(const struct judge *j, const struct flow *f)
+trust_in_both_ways(const struct judge *j, const struct server *s,
+    const struct flow *f)
 {
 	double one_way = capture_one_way_share(j->capture);
 
+	/* since its last packet that we saw it has sent others */
+	if (s && instant_since(s->last_unseen, s->last_sent) > ENGINE_STEP_NS)
+		return 0;
 	if (f)
 		return f->half[CLIENT].flags & f->half[SERVER].flags &
 		    HALF_SEEN ? 1 : 0;
@@ -771,11 +831,10 @@ judge_trusts(const struct judge *j, const struct server *s,
 {
 	double trust = 1;
 
-	(void)s;
 	if (needs & TRUST_LOSS)
 		trust *= trust_in_completeness(j, f);
 	if (needs & TRUST_BOTH_WAYS)
-		trust *= trust_in_both_ways(j, f);
+		trust *= trust_in_both_ways(j, s, f);
 	return trust;
 }
 

@@ -37,7 +37,8 @@ struct input {
 
 struct queue_state {
 	size_t count;
-	struct input stalled[FLOWS_MAX];
+	struct input stalled[FLOWS_MAX];	/* in order of their reviews */
+	uint64_t id[FLOWS_MAX];		/* their flows, ascending */
 	size_t judged_at;		/* count when last judged */
 };
 
@@ -66,29 +67,60 @@ is_mute(const struct judge *j, const struct flow *f)
 	    instant_since(c->last, c->una_since) >= STALLED_NS;
 }
 
+/* Where the flow stands, or would stand, among the stalled ones. */
+static size_t
+place_of(const struct queue_state *q, uint64_t flow_id)
+{
+	size_t low = 0, high = q->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (q->id[mid] < flow_id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static bool
+is_stalled(const struct queue_state *q, uint64_t flow_id)
+{
+	size_t at = place_of(q, flow_id);
+
+	return at < q->count && q->id[at] == flow_id;
+}
+
+static void
+add_stalled(struct queue_state *q, const struct flow *f)
+{
+	size_t at = place_of(q, f->id);
+	struct input *x = &q->stalled[q->count];
+
+	memmove(&q->id[at + 1], &q->id[at], (q->count - at) * sizeof(q->id[0]));
+	q->id[at] = f->id;
+	q->count++;
+	x->flow_id = f->id;
+	x->frame = f->first_frame;
+	x->since = f->state == FLOW_NEW ? f->began : f->half[CLIENT].una_since;
+	input_of(x, &f->addr[CLIENT], f->port[CLIENT], &f->addr[SERVER],
+	    f->port[SERVER]);
+}
+
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
 	void **slot = &s->detector_state[FINDING_rss_bucket_stall];
 	struct queue_state *q = *slot;
-	struct input *x;
 
 	(void)state;
 	if (!is_mute(j, f) || judge_trusts(j, s, NULL, TRUST_BOTH_WAYS) <= 0)
 		return;
 	if (!q)
 		q = *slot = calloc(1, sizeof(*q));
-	if (!q || q->count == FLOWS_MAX)
-		return;
-	for (size_t i = 0; i < q->count; i++)
-		if (q->stalled[i].flow_id == f->id)
-			return;
-	x = &q->stalled[q->count++];
-	x->flow_id = f->id;
-	x->frame = f->first_frame;
-	x->since = f->state == FLOW_NEW ? f->began : f->half[CLIENT].una_since;
-	input_of(x, &f->addr[CLIENT], f->port[CLIENT], &f->addr[SERVER],
-	    f->port[SERVER]);
+	if (q && q->count < FLOWS_MAX && !is_stalled(q, f->id))
+		add_stalled(q, f);
 }
 
 /* --- the published key: one bucket against the rest --------------------------- */
@@ -97,15 +129,6 @@ struct healthy {
 	size_t count;
 	struct input input[FLOWS_MAX];
 };
-
-static bool
-is_stalled(const struct queue_state *q, uint64_t flow_id)
-{
-	for (size_t i = 0; i < q->count; i++)
-		if (q->stalled[i].flow_id == flow_id)
-			return true;
-	return false;
-}
 
 static void
 gather_healthy(const struct server *s, const struct queue_state *q,
@@ -372,7 +395,9 @@ review_server(void *state, struct judge *j, struct server *s)
 {
 	struct queue_state *q = s->detector_state[FINDING_rss_bucket_stall];
 
-	if (!q || q->count < STALLED_MIN || q->count == q->judged_at)
+	/* a table of many changes little with one more */
+	if (!q || q->count < STALLED_MIN || q->count == q->judged_at ||
+	    (q->count - q->judged_at < q->judged_at / 16 && !j->finishing))
 		return;
 	q->judged_at = q->count;
 	judge_queue(j, s, q, state);

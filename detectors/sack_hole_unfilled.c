@@ -131,7 +131,9 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
 	fd->retracted = false;
 	fd->count = 1;
 	fd->side = wire_fault(sender);
-	fd->severity = sender == CLIENT ? SEVERITY_LOW :
+	fd->severity = sender == CLIENT ?
+	    wire_client_severity(v, &detector_sack_hole_unfilled,
+	    &f->addr[CLIENT]) :
 	    h->asks >= ASKS_MANY || instant_since(j->now, h->since) >=
 	    HOLE_LONG_NS ? SEVERITY_HIGH : SEVERITY_MEDIUM;
 	fd->confidence = confidence;
@@ -227,4 +229,5 @@ const struct detector detector_sack_hole_unfilled = {
 	.review_flow = hole_review,
 	.new = hole_new,
 	.free = hole_free,
+	.release = free,
 };

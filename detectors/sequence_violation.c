@@ -40,7 +40,7 @@ struct sequence {
 	struct sent recent[RECENT_SLOTS];
 };
 
-/* --- the same numbers, other bytes ------------------------------------------------ */
+/* --- the same numbers, other bytes ------------------------------------- */
 
 static uint32_t
 fold_flow(const struct flow *f, enum side side)
@@ -114,7 +114,7 @@ compare_bytes(struct sequence *s, struct flow_pool *pool, struct flow *f,
 		*slot = now;
 }
 
-/* --- beyond the window --------------------------------------------------------------- */
+/* --- beyond the window ------------------------------------------------- */
 
 /* The right edge of the window that `side` last advertised. */
 static uint32_t
@@ -149,14 +149,11 @@ look_beyond(struct flow_pool *pool, struct flow *f, const struct segment *seg)
 
 /* The receiver's next word: does its window still end before that data? */
 static void
-confirm_beyond(struct flow *f, const struct segment *seg)
+confirm_beyond(struct note *n, const struct segment *seg)
 {
-	struct note *n = flow_note_find(f,
-	    detector_note(FINDING_sequence_violation), KIND_BEYOND,
-	    other_side(seg->side));
 	uint32_t edge;
 
-	if (!n || !n->open || !(seg->packet->tcp_flags & TCP_ACK) ||
+	if (!(seg->packet->tcp_flags & TCP_ACK) ||
 	    seg->facts & (SEG_DAMAGED | SEG_ACK_BACK | SEG_ACK_AHEAD) ||
 	    seg->packet->tcp_flags & (TCP_RST | TCP_SYN))
 		return;
@@ -171,7 +168,7 @@ confirm_beyond(struct flow *f, const struct segment *seg)
 	note_add(n, seg->packet->time, seg->packet->frame);
 }
 
-/* --- acknowledgments ------------------------------------------------------------------- */
+/* --- acknowledgments --------------------------------------------------- */
 
 /* A segment sent again may carry the acknowledgment of its first time, where
  * frames are kept whole for resending; it is no new word about what came. So
@@ -201,16 +198,15 @@ excuse_stale(struct flow_pool *pool, struct flow *f, const struct segment *seg)
  * a packet that the mirror hands over late. Without a SYN or data of that side
  * its position is a guess (a keep-alive lies one below). */
 static void
-prove_unsent(struct flow_pool *pool, struct flow *f, const struct segment *seg)
+prove_unsent(struct flow_pool *pool, struct flow *f, const struct segment *seg,
+    const struct note *n)
 {
-	enum side acker = other_side(seg->side);
 	const struct packet *p = seg->packet;
 	const struct tcp_half *me = &f->half[seg->side];
-	const struct note *n = flow_note_find(f, NOTE_ACK_AHEAD, 0, acker);
 	bool bare = wire_end(p) == p->seq && p->seq == me->next;
 	struct note *proof;
 
-	if (!n || !n->open || !(bare || seg->facts & SEG_NEW) ||
+	if (!(bare || seg->facts & SEG_NEW) ||
 	    seg->facts & (SEG_DAMAGED | SEG_KEEP_ALIVE | SEG_STRAY) ||
 	    p->tcp_flags & (TCP_RST | TCP_SYN) ||
 	    !(me->flags & (HALF_SYN | HALF_DATA)) ||
@@ -218,9 +214,24 @@ prove_unsent(struct flow_pool *pool, struct flow *f, const struct segment *seg)
 	    instant_since(p->time, n->last) <= WIRE_REORDER_NS)
 		return;
 	proof = flow_note(pool, f, detector_note(FINDING_sequence_violation),
-	    KIND_PROOF, acker);
+	    KIND_PROOF, n->side);
 	if (proof)
 		note_add(proof, p->time, p->frame);
+}
+
+/* What this segment says about what the other side did before it. */
+static void
+take_word(struct flow_pool *pool, struct flow *f, const struct segment *seg)
+{
+	for (struct note *n = f->notes; n; n = n->next) {
+		if (n->side == seg->side || !n->open)
+			continue;
+		if (n->what == NOTE_ACK_AHEAD)
+			prove_unsent(pool, f, seg, n);
+		else if (n->what == detector_note(FINDING_sequence_violation) &&
+		    n->kind == KIND_BEYOND)
+			confirm_beyond(n, seg);
+	}
 }
 
 static void
@@ -229,17 +240,14 @@ sequence_segment(void *state, struct flow_pool *pool, struct flow *f,
 {
 	if (seg->facts & SEG_ACK_BACK)
 		excuse_stale(pool, f, seg);
-	if (f->notes) {
-		prove_unsent(pool, f, seg);
-		confirm_beyond(f, seg);
-	}
+	take_word(pool, f, seg);
 	if (!seg->packet->payload_bytes)
 		return;
 	look_beyond(pool, f, seg);
 	compare_bytes(state, pool, f, seg);
 }
 
-/* --- judging ---------------------------------------------------------------------------- */
+/* --- judging ----------------------------------------------------------- */
 
 static struct finding *
 raise(struct judge *j, struct server *v, struct flow *f, const struct note *n,

@@ -2,12 +2,14 @@
  *
  * Everything here is written by the registry's step (registry.c), after the
  * packets of a second, and read by the detectors. Bounded: seconds in a ring,
- * outcomes up to a limit, latencies in histograms. */
+ * outcomes up to a limit, latencies in histograms; and all servers together
+ * within one budget, however many there are. */
 #include "detectors/server_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* --- latencies ------------------------------------------------------------- */
 
@@ -57,6 +59,7 @@ struct client_mark {
 struct client_set {
 	struct client_mark *mark;
 	size_t slots, count;
+	uint64_t key;			/* so that collisions cannot be planned */
 };
 
 enum { CLIENTS_MAX = 65536 };
@@ -64,12 +67,8 @@ enum { CLIENTS_MAX = 65536 };
 static size_t
 client_slot(const struct client_set *c, const struct address *a)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
-	size_t i;
+	size_t i = (size_t)address_hash(a, c->key) & (c->slots - 1);
 
-	for (size_t k = 0; k < sizeof(a->octet); k++)
-		h = (h ^ a->octet[k]) * UINT64_C(1099511628211);
-	i = (size_t)(h ^ h >> 32) & (c->slots - 1);
 	while (c->mark[i].second &&
 	    memcmp(c->mark[i].address.octet, a->octet, sizeof(a->octet)) != 0)
 		i = (i + 1) & (c->slots - 1);
@@ -77,10 +76,13 @@ client_slot(const struct client_set *c, const struct address *a)
 }
 
 static bool
-clients_grow(struct client_set *c)
+clients_grow(struct server *s, struct client_set *c)
 {
-	struct client_set more = { .slots = c->slots ? c->slots * 2 : 64 };
+	struct client_set more = { .slots = c->slots ? c->slots * 2 : 64,
+		.count = c->count, .key = c->key };
 
+	if (!server_may_take(s, (more.slots - c->slots) * sizeof(*c->mark)))
+		return false;
 	more.mark = calloc(more.slots, sizeof(*more.mark));
 	if (!more.mark)
 		return false;
@@ -88,43 +90,49 @@ clients_grow(struct client_set *c)
 		if (c->mark[i].second)
 			more.mark[client_slot(&more, &c->mark[i].address)] =
 			    c->mark[i];
-	more.count = c->count;
 	free(c->mark);
 	*c = more;
 	return true;
 }
 
-/* Marks the client as heard in `second`; true if it was not yet. */
-static bool
-client_heard(struct client_set *c, const struct address *a, int64_t second)
+static struct client_set *
+clients_of(struct server *s)
 {
-	size_t i;
-	bool fresh;
+	struct client_set *c = s->client_set;
 
-	if (c->count * 2 >= c->slots && (c->count >= CLIENTS_MAX ||
-	    !clients_grow(c)))
-		return false;
-	i = client_slot(c, a);
-	if (!c->mark[i].second) {
-		c->mark[i].address = *a;
-		c->count++;
-	}
-	fresh = c->mark[i].second != second;
-	c->mark[i].second = second;
-	return fresh;
+	if (c)
+		return c;
+	c = s->client_set = calloc(1, sizeof(*c));
+	if (c && getrandom(&c->key, sizeof(c->key), GRND_NONBLOCK) < 0)
+		c->key = UINT64_C(0x9e3779b97f4a7c15);
+	return c;
 }
 
 bool
-server_client_heard(struct server *s, const struct address *a, struct instant t)
+server_client_heard(struct server *s, const struct address *a, struct instant t,
+    bool sure)
 {
+	struct client_set *c = clients_of(s);
+	int64_t second = t.ns / NS_PER_S + 1;
+	size_t i;
 	bool fresh;
 
-	if (!s->client_set)
-		s->client_set = calloc(1, sizeof(struct client_set));
-	if (!s->client_set)
+	if (!c || (!c->slots && !clients_grow(s, c)))
 		return false;
-	fresh = client_heard(s->client_set, a, t.ns / NS_PER_S + 1);
-	s->clients = s->client_set->count;
+	i = client_slot(c, a);
+	if (!c->mark[i].second) {
+		if (c->count >= (sure ? CLIENTS_MAX : CLIENTS_MAX / 2))
+			return false;
+		if (c->count * 2 >= c->slots) {
+			if (!clients_grow(s, c))
+				return false;
+			i = client_slot(c, a);
+		}
+		c->mark[i].address = *a;
+		s->clients = ++c->count;
+	}
+	fresh = c->mark[i].second != second;
+	c->mark[i].second = second;
 	return fresh;
 }
 
@@ -181,6 +189,70 @@ server_free(struct server **sp)
 	free(s);
 }
 
+bool
+server_may_take(struct server *s, size_t bytes)
+{
+	struct server_budget *b = s->budget;
+
+	if (!b)
+		return true;
+	if (b->bytes + bytes > b->limit && !s->configured) {
+		b->refused++;
+		return false;
+	}
+	b->bytes += bytes;
+	return true;
+}
+
+/* Outcomes of connections that ended well, the oldest first, up to half of all;
+ * their flows are gone (between two steps). The rest stays in its order. */
+void
+server_forget_outcomes(struct server *s)
+{
+	size_t kept = 0, gone = 0, most = s->outcome_count / 2;
+
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		struct outcome *o = s->outcome[i];
+
+		if (gone < most && o->end != FLOW_END_NONE && !o->findings) {
+			free(o);
+			gone++;
+		} else {
+			s->outcome[kept++] = o;
+		}
+	}
+	s->outcome_count = kept;
+	s->outcomes_forgotten += gone;
+	if (s->budget)
+		s->budget->bytes -= gone * sizeof(struct outcome);
+}
+
+struct outcome *
+server_new_outcome(struct server *s)
+{
+	struct outcome *o;
+
+	if (s->outcome_count == s->outcome_slots) {
+		size_t more = s->outcome_slots ? s->outcome_slots * 2 : 4;
+		struct outcome **grown;
+
+		if (more > SERVER_OUTCOMES || !server_may_take(s,
+		    (more - s->outcome_slots) * sizeof(o)))
+			return NULL;
+		grown = realloc(s->outcome, more * sizeof(o));
+		if (!grown)
+			return NULL;
+		s->outcome = grown;
+		s->outcome_slots = more;
+	}
+	if (!server_may_take(s, sizeof(*o)))
+		return NULL;
+	o = calloc(1, sizeof(*o));
+	if (o)
+		s->outcome[s->outcome_count++] = o;
+	return o;
+}
+
 struct service *
 server_service(struct server *s, uint8_t protocol, uint16_t port, bool make)
 {
@@ -190,7 +262,8 @@ server_service(struct server *s, uint8_t protocol, uint16_t port, bool make)
 	for (; *link; link = &(*link)->next, count++)
 		if ((*link)->port == port && (*link)->protocol == protocol)
 			return *link;
-	if (!make || count >= SERVICES_MAX)
+	if (!make || count >= SERVICES_MAX ||
+	    !server_may_take(s, sizeof(struct service)))
 		return NULL;
 	*link = calloc(1, sizeof(struct service));
 	if (*link) {
@@ -202,23 +275,34 @@ server_service(struct server *s, uint8_t protocol, uint16_t port, bool make)
 
 /* --- seconds --------------------------------------------------------------------- */
 
-/* The ring grows up to SERVER_SECONDS and only then wraps. */
-struct second *
-server_new_second(struct server *s)
+/* The ring grows up to SERVER_SECONDS and only then wraps; where the budget is
+ * used up it wraps earlier. */
+static void
+seconds_grow(struct server *s)
+{
+	size_t more = s->second_slots ? s->second_slots * 2 : 32;
+	struct second *grown;
+
+	if (more > SERVER_SECONDS || (s->second_slots && !server_may_take(s,
+	    (more - s->second_slots) * sizeof(*grown))))
+		return;
+	grown = realloc(s->seconds, more * sizeof(*grown));
+	if (!grown)
+		return;
+	s->seconds = grown;
+	s->second_slots = more;
+}
+
+static struct second *
+new_second(struct server *s)
 {
 	struct second *slot;
 
-	if (s->second_count >= s->second_slots &&
-	    s->second_slots < SERVER_SECONDS) {
-		size_t more = s->second_slots ? s->second_slots * 2 : 32;
-		struct second *grown = realloc(s->seconds,
-		    more * sizeof(*grown));
-
-		if (!grown)
-			return NULL;
-		s->seconds = grown;
-		s->second_slots = more;
-	}
+	/* before it first wraps its records lie in order */
+	if (s->second_count == s->second_slots)
+		seconds_grow(s);
+	if (!s->second_slots)
+		return NULL;
 	slot = &s->seconds[s->second_count++ % s->second_slots];
 	memset(slot, 0, sizeof(*slot));
 	return slot;
@@ -279,6 +363,7 @@ counts_sum(struct host_counts *sum, const struct host_counts *c)
 	sum->echo_answered += c->echo_answered;
 	sum->udp_in += c->udp_in;
 	sum->udp_out += c->udp_out;
+	sum->acks_unseen += c->acks_unseen;
 	sum->gratuitous_arp += c->gratuitous_arp;
 	sum->bad_sums_out += c->bad_sums_out;
 	sum->checked_sums_out += c->checked_sums_out;
@@ -325,40 +410,38 @@ server_stack_answered(const struct server *s, struct instant from,
 	return c.syn_ack_out || c.arp_answered || c.echo_answered || c.udp_out;
 }
 
+void
+server_note_served(struct server *s, uint64_t flow_id, struct instant at)
+{
+	struct served *latest = &s->served[0], *second = &s->served[1];
+
+	if (flow_id == latest->flow_id) {
+		if (instant_before(latest->at, at))
+			latest->at = at;
+	} else if (!instant_before(at, latest->at)) {
+		*second = *latest;
+		*latest = (struct served){ flow_id, at };
+	} else if (!instant_before(at, second->at)) {
+		*second = (struct served){ flow_id, at };
+	}
+}
+
 bool
 server_answered_others(const struct server *s, const struct flow *but,
     struct instant from, struct instant to)
 {
 	struct host_counts c;
 
-	for (size_t i = 0; i < s->outcome_count; i++) {
-		const struct outcome *o = s->outcome[i];
-		struct instant served = instant_before(o->last_answered,
-		    o->last_acked) ? o->last_acked : o->last_answered;
+	for (size_t i = 0; i < 2; i++) {
+		const struct served *x = &s->served[i];
 
-		if ((!but || o->flow_id != but->id) &&
-		    !instant_before(served, from) && !instant_before(to, served))
+		if (x->flow_id && (!but || x->flow_id != but->id) &&
+		    !instant_before(x->at, from) && !instant_before(to, x->at))
 			return true;
 	}
-	server_counts(s, from, to, &c);
+	/* the second of `from` holds what came before it, too */
+	server_counts(s, instant_plus(from, ENGINE_STEP_NS), to, &c);
 	return c.arp_answered || c.echo_answered || c.udp_out;
-}
-
-size_t
-server_flows_answered(const struct server *s, const struct flow *but,
-    struct instant from, struct instant to)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->outcome_count; i++) {
-		const struct outcome *o = s->outcome[i];
-
-		if (but && o->flow_id == but->id)
-			continue;
-		n += !instant_before(o->last_answered, from) &&
-		    !instant_before(to, o->last_answered);
-	}
-	return n;
 }
 
 void
@@ -410,11 +493,13 @@ outage_between(const struct server *s, struct instant from, struct instant to,
 	out->last_ask = c.last_in;
 	out->frame_first_ask = c.first_in_frame;
 	out->frame_last_ask = c.last_in_frame;
+	/* its clients acknowledge what it sends: the mirror does not show it */
+	if (c.acks_unseen || out->asks < OUTAGE_MIN_ASKS)
+		return false;
 	out->peers = server_clients_since(s, instant_plus(from, ENGINE_STEP_NS));
 	/* SYNs alone go to a port that is closed or filtered: any live host still
 	 * answers data, ARP or echo */
-	return out->asks >= OUTAGE_MIN_ASKS &&
-	    out->asks - out->syn_in >= OUTAGE_MIN_SURE;
+	return out->asks - out->syn_in >= OUTAGE_MIN_SURE;
 }
 
 bool
@@ -423,13 +508,12 @@ server_is_mute(const struct server *s, struct instant now, struct outage *out)
 	return outage_between(s, s->last_sent, now, now, out);
 }
 
-void
-server_note_second(struct server *s)
+static void
+note_outage(struct server *s, const struct second *x)
 {
-	const struct second *x = second_at(s, 0);
 	struct outage o;
 
-	if (!x || !x->counts.packets_out)
+	if (!x->counts.packets_out)
 		return;
 	if (outage_between(s, s->last_sent, x->counts.first_out,
 	    instant_plus(x->at, -1), &o)) {
@@ -444,6 +528,26 @@ server_note_second(struct server *s)
 	}
 	s->last_sent = x->counts.last_out;
 	s->last_sent_frame = x->counts.last_out_frame;
+}
+
+/* A flood makes steps shorter than a second: those make one record. */
+void
+server_close_second(struct server *s, const struct host_counts *c,
+    struct instant since)
+{
+	struct second *x = s->second_count ? &s->seconds[(s->second_count - 1) %
+	    s->second_slots] : NULL;
+
+	if (!x || x->at.ns / ENGINE_STEP_NS != since.ns / ENGINE_STEP_NS) {
+		x = new_second(s);
+		if (!x)
+			return;
+		x->at = since;
+	}
+	counts_sum(&x->counts, c);
+	if (c->acks_unseen)
+		s->last_unseen = c->last_in;
+	note_outage(s, x);
 }
 
 size_t

@@ -100,11 +100,26 @@ struct push {
 	uint64_t last_frame;
 };
 
+/* What all servers together may hold; shared by them, the registry's. */
+struct server_budget {
+	size_t bytes, limit;		/* handed out; of outcomes, services,
+					 * seconds and clients */
+	uint64_t refused;
+};
+
+/* The two connections that the server served last, each other's contrast. */
+struct served {
+	uint64_t flow_id;
+	struct instant at;
+};
+
 enum { SERVER_PUSHES = 256, SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERVER_OUTAGES = 16,
     OUTAGE_MIN_S = 2, OUTAGE_MIN_ASKS = 3, OUTAGE_MIN_SURE = 2 };
 
 struct server {
 	struct server *next;		/* in order of appearance */
+	struct server *hash_next;	/* by address (registry.c) */
+	struct server_budget *budget;	/* NULL: none */
 	struct address address;
 	struct host *host;		/* what capture/ knows; may be NULL later */
 	char name[64];			/* configured, or "" */
@@ -117,9 +132,11 @@ struct server {
 	struct instant first, last;
 	struct instant heard;		/* anything from or to it, to the step */
 	struct service *services;
-	size_t outcome_count;
+	size_t outcome_count, outcome_slots;
 	struct outcome **outcome;	/* in order of appearance */
-	uint64_t outcomes_refused;
+	uint64_t outcomes_refused, outcomes_forgotten;
+	uint32_t flows_by_stack[STACK_MIXED + 1];	/* ever, by enum stack */
+	struct served served[2];	/* latest first; different connections */
 	size_t clients;			/* distinct, capped at 65,536 */
 	struct client_set *client_set;	/* server.c */
 	uint64_t flows, bytes;
@@ -132,9 +149,12 @@ struct server {
 	struct push *push;		/* up to SERVER_PUSHES */
 	struct instant last_sent;	/* newest packet of its in a closed step */
 	uint64_t last_sent_frame;
+	struct instant last_unseen;	/* newest proof that it lives and is not
+					 * seen (host_counts.acks_unseen) */
 	bool ids_split;			/* the IP-ID halves tell stacks apart */
 	const char *ids_why;		/* why they do or do not, for people */
 	struct finding *findings;	/* by next_of_server, newest first */
+	uint32_t finding_count[FINDING_COUNT];
 	void *detector_state[FINDING_COUNT];	/* detectors' own; see `release` */
 	void *incidents;		/* incident.c */
 };

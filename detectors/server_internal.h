@@ -8,14 +8,24 @@
 enum { SERVICES_MAX = 512 };
 
 void server_free(struct server **);
-/* The slot of a new second, cleared; NULL: out of memory. */
-struct second *server_new_second(struct server *);
+/* May the server take `bytes` more? False: the budget of all is used up, which
+ * is counted. A configured server always may. */
+bool server_may_take(struct server *, size_t bytes);
+/* A new outcome, cleared, the server's last; NULL: no room, or no memory. */
+struct outcome *server_new_outcome(struct server *);
+/* Between two steps: drop what ended well long ago. */
+void server_forget_outcomes(struct server *);
+/* The server served this flow at `at`: data, or new data acknowledged. */
+void server_note_served(struct server *, uint64_t flow_id, struct instant at);
+/* What the host did from `since` to the present: its newest second, or more of
+ * it. Notes an outage that it ended. */
+void server_close_second(struct server *, const struct host_counts *,
+    struct instant since);
 /* A client of the server was heard at `t`; true if for the first time in that
- * second. */
+ * second. `sure`: it has a connection; mere SYNs may bear a forged address and
+ * fill no more than half of the places. */
 bool server_client_heard(struct server *, const struct address *,
-    struct instant t);
-/* The newest second was filled in: note an outage that it ended. */
-void server_note_second(struct server *);
+    struct instant t, bool sure);
 /* The server sent this client an unasked datagram (`total` of them by now). */
 void server_note_push(struct server *, const struct address *client,
     struct instant first, struct instant last, uint32_t total, uint64_t frame);

@@ -75,7 +75,7 @@ packed_mac_text(uint64_t packed, char out[MAC_TEXT_BYTES])
 	return mac_text(mac, out);
 }
 
-/* --- packet phase --------------------------------------------------------------- */
+/* --- packet phase ------------------------------------------------------ */
 
 static void
 sent_elsewhere(struct flow_pool *pool, struct flow *f, const struct segment *seg)
@@ -149,7 +149,7 @@ neighbor_packet(void *state, const struct packet *p)
 	x->last_frame = p->frame;
 }
 
-/* --- another next hop ------------------------------------------------------------- */
+/* --- another next hop -------------------------------------------------- */
 
 static struct change *
 change_of(struct server *v, const struct note *n)
@@ -263,7 +263,7 @@ count_well(const struct server *v, const struct flow *f)
 	}
 }
 
-/* --- a narrower path -------------------------------------------------------------- */
+/* --- a narrower path --------------------------------------------------- */
 
 static bool
 adapted(const struct narrowing *x, struct instant now)
@@ -360,7 +360,7 @@ const struct detector detector_stale_neighbor = {
 	.decided = "On a connection where the server answered to the MAC that "
 	    "the client's frames came from (three packets or more), those frames "
 	    "come from another MAC; the server sends three or more packets to "
-	    "the old one for neighbor_s (10 s) or longer, nothing of which is "
+	    "the old one for neighbor_s (5 s) or longer, nothing of which is "
 	    "acknowledged, while other connections of it use the new one and are "
 	    "acknowledged. Or: three complaints over more than 5 s that its "
 	    "segments are too large on this connection, while others have "

@@ -83,7 +83,7 @@ segment_size(const struct flow *f, enum side sender)
 	return mss ? mss : 1460;
 }
 
-/* --- keeping the accounts ------------------------------------------------------- */
+/* --- keeping the accounts ---------------------------------------------- */
 
 static void
 wait_over(struct flow_pool *pool, struct flow *f, struct transfer *t,
@@ -233,7 +233,7 @@ collapse_segment(void *state, struct flow_pool *pool, struct flow *f,
 	mine->prev = now;
 }
 
-/* --- judging -------------------------------------------------------------------------- */
+/* --- judging ----------------------------------------------------------- */
 
 /* From the mirror port to the client and back, and to the server and back. */
 static uint32_t

@@ -94,15 +94,14 @@ shows_lost_state(const struct finding *x)
 static bool
 is_explained(const struct scale *s, uint64_t flow_id)
 {
-	for (size_t i = 0; i < s->c->count; i++) {
-		const struct finding *x = s->c->finding[i];
+	size_t count;
+	const struct finding *const *x = cluster_of_flow(s->c, flow_id, &count);
 
-		if (x->flow_id == flow_id && (x->name ==
-		    FINDING_checksum_discarded || x->name ==
-		    FINDING_oversized_segment || x->name ==
-		    FINDING_burst_lost_whole))
+	for (size_t i = 0; i < count; i++)
+		if (x[i]->name == FINDING_checksum_discarded ||
+		    x[i]->name == FINDING_oversized_segment ||
+		    x[i]->name == FINDING_burst_lost_whole)
 			return true;
-	}
 	return false;
 }
 

@@ -83,7 +83,7 @@ vpn_new(void)
 	return v;
 }
 
-/* --- the packet phase ------------------------------------------------------------ */
+/* --- the packet phase --- */
 
 static uint64_t
 way_key(const struct address *from, const struct address *to, uint64_t call)
@@ -233,7 +233,7 @@ on_app(void *state, const struct app_event *e)
 		call_over(state, e);
 }
 
-/* --- the step phase ---------------------------------------------------------------- */
+/* --- the step phase --- */
 
 /* Calls of a control connection met in its middle: by its addresses. */
 static const struct control *
@@ -291,7 +291,6 @@ raise_dead(struct judge *j, struct server *s, struct flow *f, enum side sender,
 	if (!spoke)
 		finding_against(x, "a filter of protocol 47 on the way, or before "
 		    "this mirror, looks the same (error 721)");
-	flow_afflicted(f, FINDING_vpn_data_dead, w->run_first);
 }
 
 /* One direction: enough was sent, over long enough, into silence, while the

@@ -2,6 +2,7 @@
 #include "detectors/wire.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "capture/decode.h"
 
@@ -50,6 +51,40 @@ wire_quotes(const struct flow *f, const struct icmp_quote *q,
 		return f->protocol == IP_TCP;
 	}
 	return false;
+}
+
+/* One client's bad card is its own trouble; that of several is not. */
+enum { CLIENTS_MANY = 3 };
+
+struct clients {
+	unsigned count;
+	struct address seen[CLIENTS_MANY];
+};
+
+enum severity
+wire_client_severity(struct server *v, const struct detector *d,
+    const struct address *client)
+{
+	void **state = &v->detector_state[d->finding];
+	struct clients *c;
+	unsigned i;
+
+	if (!*state)
+		*state = calloc(1, sizeof(*c));
+	c = *state;
+	if (!c)
+		return SEVERITY_LOW;
+	for (i = 0; i < c->count; i++)
+		if (address_compare(&c->seen[i], client) == 0)
+			break;
+	if (i == c->count && i < CLIENTS_MANY) {
+		c->seen[c->count++] = *client;
+		for (struct finding *fd = v->findings; fd &&
+		    c->count == CLIENTS_MANY; fd = fd->next_of_server)
+			if (fd->name == d->finding && fd->side == FAULT_CLIENT)
+				fd->severity = SEVERITY_MEDIUM;
+	}
+	return c->count == CLIENTS_MANY ? SEVERITY_MEDIUM : SEVERITY_LOW;
 }
 
 const char *

@@ -76,6 +76,13 @@ bool wire_too_big(const struct packet *, struct icmp_quote *q);
 bool wire_quotes(const struct flow *, const struct icmp_quote *,
     enum side *sender);
 
+/* How heavy a client's misbehaviour weighs: low, and medium once three of this
+ * server's clients show the same (then what was said of the others weighs as
+ * much). Keeps its list in server->detector_state of that detector, which then
+ * has `release = free`. */
+enum severity wire_client_severity(struct server *, const struct detector *,
+    const struct address *client);
+
 /* "10.0.0.5:80" or "[2001:db8::1]:80". */
 enum { WIRE_END_TEXT_BYTES = ADDRESS_TEXT_BYTES + 9 };
 const char *wire_end_text(const struct flow *, enum side,
