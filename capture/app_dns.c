@@ -175,6 +175,12 @@ dns_feed(struct app_context *c, struct bytes b)
 	return pdu_feed(c, b, &dns_rule);
 }
 
+static bool
+dns_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
+{
+	return pdu_skip_gap(c, held, n, &dns_rule);
+}
+
 static size_t
 dns_resync(const struct flow *f, enum side side, struct bytes b)
 {
@@ -241,6 +247,7 @@ const struct app_parser app_dns = {
 	.protocol = APP_DNS,
 	.probe = dns_probe,
 	.feed = dns_feed,
+	.skip_gap = dns_skip_gap,
 	.resync = dns_resync,
 	.operation = dns_operation,
 };

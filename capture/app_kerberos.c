@@ -16,7 +16,7 @@ enum {
 	KRB_VERSION = 5,
 	KRB_MARK_BYTES = 4, KRB_MESSAGE_MAX = 1 << 20,
 	KRB_HEADER_BYTES = KRB_MARK_BYTES + 24,
-	KRB_ANSWER_BYTES = 256,	/* as much of an answer tells its error code */
+	KRB_ANSWER_BYTES = 128,	/* as much of an answer tells its error code */
 	KRB_ERROR_CODE_FIELD = 6,	/* 5.9.1 */
 	KDC_ERR_PREAUTH_REQUIRED = 25, KRB_ERR_RESPONSE_TOO_BIG = 52,
 };
@@ -56,7 +56,7 @@ static bool
 krb_is_fault(uint8_t type, struct bytes fields)
 {
 	struct bytes value;
-	uint32_t code = 0;
+	uint32_t code = KDC_ERR_PREAUTH_REQUIRED;	/* where it is cut off */
 	uint8_t tag;
 
 	if (type != KRB_ERROR)
@@ -126,6 +126,12 @@ krb_feed(struct app_context *c, struct bytes b)
 	return pdu_feed(c, b, &krb_rule);
 }
 
+static bool
+krb_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
+{
+	return pdu_skip_gap(c, held, n, &krb_rule);
+}
+
 static size_t
 krb_resync(const struct flow *f, enum side side, struct bytes b)
 {
@@ -167,6 +173,7 @@ const struct app_parser app_kerberos = {
 	.protocol = APP_KERBEROS,
 	.probe = krb_probe,
 	.feed = krb_feed,
+	.skip_gap = krb_skip_gap,
 	.resync = krb_resync,
 	.operation = krb_operation,
 };

@@ -192,6 +192,12 @@ ldap_feed(struct app_context *c, struct bytes b)
 	return pdu_feed(c, b, &ldap_rule);
 }
 
+static bool
+ldap_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
+{
+	return pdu_skip_gap(c, held, n, &ldap_rule);
+}
+
 static size_t
 ldap_resync(const struct flow *f, enum side side, struct bytes b)
 {
@@ -232,6 +238,7 @@ const struct app_parser app_ldap = {
 	.protocol = APP_LDAP,
 	.probe = ldap_probe,
 	.feed = ldap_feed,
+	.skip_gap = ldap_skip_gap,
 	.resync = ldap_resync,
 	.operation = ldap_name,
 };

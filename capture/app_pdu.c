@@ -42,6 +42,23 @@ pdu_feed(struct app_context *c, struct bytes b, const struct pdu_rule *rule)
 	return used;
 }
 
+bool
+pdu_skip_gap(struct app_context *c, struct bytes held, uint32_t n,
+    const struct pdu_rule *rule)
+{
+	struct pdu p = { .head = held, .began = c->began,
+		.first_frame = c->first_frame };
+
+	if (!held.left)
+		return false;
+	p.bytes = rule->length(held);
+	if (p.bytes == PDU_LOST || p.bytes == PDU_MORE ||
+	    p.bytes != held.left + (size_t)n)
+		return false;
+	(void)rule->take(c, &p);
+	return true;
+}
+
 /* A message begins where its length leads to another one, or to the end; and
  * where a segment begins, its header alone is enough. */
 size_t

@@ -38,8 +38,12 @@ struct pdu_rule {
 	size_t when_lost;
 };
 
-/* What app_parser.feed and .resync need for such a protocol. */
+/* What app_parser.feed, .skip_gap and .resync need for such a protocol. A gap
+ * that is the rest of the message in hand, as under a snap length, costs only
+ * that rest: what is at hand of it is taken. */
 size_t pdu_feed(struct app_context *, struct bytes, const struct pdu_rule *);
+bool pdu_skip_gap(struct app_context *, struct bytes held, uint32_t n,
+    const struct pdu_rule *);
 size_t pdu_resync(struct bytes, const struct pdu_rule *);
 
 /* Open a request whose last byte is the last of `p`. One that is not answered by

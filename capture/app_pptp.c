@@ -142,6 +142,12 @@ pptp_feed(struct app_context *c, struct bytes b)
 	return pdu_feed(c, b, &pptp_rule);
 }
 
+static bool
+pptp_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
+{
+	return pdu_skip_gap(c, held, n, &pptp_rule);
+}
+
 static size_t
 pptp_resync(const struct flow *f, enum side side, struct bytes b)
 {
@@ -177,6 +183,7 @@ const struct app_parser app_pptp = {
 	.protocol = APP_PPTP,
 	.probe = pptp_probe,
 	.feed = pptp_feed,
+	.skip_gap = pptp_skip_gap,
 	.resync = pptp_resync,
 	.operation = pptp_operation,
 };

@@ -76,6 +76,12 @@ rdp_feed(struct app_context *c, struct bytes b)
 	return pdu_feed(c, b, &rdp_rule);
 }
 
+static bool
+rdp_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
+{
+	return pdu_skip_gap(c, held, n, &rdp_rule);
+}
+
 static enum app_verdict
 rdp_probe(const struct flow *f, enum side side, struct bytes b)
 {
@@ -111,5 +117,6 @@ const struct app_parser app_rdp = {
 	.protocol = APP_RDP,
 	.probe = rdp_probe,
 	.feed = rdp_feed,
+	.skip_gap = rdp_skip_gap,
 	.operation = rdp_operation,
 };

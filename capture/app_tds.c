@@ -179,6 +179,12 @@ tds_feed(struct app_context *c, struct bytes b)
 	return pdu_feed(c, b, &tds_rule);
 }
 
+static bool
+tds_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
+{
+	return pdu_skip_gap(c, held, n, &tds_rule);
+}
+
 static void
 tds_gap(struct app_context *c, uint32_t n)
 {
@@ -254,6 +260,7 @@ const struct app_parser app_tds = {
 	.protocol = APP_TDS,
 	.probe = tds_probe,
 	.feed = tds_feed,
+	.skip_gap = tds_skip_gap,
 	.gap = tds_gap,
 	.resync = tds_resync,
 	.operation = tds_operation,

@@ -27,7 +27,9 @@ struct burst {			/* of a sender */
 	uint32_t segments;	/* data segments since the last advance */
 	struct instant last_sent;
 	bool single;		/* one alone, after a timeout, waits for its ACK */
-	bool partial;		/* the receiver holds something beyond the hole */
+	bool partial;		/* a part of the burst arrived */
+	uint32_t held;		/* bytes that the receiver held beyond the hole
+				 * before the burst */
 	uint32_t single_start, single_end;
 	uint32_t single_burst;	/* segments before it that nobody answered */
 	uint64_t single_frame;
@@ -81,13 +83,17 @@ count_lost(struct flow_pool *pool, struct flow *f, enum side sender,
 	return n;
 }
 
-static bool
-beyond_ack(const struct packet *p)
+/* Bytes that the receiver holds beyond its acknowledgment. */
+static uint32_t
+held_beyond(const struct packet *p)
 {
+	uint32_t held = 0;
+
 	for (unsigned i = 0; i < p->options.sack_count; i++)
 		if (seq_after(p->options.sack[i].left, p->ack))
-			return true;
-	return false;
+			held += p->options.sack[i].right -
+			    p->options.sack[i].left;
+	return held;
 }
 
 static void
@@ -97,10 +103,12 @@ acknowledged(struct memo *bursts, struct flow_pool *pool, struct flow *f,
 	enum side sender = other_side(seg->side);
 	const struct packet *p = seg->packet;
 	struct burst *b = memo_find(bursts, memo_key(f->id, sender));
+	uint32_t held;
 
 	if (!b)
 		return;
-	if (beyond_ack(p))
+	held = held_beyond(p);
+	if (held > b->held)
 		b->partial = true;
 	if (!(seg->facts & SEG_ACKS) || !seg->acked_bytes)
 		return;
@@ -112,6 +120,7 @@ acknowledged(struct memo *bursts, struct flow_pool *pool, struct flow *f,
 		b->passed++;
 	}
 	b->segments = 0;
+	b->held = held;
 	b->single = b->partial = false;
 }
 
@@ -202,7 +211,7 @@ const struct detector detector_burst_lost_whole = {
 	    "(LSO, TSO) at fault. Transfers crawl at one segment a timeout.",
 	.decided = "At least two segments, then silence of 100 ms or more, then "
 	    "the first of them alone, and the next acknowledgment covers exactly "
-	    "that one, with nothing held beyond it (SACK): one burst lost whole. "
+	    "that one, with nothing more held beyond it (SACK): one burst lost whole. "
 	    "burst_cycles (5) of them on a connection, and at most one burst that "
 	    "got through to four that did not.",
 	.mimics = "Random loss (takes parts of bursts), a path MTU black hole "

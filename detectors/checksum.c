@@ -507,9 +507,9 @@ raise_discarded(struct checksum *c, struct judge *j, struct server *v,
 	finding_metric(fd, "bad_segments", n->count);
 	finding_metric(fd, "refused_segments", refused);
 	finding_metric(fd, "accepted_segments", accepted);
-	finding_say(fd, "%s sent %u segments with a wrong checksum on this "
-	    "connection; the %s did not take %u of them, and they had to be "
-	    "sent again", wire_end_text(f, side, from), n->count,
+	finding_say(fd, "%s sent %u segment%s with a wrong checksum on this "
+	    "connection; the %s did not take %u of them, which had to be sent "
+	    "again", wire_end_text(f, side, from), n->count, wire_s(n->count),
 	    wire_side(other_side(side)), refused);
 	if (accepted)
 		finding_against(fd, "%u others with a wrong sum were "
@@ -554,8 +554,8 @@ raise_artifact(struct judge *j, struct server *v, struct flow *f,
 	fd->side = FAULT_CAPTURE;
 	fd->severity = SEVERITY_INFO;
 	fd->confidence = 0.95;
-	finding_say(fd, "%u segments of %s carry a %s checksum here and were "
-	    "accepted all the same: %s", count, whose(f, side, who),
+	finding_say(fd, "%u segment%s of %s came with a %s checksum here, "
+	    "taken all the same: %s", count, wire_s(count), whose(f, side, who),
 	    kind == SUM_PARTIAL ? "partial" : kind == SUM_ZERO ? "zero" :
 	    "wrong", kind == SUM_OTHER ? "it is another one than went over the "
 	    "wire (frames put together, or a capture that was altered)" :
@@ -574,8 +574,8 @@ raise_unresolved(struct judge *j, struct server *v, struct flow *f,
 	fd->side = FAULT_UNKNOWN;
 	fd->severity = SEVERITY_LOW;
 	fd->confidence = 0.5;
-	finding_say(fd, "%u segments of %s carry a wrong checksum, and nothing "
-	    "here shows whether the receivers took them", count,
+	finding_say(fd, "%u segment%s of %s came with a wrong checksum, and "
+	    "nothing here shows whether it was taken", count, wire_s(count),
 	    whose(f, side, who));
 }
 

@@ -46,6 +46,24 @@ serves_others(const struct judge *j, const struct server *s,
 	    instant_since(run->last, since) / 2), j->now);
 }
 
+/* A host that was mute to all at the time has a finding of its own, even when it
+ * serves others again later. */
+static bool
+was_mute(const struct server *s, const struct flow *f, const struct note *run)
+{
+	struct instant since = f->half[CLIENT].una_since;
+	struct instant mid = instant_plus(since,
+	    instant_since(run->last, since) / 2);
+
+	for (const struct finding *x = s->findings; x; x = x->next_of_server)
+		if ((x->name == FINDING_server_silent ||
+		    x->name == FINDING_server_restart) && !x->retracted &&
+		    !instant_before(mid, x->first_seen) &&
+		    !instant_before(x->last_seen, run->last))
+			return true;
+	return false;
+}
+
 /* A connection that never carried anything did not stop doing so. */
 static bool
 acknowledged_before(const struct flow *f)
@@ -69,7 +87,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 		return;
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
 	if (trust <= 0 || !acknowledged_before(f) ||
-	    !serves_others(j, s, f, run))
+	    !serves_others(j, s, f, run) || was_mute(s, f, run))
 		return;
 	waited = seconds_of(instant_since(run->last, c->una_since));
 	x = finding_raise(j, &detector_flow_blackholed, NULL, s, f, 0);

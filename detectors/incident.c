@@ -146,7 +146,11 @@ cluster_want(const struct cluster *c)
 	    cluster_flows(c, FINDING_rpc_stall, NULL);
 	uint32_t acks = cluster_flows(c, FINDING_flow_blackholed, NULL);
 	uint32_t probes = cluster_flows(c, FINDING_keepalive_unanswered, NULL);
+	uint32_t lost = cluster_flows(c, FINDING_orphaned_session,
+	    "server_lost_state");
 
+	if (lost > answers + acks + probes)
+		return WANT_STATE;
 	if (probes > answers + acks)
 		return WANT_PROBE;
 	return answers >= acks + probes ? WANT_ANSWER : WANT_ACK;
@@ -399,7 +403,9 @@ look(const struct judge *j, const struct cluster *c, struct view *v)
 			count_affected(v, o, c, x);
 			continue;
 		}
-		if (instant_before(c->start, served))
+		/* a connection made since has no state from before to lose */
+		if (instant_before(c->start, served) && (want != WANT_STATE ||
+		    instant_before(o->established, c->start)))
 			count_served(v, o, served);
 		if (instant_before(c->start, o->established) &&
 		    instant_before(o->established, o->last_answered))

@@ -21,6 +21,9 @@ const char *verdict_name(enum verdict);		/* "offload_engine" */
 /* "Its network card's TCP offload (TOE, TCP Chimney) has lost touch with the
  * host": what a person reads. */
 const char *verdict_sentence(enum verdict);
+/* The same of this incident: "... had lost touch" once it is over. */
+struct incident;
+const char *incident_sentence(const struct incident *);
 
 enum { INCIDENT_EVIDENCE = 16, EVIDENCE_FRAMES = 12, EVIDENCE_TEXT_BYTES = 300,
     INCIDENT_CANDIDATES = VERDICT_COUNT };

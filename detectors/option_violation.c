@@ -162,9 +162,9 @@ judge_regressed(struct judge *j, struct server *v, struct flow *f,
 
 	fd = raise(j, v, f, n, "timestamp_regressed", SEVERITY_HIGH);
 	finding_metric(fd, "back_ticks", (double)n->value[VALUE_STEP]);
-	finding_say(fd, "the timestamps of %s ran backwards in %u segments, by "
+	finding_say(fd, "the timestamps of %s ran backwards in %u segment%s, by "
 	    "up to %llu ticks; a receiver drops such segments (PAWS)",
-	    wire_end_text(f, n->side, who), n->count,
+	    wire_end_text(f, n->side, who), n->count, wire_s(n->count),
 	    (unsigned long long)n->value[VALUE_STEP]);
 }
 
@@ -176,8 +176,9 @@ judge_sack(struct judge *j, struct server *v, struct flow *f,
 	char who[WIRE_END_TEXT_BYTES];
 
 	fd = raise(j, v, f, n, "sack_unnegotiated", SEVERITY_MEDIUM);
-	finding_say(fd, "%s sent SACK blocks in %u segments though the %s's SYN "
+	finding_say(fd, "%s sent SACK blocks in %u segment%s though the %s's SYN "
 	    "did not permit them", wire_end_text(f, n->side, who), n->count,
+	    wire_s(n->count),
 	    wire_side(other_side(n->side)));
 	finding_against(fd, "a firewall that takes the option out of SYNs, "
 	    "between the mirror port and the %s, would look like this",

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { PAPER_WIDTH_MIN = 60, PAPER_WIDTH_MAX = 100, PAPER_WIDTH = 96 };
+enum { PAPER_WIDTH_MIN = 60, PAPER_WIDTH_MAX = 100, PAPER_WIDTH = 80 };
 
 enum ink { INK_PLAIN, INK_BOLD, INK_DIM, INK_RED, INK_YELLOW, INK_GREEN };
 

@@ -53,8 +53,7 @@ struct entry {
 static const char w2003[] = "Windows Server 2003 SP2, SBS 2003, XP x64";
 static const char w2008[] = "Windows Vista, Server 2008, 2008 R2";
 static const char w2012[] = "Windows Server 2012 and later";
-static const char netsh_was[] = "the same with the value that `netsh int tcp show "
-    "global` gave before";
+static const char the_value_noted[] = "the same with the value noted";
 
 /* Per verdict, the one to try first at first. */
 static const struct entry entries[] = {
@@ -63,15 +62,16 @@ static const struct entry entries[] = {
 	    "Windows Server 2003 SP2, at once",
 	    "netsh int ip set chimney DISABLED",
 	    "netsh int ip set chimney ENABLED",
-	    "KB 948496") },
+	    "Wireshark wiki, CaptureSetup/Offloading") },
 	{ VERDICT_offload_engine, W2008, ALWAYS, NOW(
-	    "Windows Server 2008, 2008 R2, at once",
-	    "netsh int tcp set global chimney=disabled", netsh_was,
+	    "Windows Server 2008, 2008 R2, at once; note first what `netsh int "
+	    "tcp show global` says",
+	    "netsh int tcp set global chimney=disabled", the_value_noted,
 	    "KB 951037; KB 2643970") },
 	{ VERDICT_offload_engine, W2012, ALWAYS, NOW(
-	    "Windows Server 2012, 2012 R2, at once; later ones have no chimney",
-	    "Set-NetOffloadGlobalSetting -Chimney Disabled",
-	    "the same with the value that Get-NetOffloadGlobalSetting gave before",
+	    "Windows Server 2012 and later (off by default, deprecated since "
+	    "2016), at once; note first what Get-NetOffloadGlobalSetting says",
+	    "Set-NetOffloadGlobalSetting -Chimney Disabled", the_value_noted,
 	    "NetTCPIP module; KB 4014193") },
 	{ VERDICT_offload_engine, FREEBSD, ALWAYS, NOW(
 	    "FreeBSD with a TOE card (Chelsio), at once for new connections",
@@ -164,7 +164,7 @@ static const struct entry entries[] = {
 	    "the same with /d 0, and a restart",
 	    "DisableTaskOffload (Tcpip parameters)") },
 	{ VERDICT_segmentation_offload, VMWARE, SENDING, NOW(
-	    "VMware ESXi host",
+	    "VMware ESXi host, which is to be restarted (IPv6: /Net/UseHwTSO6)",
 	    "esxcli system settings advanced set -o /Net/UseHwTSO -i 0",
 	    "esxcli system settings advanced set -o /Net/UseHwTSO -i 1",
 	    "Broadcom knowledge article 318877") },
@@ -172,8 +172,9 @@ static const struct entry entries[] = {
 	    "FreeBSD, pfSense, OPNsense, at once",
 	    "ifconfig IF -tso", "ifconfig IF tso", "ifconfig(8)") },
 	{ VERDICT_segmentation_offload, LINUX, MERGING, NOW(
-	    "Linux that forwards, at once",
-	    "ethtool -K IF lro off gro off", "ethtool -K IF lro on gro on",
+	    "Linux that forwards, at once; note first what `ethtool -k IF` says",
+	    "ethtool -K IF lro off gro off",
+	    "the same with the values noted",
 	    "ethtool(8); moby/moby issue 32023") },
 	{ VERDICT_segmentation_offload, W2012, MERGING, NOW(
 	    "Windows Server 2012 and later that forwards, this card only",
@@ -186,7 +187,7 @@ static const struct entry entries[] = {
 	    "Set-VMSwitch -Name SWITCH -EnableSoftwareRsc $true",
 	    "Microsoft, RSC in the vSwitch") },
 	{ VERDICT_segmentation_offload, VMWARE, MERGING, NOW(
-	    "VMware ESXi host of a guest that forwards; the guest is to be "
+	    "VMware ESXi host of a guest that forwards; the host is to be "
 	    "restarted",
 	    "esxcli system settings advanced set -o /Net/Vmxnet3HwLRO -i 0; the "
 	    "same for /Net/Vmxnet3SwLRO",
@@ -202,8 +203,10 @@ static const struct entry entries[] = {
 
 	/* Receive-side scaling ---------------------------------------------- */
 	{ VERDICT_receive_side_scaling, W2008, ALWAYS, NOW(
-	    "Windows Server 2008, 2008 R2, at once",
-	    "netsh int tcp set global rss=disabled", netsh_was, "KB 951037") },
+	    "Windows Server 2008, 2008 R2, at once; note first what `netsh int "
+	    "tcp show global` says",
+	    "netsh int tcp set global rss=disabled", the_value_noted,
+	    "KB 951037") },
 	{ VERDICT_receive_side_scaling, W2012, ALWAYS, NOW(
 	    "Windows Server 2012 and later, this card only; the link goes down "
 	    "for a moment",
@@ -215,7 +218,7 @@ static const struct entry entries[] = {
 	    REG_SET("EnableRSS", "0"), "the same with /d 1, and a restart",
 	    "KB 948496") },
 	{ VERDICT_receive_side_scaling, LINUX, ALWAYS, NOW(
-	    "Linux, at once: all receive work to the first queue",
+	    "Linux, at once: all that is received goes to the first queue",
 	    "ethtool -X IF equal 1", "ethtool -X IF default", "ethtool(8)") },
 	{ VERDICT_receive_side_scaling, W2008, ALWAYS, UPDATE(
 	    "Windows Server 2008, 2008 R2",
@@ -241,9 +244,10 @@ static const struct entry entries[] = {
 	    "") },
 	{ VERDICT_server_host, ANY_SYSTEM, ALWAYS, ADVICE(
 	    "the server",
-	    "look at its console, power and switch port; if it hangs, take a "
-	    "memory dump before the restart: afterwards the cause is gone",
-	    "KB 244139") },
+	    "look at its console, power and switch port; if it hangs and the "
+	    "console is set up for it (Windows: right CTRL and twice SCROLL "
+	    "LOCK, KB 244139), take a memory dump before the restart: "
+	    "afterwards the cause is gone", "KB 244139") },
 	{ VERDICT_network_path, ANY_SYSTEM, ALWAYS, ADVICE(
 	    "the switches and routers between",
 	    "compare error, discard and duplex counters of the ports on the way; "
@@ -256,7 +260,7 @@ static const struct entry entries[] = {
 	/* Not known: looking changes nothing -------------------------------- */
 	{ VERDICT_undetermined, W2003, ALWAYS, NOW(
 	    w2003, "netstat -nt (Offload State: InHost or Offloaded)", "",
-	    "KB 912222") },
+	    "KB 2477730") },
 	{ VERDICT_undetermined, W2008, ALWAYS, NOW(
 	    w2008, "netsh int tcp show global; netstat -nt", "", "KB 951037") },
 	{ VERDICT_undetermined, W2012, ALWAYS, NOW(
@@ -297,6 +301,47 @@ verdict_sentence(enum verdict v)
 		break;
 	}
 	return "Something is wrong here, and this capture cannot tell what.";
+}
+
+/* The same of what is over. */
+static const char *
+verdict_of_the_past(enum verdict v)
+{
+	switch (v) {
+	case VERDICT_offload_engine:
+		return "Its network card's TCP offload (TOE, TCP Chimney) had lost "
+		    "touch with the host.";
+	case VERDICT_checksum_offload:
+		return "Its network card sent wrong checksums, and the receivers "
+		    "threw those packets away.";
+	case VERDICT_segmentation_offload:
+		return "Its network card cut or glued segments wrongly (LSO, TSO, "
+		    "LRO): large sends got lost.";
+	case VERDICT_receive_side_scaling:
+		return "One receive queue of its network card was stuck "
+		    "(receive-side scaling).";
+	case VERDICT_server_application:
+		return "The application did not answer; network card, TCP and "
+		    "the path were sound.";
+	case VERDICT_server_host:
+		return "The host as a whole was down or hung.";
+	case VERDICT_network_path:
+		return "Packets got lost or damaged on the way; it was not this "
+		    "server.";
+	case VERDICT_client_side:
+		return "The clients were at fault; the server was well.";
+	case VERDICT_undetermined:
+	case VERDICT_COUNT:
+		break;
+	}
+	return "Something was wrong here, and this capture cannot tell what.";
+}
+
+const char *
+incident_sentence(const struct incident *i)
+{
+	return instant_is_set(i->end) ? verdict_of_the_past(i->verdict) :
+	    verdict_sentence(i->verdict);
 }
 
 static bool

@@ -302,6 +302,59 @@ incident_finding(const struct run *run, const struct incident *i)
 	return best;
 }
 
+/* Add to `list` what is not in it yet; how many were added beyond `max` is not
+ * known, so they are not counted. */
+static size_t
+note_port(uint16_t *list, size_t n, size_t max, uint16_t port)
+{
+	for (size_t k = 0; k < n; k++)
+		if (list[k] == port)
+			return n;
+	if (port && n < max)
+		list[n++] = port;
+	return n;
+}
+
+size_t
+incident_ports(const struct incident *i, uint16_t *out, size_t max)
+{
+	size_t n = 0;
+
+	for (const struct finding *f = i->server->findings; f;
+	    f = f->next_of_server)
+		if (f->incident_id == i->id && !f->retracted)
+			n = note_port(out, n, max, f->server_port);
+	return n;
+}
+
+size_t
+incident_clients(const struct incident *i, struct address *out, size_t max)
+{
+	size_t slots = 0, n = 0, distinct = 0;
+	struct address *all;
+
+	for (const struct finding *f = i->server->findings; f;
+	    f = f->next_of_server)
+		slots += f->incident_id == i->id;
+	all = slots ? calloc(slots, sizeof(*all)) : NULL;
+	if (!all)
+		return 0;
+	for (const struct finding *f = i->server->findings; f;
+	    f = f->next_of_server)
+		if (f->incident_id == i->id && !f->retracted && f->has_client)
+			all[n++] = f->client;
+	qsort(all, n, sizeof(*all), client_order);
+	for (size_t k = 0; k < n; k++) {
+		if (k && address_compare(&all[k - 1], &all[k]) == 0)
+			continue;
+		if (distinct < max)
+			out[distinct] = all[k];
+		distinct++;
+	}
+	free(all);
+	return distinct;
+}
+
 static int
 frame_order(const void *a, const void *b)
 {
@@ -347,6 +400,6 @@ incident_proof(const struct run *run, const struct incident *i,
 unsigned
 incident_told(const struct incident *i)
 {
-	return i->evidence_count > 1 &&
+	return i->evidence_count > 0 &&
 	    strcmp(i->evidence[0].text, i->summary) == 0;
 }

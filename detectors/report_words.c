@@ -247,7 +247,7 @@ soundness_text(const struct run *run, char *out, size_t size)
 	if (c->lost_bytes)
 		add(out, size, " %.2g %% of the TCP bytes missed,", lost * 100);
 	if (one_way > 0)
-		add(out, size, " %.0f %% of the flows seen one way only,",
+		add(out, size, " %.0f %% of the connections seen one way only,",
 		    one_way * 100 < 1 ? 1 : one_way * 100);
 	if (s.cut_files)
 		add(out, size, " a capture ends in mid-packet,");
@@ -255,7 +255,8 @@ soundness_text(const struct run *run, char *out, size_t size)
 	return out;
 }
 
-/* A line for a name of address that spoke a share of IP IDs unreadable ... */
+/* Servers whose IP IDs do not tell who carries their connections, and why, when
+ * it is one. */
 static const char *
 unjudged_servers(const struct run *run, char *out, size_t size)
 {
@@ -274,8 +275,8 @@ unjudged_servers(const struct run *run, char *out, size_t size)
 	}
 	if (n == 0)
 		return NULL;
-	snprintf(out, size, "Whether a card or the host carries a flow cannot be "
-	    "told for %s%s%s%s.", n == all ? "any server" : "some servers",
+	snprintf(out, size, "Whether its card or its own stack carries a connection "
+	    "cannot be told of %s%s%s%s.", n == all ? "any server" : "some servers",
 	    n == 1 && why && *why ? " (" : "", n == 1 && why ? why : "",
 	    n == 1 && why && *why ? ")" : "");
 	return out;
@@ -405,6 +406,41 @@ affected_text(const struct incident *i, char *out, size_t size)
 	snprintf(out, size, "%" PRIu32 " of %" PRIu32 " clients and %" PRIu32
 	    " of %" PRIu32 " connections are affected.", i->clients_affected,
 	    i->clients_seen, i->flows_affected, i->flows_seen);
+	return out;
+}
+
+const char *
+clients_text(const struct incident *i, size_t most, char *out, size_t size)
+{
+	enum { CLIENTS_MAX = 16, PORTS_MAX = 6 };
+	struct address client[CLIENTS_MAX];
+	uint16_t port[PORTS_MAX];
+	char ip[ADDRESS_TEXT_BYTES];
+	size_t n = incident_clients(i, client, CLIENTS_MAX);
+	size_t ports = incident_ports(i, port, PORTS_MAX);
+
+	if (most > CLIENTS_MAX)
+		most = CLIENTS_MAX;
+	out[0] = '\0';
+	for (size_t k = 0; k < n && k < most; k++)
+		add(out, size, "%s%s", k ? ", " : "", address_text(&client[k], ip));
+	if (n > most)
+		add(out, size, " and %zu more", n - most);
+	for (size_t k = 0; n && k < ports; k++)
+		add(out, size, "%s%u", k ? ", " : ports > 1 ? "; ports " : "; port ",
+		    port[k]);
+	return out;
+}
+
+/* Of what cannot be told, the figure says how sure it is that there is
+ * something. */
+const char *
+sure_text(const struct incident *i, char out[SURE_TEXT_BYTES])
+{
+	snprintf(out, SURE_TEXT_BYTES, "%u %% sure%s", percent_of(i->confidence),
+	    i->verdict != VERDICT_undetermined ? "" :
+	    instant_is_set(i->end) ? " that something was" :
+	    " that something is");
 	return out;
 }
 

@@ -290,10 +290,10 @@ judge_unsent(struct judge *j, struct server *v, struct flow *f, enum side side)
 	finding_metric(fd, "proofs", proof->count);
 	for (unsigned i = 0; i < proof->frame_count && i < 4; i++)
 		finding_frame(fd, proof->frame[i]);
-	finding_say(fd, "%s acknowledged data that had not been sent, %u times "
+	finding_say(fd, "%s acknowledged data that had not been sent, %u time%s "
 	    "(last by %llu bytes); the %s itself goes on from a lower number "
 	    "later, as %u of its packets show", wire_end_text(f, side, who),
-	    n->count, (unsigned long long)n->value[1],
+	    n->count, wire_s(n->count), (unsigned long long)n->value[1],
 	    wire_side(other_side(side)), proof->count);
 }
 
@@ -312,10 +312,10 @@ judge_regressed(struct judge *j, struct server *v, struct flow *f,
 		return;
 	fd = raise(j, v, f, n, "ack_regressed", count, BACK_SURE);
 	finding_metric(fd, "back_bytes", (double)n->value[0]);
-	finding_say(fd, "%s acknowledged less than it had before, %u times (last "
+	finding_say(fd, "%s acknowledged less than it had before, %u time%s (last "
 	    "by %llu bytes), in packets that were sent after the higher "
 	    "acknowledgment", wire_end_text(f, side, who), count,
-	    (unsigned long long)n->value[0]);
+	    wire_s(count), (unsigned long long)n->value[0]);
 	finding_against(fd, "a second path or mirror queue that delays packets "
 	    "by more than 10 ms could reorder them");
 }
@@ -348,10 +348,10 @@ judge_beyond(struct judge *j, struct server *v, struct flow *f, enum side side)
 	by = (uint32_t)n->value[VALUE_END] - (uint32_t)n->value[VALUE_EDGE];
 	fd = raise(j, v, f, n, "data_beyond_window", count, BEYOND_SURE);
 	finding_metric(fd, "beyond_bytes", by);
-	finding_say(fd, "%s sent data beyond the window it was granted, %u times "
-	    "(last by %u bytes); the %s's next acknowledgment repeats that its "
-	    "window ends before", wire_end_text(f, side, who), count, by,
-	    wire_side(other_side(side)));
+	finding_say(fd, "%s sent data beyond the window it was granted, %u "
+	    "time%s (last by %u bytes); the %s's next acknowledgment repeats "
+	    "that its window ends before", wire_end_text(f, side, who), count,
+	    wire_s(count), by, wire_side(other_side(side)));
 	finding_against(fd, "a box behind the mirror port that rewrites windows "
 	    "would look like this");
 }
@@ -371,8 +371,8 @@ judge_conflict(struct judge *j, struct server *v, struct flow *f,
 	    CONFLICTS_SURE);
 	finding_metric(fd, "bytes", (double)n->value[VALUE_BYTES]);
 	finding_say(fd, "%s sent other bytes again under the same sequence "
-	    "numbers, %u times (last %llu bytes), both under a good checksum",
-	    wire_end_text(f, side, who), n->count,
+	    "numbers, %u time%s (last %llu bytes), both under a good checksum",
+	    wire_end_text(f, side, who), n->count, wire_s(n->count),
 	    (unsigned long long)n->value[VALUE_BYTES]);
 	if (!n->value[VALUE_OTHER_BOX])
 		return;

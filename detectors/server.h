@@ -85,6 +85,8 @@ struct outage {
 	uint32_t asks;			/* data, SYN, ARP, echo towards it */
 	uint32_t arp_asked, syn_in, data_in, echo_asked;
 	size_t peers;			/* clients that sent meanwhile */
+	uint32_t resumed;		/* connections whose data, sent in vain
+					 * meanwhile, was acknowledged after */
 	struct instant last_ask;	/* beyond it nobody can tell */
 	uint64_t frame_before, frame_first_ask, frame_last_ask, frame_after;
 };

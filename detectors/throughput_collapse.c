@@ -23,7 +23,7 @@ static const char *const wait_names[WAITS] = { "window_limited",
 enum { FLOWS_MAX = 8192, PAIRS_MAX = 8192 };
 
 /* A side is a transfer from here on; what is shorter has no throughput. */
-enum { TRANSFER_BYTES = 16384, CHUNK_BYTES = 65536 };
+enum { TRANSFER_BYTES = 16384 };
 
 #define IDLE_NS NS_PER_S		/* nothing to send: a new transfer */
 #define TIMEOUT_MIN_NS (150 * NS_PER_MS)	/* below any timer's floor */
@@ -41,7 +41,7 @@ struct transfer {		/* one sending side of a flow */
 	uint32_t waits[WAITS];
 	int64_t waited_ns[WAITS];
 	uint32_t rto_una;	/* where the last timeout was */
-	struct instant last_sent;
+	struct instant last_sent, last_acked;
 	bool full;		/* no room for a segment in the window */
 	bool unscaled;		/* ... if it were not scaled, as it is */
 	bool small;		/* less than two full segments outstanding */
@@ -107,7 +107,7 @@ begin_anew(struct transfer *t, struct instant now)
 	double best = t->best;
 
 	*t = (struct transfer){ .prev = now, .began = now, .chunk_began = now,
-		.best = best };
+		.last_sent = now, .last_acked = now, .best = best };
 }
 
 static void
@@ -138,6 +138,7 @@ take_ack(const struct flow *f, struct transfer *t, const struct segment *seg)
 	if (seg->facts & SEG_ACKS) {
 		t->acked += seg->acked_bytes;
 		t->chunk_acked += seg->acked_bytes;
+		t->last_acked = p->time;
 	}
 	if (t->full && (seg->facts & SEG_ACKS || opens)) {
 		t->release = BY_ROOM;
@@ -148,7 +149,7 @@ take_ack(const struct flow *f, struct transfer *t, const struct segment *seg)
 		t->release = BY_SLOW_ACK;
 		t->released = p->time;
 	}
-	if (t->chunk_acked >= CHUNK_BYTES)
+	if (t->chunk_acked >= TRANSFER_BYTES)
 		chunk_over(t, p->time);
 }
 
@@ -222,10 +223,10 @@ collapse_segment(void *state, struct flow_pool *pool, struct flow *f,
 	if (!mine)
 		return;
 	if (seg->packet->payload_bytes && !(seg->facts & SEG_KEEP_ALIVE)) {
-		if (instant_since(now, mine->prev) > IDLE_NS &&
+		if (instant_since(now, mine->last_sent) > IDLE_NS &&
 		    seg->flight <= seg->packet->payload_bytes &&
 		    !(seg->facts & SEG_AGAIN)) {
-			chunk_over(mine, mine->prev);
+			chunk_over(mine, mine->last_acked);
 			begin_anew(mine, now);
 		}
 		take_sent(pool, f, mine, seg);
@@ -242,14 +243,20 @@ round_trip_us(const struct flow *f)
 	return f->half[CLIENT].rtt_min_us + f->half[SERVER].rtt_min_us;
 }
 
-/* Far slower than these two hosts were, or (on a short path) than dialling in. */
+/* Far slower than these two hosts were, or slow for a path this short. */
 static bool
 is_slow(const struct judge *j, const struct flow *f, double rate, double before)
 {
-	if (before > 0)
-		return rate * j->limit->collapse_factor < before;
-	return rate < j->limit->collapse_bytes_s &&
-	    round_trip_us(f) < LAN_RTT_US;
+	return rate * j->limit->collapse_factor < before ||
+	    (rate < j->limit->collapse_bytes_s &&
+	    round_trip_us(f) < LAN_RTT_US);
+}
+
+/* The sender keeps to the number in the window field, not to what it means. */
+static bool
+ignores_scale(const struct transfer *t)
+{
+	return t->unscaled_waits * 2 > t->waits[WAIT_WINDOW];
 }
 
 static enum severity
@@ -260,7 +267,7 @@ severity_of(const struct judge *j, enum wait which, enum side sender,
 	case WAIT_RTO:
 		return sender == SERVER ? SEVERITY_MEDIUM : SEVERITY_LOW;
 	case WAIT_WINDOW:
-		if (t->unscaled_waits * 2 > t->waits[WAIT_WINDOW])
+		if (ignores_scale(t))
 			return sender == SERVER ? SEVERITY_MEDIUM : SEVERITY_LOW;
 		return sender == CLIENT ? SEVERITY_MEDIUM : SEVERITY_LOW;
 	default:
@@ -273,12 +280,10 @@ severity_of(const struct judge *j, enum wait which, enum side sender,
 static enum fault_side
 fault_of(enum wait which, enum side sender, const struct transfer *t)
 {
-	if (which == WAIT_RTO)
+	/* loss has many makers; and it takes two for a delayed ACK to matter */
+	if (which != WAIT_WINDOW)
 		return FAULT_UNKNOWN;
-	if (which == WAIT_WINDOW && t->unscaled_waits * 2 >
-	    t->waits[WAIT_WINDOW])
-		return wire_fault(sender);
-	return wire_fault(other_side(sender));
+	return wire_fault(ignores_scale(t) ? sender : other_side(sender));
 }
 
 static void
@@ -292,11 +297,13 @@ say(struct finding *fd, const struct flow *f, enum wait which,
 	char who[WIRE_END_TEXT_BYTES];
 
 	finding_say(fd, "%s sends at %.1f kB/s for %.1f s: it waits %.0f %% of "
-	    "the time for %s the %s (%u waits, %.0f ms each)",
+	    "the time for %s the %s (%u waits, %.0f ms each)%s",
 	    wire_end_text(f, sender, who), rate / 1000, lasted,
 	    100 * seconds_of(t->waited_ns[which]) / lasted, waits_for[which],
 	    wire_side(other_side(sender)), t->waits[which],
-	    1000 * seconds_of(t->waited_ns[which]) / t->waits[which]);
+	    1000 * seconds_of(t->waited_ns[which]) / t->waits[which],
+	    which == WAIT_WINDOW && ignores_scale(t) ?
+	    ", which it takes as if it were not scaled" : "");
 }
 
 static void
@@ -348,7 +355,7 @@ is_limited_by(const struct judge *j, const struct transfer *t, enum wait which,
 static bool
 is_throttled(const struct transfer *t, uint32_t window_before)
 {
-	return t->unscaled_waits * 2 > t->waits[WAIT_WINDOW] ||
+	return ignores_scale(t) ||
 	    t->window_max <= window_before / 4;
 }
 
@@ -458,7 +465,7 @@ const struct detector detector_throughput_collapse = {
 	    "collapse_share (70 %) of collapse_s (5 s) or more, with "
 	    "collapse_timeouts (5) or collapse_waits (20) waits; and, but for "
 	    "timeouts, the transfer is collapse_factor (10) times slower than "
-	    "these two hosts were, or, if that is not known, below "
+	    "16 KiB between these two hosts once were, or below "
 	    "collapse_bytes_s (50 kB/s) on a path of less than 10 ms. "
 	    "window_limited also needs a window of at most a quarter of what the "
 	    "receiver once had, or a sender that keeps to the window as if it "

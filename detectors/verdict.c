@@ -123,11 +123,18 @@ count_stricken(const struct scale *s)
 /* A card that takes requests in and drops them does so to nearly all that it
  * carries; an application that stalls hits whom it hits. */
 #define STALL_SHARE_MIN 0.6
+/* And no card touches what it does not carry: where more than a few of the host's
+ * own connections are ill too, something else is needed to explain those. The few
+ * are connections of which the numbers told the stack too late. */
+#define HOST_SHARE_MAX 0.2
 
 static bool
 table_speaks(const struct scale *s)
 {
 	const struct offload_table *t = &s->v->table;
+
+	if (t->affected_host > HOST_SHARE_MAX * t->flows_host)
+		return false;
 
 	if (cluster_want(s->c) == WANT_ANSWER && t->affected_offloaded <
 	    STALL_SHARE_MIN * t->flows_offloaded)
@@ -367,11 +374,27 @@ rule_windows(struct scale *s)
 	    "are answered: the application no longer reads", n);
 }
 
+/* Of the clients that vanished, those that live on other connections. */
+static uint32_t
+vanished_alive(const struct scale *s)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < s->c->count; i++) {
+		const struct finding *x = s->c->finding[i];
+
+		n += x->name == FINDING_orphaned_session && x->side !=
+		    FAULT_CLIENT && strcmp(x->kind, "client_vanished") == 0;
+	}
+	return n;
+}
+
 static void
 rule_sessions(struct scale *s)
 {
 	uint32_t never = flows(s, FINDING_orphaned_session, "server_never_closed");
 	uint32_t gone = flows(s, FINDING_orphaned_session, "client_vanished");
+	uint32_t elsewhere = vanished_alive(s);
 	uint32_t stale = flows(s, FINDING_orphaned_session, "stale_tuple");
 	const struct finding *leak = first(s, FINDING_session_leak, NULL);
 
@@ -383,7 +406,13 @@ rule_sessions(struct scale *s)
 		    "acknowledged the close", never);
 	if (leak)
 		weigh(s, VERDICT_server_application, 3, leak, "%s", leak->text);
-	if (gone && !stale)
+	if (gone && !stale && 2 * elsewhere > gone)
+		weigh(s, VERDICT_network_path, 2, first(s,
+		    FINDING_orphaned_session, "client_vanished"), "on %u connections "
+		    "the server asks in vain, and the clients of %u of them are "
+		    "heard on others: something between loses these", gone,
+		    elsewhere);
+	else if (gone && !stale)
 		weigh(s, VERDICT_client_side, gone > 2 ? 3 : 2, first(s,
 		    FINDING_orphaned_session, "client_vanished"), "on %u connections "
 		    "the server asks and the client is gone", gone);

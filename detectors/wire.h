@@ -76,6 +76,13 @@ bool wire_too_big(const struct packet *, struct icmp_quote *q);
 bool wire_quotes(const struct flow *, const struct icmp_quote *,
     enum side *sender);
 
+/* "s" or nothing, for a count in a sentence. */
+static inline const char *
+wire_s(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 /* How heavy a client's misbehaviour weighs: low, and medium once three of this
  * server's clients show the same (then what was said of the others weighs as
  * much). Keeps its list in server->detector_state of that detector, which then

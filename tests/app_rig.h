@@ -132,6 +132,28 @@ rig_text(struct rig *r, enum side side, const char *text)
 	rig_say(r, side, text, strlen(text));
 }
 
+/* The same in one segment, of which the capture kept only `kept` bytes. */
+static inline void
+rig_cut(struct rig *r, enum side side, const void *bytes, size_t n, size_t kept)
+{
+	struct app_context c;
+	uint8_t *copy = malloc(kept ? kept : 1);
+
+	if (!copy)
+		abort();
+	memcpy(copy, bytes, kept);
+	rig_wait(r, RIG_STEP_MS);
+	r->frame++;
+	c = rig_context(r, side);
+	c.end_seq = r->seq[side] + (uint32_t)n;
+	r->flow->half[side].flags |= HALF_DATA | HALF_SEEN;
+	if (app_wants(r->flow, side))
+		stream_segment(r->streams, &c, r->seq[side],
+		    bytes_of(copy, kept), (uint32_t)n, true, r->start[side]);
+	r->seq[side] += (uint32_t)n;
+	free(copy);
+}
+
 /* The sniffer missed `n` bytes of `side`, which the other side acknowledged. */
 static inline void
 rig_miss(struct rig *r, enum side side, uint32_t n)

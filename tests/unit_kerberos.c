@@ -116,6 +116,27 @@ test_over_udp_a_retry_does_not_start_the_wait_anew(void **state)
 }
 
 static void
+test_messages_cut_by_the_snap_length_are_still_paired(void **state)
+{
+	uint8_t ask[300] = { 0 }, answer[300] = { 0 };
+	size_t asked = message(ask + 4, AS_REQ, padding, sizeof(padding));
+	size_t answered = message(answer + 4, AS_REP, padding, sizeof(padding));
+	struct rig r;
+
+	(void)state;
+	ask[3] = (uint8_t)asked;
+	answer[3] = (uint8_t)answered;
+	rig_begin(&r, IP_TCP, 88, 0);
+	rig_cut(&r, CLIENT, ask, asked + 4, 42);
+	CHECK_EQ(r.flow->app, APP_KERBEROS);
+	CHECK_EQ(r.flow->waiting_count, 1);
+	rig_cut(&r, SERVER, answer, answered + 4, 42);
+	CHECK_EQ(rig_answered(&r, AS_REQ), 1);
+	CHECK(!rig_nth(&r, APP_RESPONSE, 0, 0)->fault);
+	rig_end(&r);
+}
+
+static void
 test_a_reply_to_nothing_says_nothing(void **state)
 {
 	struct rig r;
@@ -154,6 +175,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_each_request_gets_its_reply),
     cmocka_unit_test(test_only_errors_that_fail_a_logon_are_faults),
     cmocka_unit_test(test_over_udp_a_retry_does_not_start_the_wait_anew),
+    cmocka_unit_test(test_messages_cut_by_the_snap_length_are_still_paired),
     cmocka_unit_test(test_a_reply_to_nothing_says_nothing),
     cmocka_unit_test(test_another_version_or_length_is_not_kerberos),
 )
