@@ -37,6 +37,8 @@ void
 options_help(FILE *out)
 {
 	fputs(
+"toewatch finds faults of servers' network cards in what a mirror port shows.\n"
+"\n"
 "toewatch -r FILE [-r FILE ...]     analyse captures\n"
 "toewatch -i IFACE [-i IFACE ...]   watch a mirror port live\n"
 "\n"

@@ -93,13 +93,14 @@ enum app_note {			/* meaning of app_event.what for APP_NOTE */
 	APP_NOTE_PUSH_REGISTERED, /* EcRRegisterPushNotification; address, port */
 	APP_NOTE_FTP_PORT,	/* client will listen at address:port (active) */
 	APP_NOTE_FTP_PASV,	/* server listens at address:port (passive) */
-	APP_NOTE_FTP_TRANSFER,	/* a transfer command; value: reply code later */
-	APP_NOTE_FTP_REPLY,	/* value: three-digit code */
-	APP_NOTE_PPTP_CALL,	/* call connected; value: call ids */
+	APP_NOTE_FTP_TRANSFER,	/* a transfer command; value: enum ftp_verb */
+	APP_NOTE_FTP_REPLY,	/* value: three-digit code; label: of the command
+				 * (or the transfer) that it answers */
+	APP_NOTE_PPTP_CALL,	/* call connected; value: call ids (app_pptp.h) */
 	APP_NOTE_PPTP_ECHO,	/* echo reply seen */
-	APP_NOTE_PPTP_GRE,	/* GRE data packet by `side` */
-	APP_NOTE_DHCP_REQUEST,	/* value: message type 1 3 8; text: client MAC */
-	APP_NOTE_DHCP_REPLY,	/* value: message type 2 5 6 */
+	APP_NOTE_PPTP_GRE,	/* GRE packet of a call, flow-less (app_pptp.h) */
+	APP_NOTE_DHCP_REQUEST,	/* flow-less; label: message type; key: xid; value: */
+	APP_NOTE_DHCP_REPLY,	/* client's MAC; peer, address: see app_dhcp.h */
 	APP_NOTE_TLS_HELLO,
 	APP_NOTE_RPC_MORE,	/* a further fragment of an answer that was told
 				 * already: only for its rpc_time_ns */

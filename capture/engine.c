@@ -56,6 +56,7 @@ struct engine {
 	struct watch *unused_watches;
 	struct flow *touched, *ended;
 	struct app_report app_report;
+	struct app_shared *shared;	/* what flows of one engine share */
 	struct capture_stats stats;
 	struct instant step_end, last_step, last_packet;
 	int64_t time_offset_ns;		/* added to stamps since a step back */
@@ -114,6 +115,7 @@ engine_new(const struct engine_config *config,
 	e->duplicates = duplicates_new();
 	e->defrag = defrag_new(e->config.fragment_bytes);
 	e->streams = stream_pool_new(e->config.stream_bytes);
+	e->shared = app_shared_new();
 	if (e->config.name_with_ndpi)
 		e->ndpi = app_ndpi_new(0);
 	if (!e->clock || !e->flows || !e->hosts || !e->duplicates ||
@@ -174,6 +176,7 @@ engine_free(struct engine **ep)
 	}
 	free(e->held_data);
 	app_ndpi_free(&e->ndpi);
+	app_shared_free(&e->shared);
 	stream_pool_free(&e->streams);
 	defrag_free(&e->defrag);
 	duplicates_free(&e->duplicates);
@@ -561,6 +564,19 @@ hold_host(struct engine *e, struct flow *f, enum side s, bool make)
 		f->host[s]->flows++;
 }
 
+/* A segment that surely is damaged, so that even whose it is cannot be told: no
+ * flow begins with it. */
+static bool
+is_debris(struct engine *e, const struct packet *p)
+{
+	const struct host *from;
+
+	if (p->checksum != CHECKSUM_BAD)
+		return false;
+	from = host_of(e->hosts, &p->src, false);
+	return from && host_sums_are_sound(from);
+}
+
 /* The flow of a TCP packet, after settling whether it begins a new one. */
 static struct flow *
 tcp_flow(struct engine *e, const struct packet *p, struct instant now,
@@ -568,6 +584,8 @@ tcp_flow(struct engine *e, const struct packet *p, struct instant now,
 {
 	struct flow *f = flow_find(e->flows, p, side), *old = f;
 
+	if ((!f || tcp_begins_anew(f, p, *side)) && is_debris(e, p))
+		return f;
 	if (f && tcp_begins_anew(f, p, *side)) {
 		f = new_flow(e, p, now, old);
 		flow_finish(e->flows, old, FLOW_END_REUSED);
@@ -588,7 +606,7 @@ feed_stream(struct engine *e, struct flow *f, const struct segment *seg,
 	const struct packet *p = seg->packet;
 	struct app_context c = {
 		.pool = e->pool, .flow = f, .now = now, .frame = p->frame,
-		.side = seg->side, .report = &e->app_report,
+		.side = seg->side, .report = &e->app_report, .shared = e->shared,
 		.end_seq = p->seq + p->payload_bytes,
 	};
 	const struct tcp_half *me = &f->half[seg->side];
@@ -682,7 +700,7 @@ take_datagram(struct engine *e, const struct packet *p, struct instant now)
 	struct host *from = host_of(e->hosts, &p->src, true);
 	struct host *to = host_of(e->hosts, &p->dst, true);
 	struct app_context c = { .pool = e->pool, .now = now, .frame = p->frame,
-		.report = &e->app_report };
+		.report = &e->app_report, .shared = e->shared };
 
 	host_count(e->hosts, from, to, p, NULL, now);
 	if (p->protocol == IP_UDP && p->has_transport) {

@@ -80,6 +80,15 @@ struct host {
 /* For tables by address. With a secret key nobody can plan collisions. */
 uint64_t address_hash(const struct address *, uint64_t key);
 
+/* Are its checksums right as a rule, so that a wrong one is damage, and not the
+ * capture point's? */
+static inline bool
+host_sums_are_sound(const struct host *h)
+{
+	return h->total.checked_sums_out >= 16 &&
+	    h->total.bad_sums_out * 8 < h->total.checked_sums_out;
+}
+
 struct host_table;
 
 /* At most `limit` hosts; the host longest unheard of that no flow holds makes

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "capture/host.h"
+
 /* Bytes a sender can have skipped or run ahead before we rather believe that
  * the number is damaged: the largest window is 1 GiB (RFC 7323, 2.3), yet no
  * real gap of a capture that still makes sense is near it. */
@@ -276,6 +278,26 @@ take_syn(struct step *s)
 
 /* --- what was sent -------------------------------------------------------- */
 
+/* The other side has acknowledged more of this side's bytes than we saw, and
+ * this is a probe below them: what lies between was sent and missed. */
+static void
+catch_up(struct step *s)
+{
+	const struct note *n = flow_note_find(s->f, NOTE_ACK_AHEAD, 0,
+	    other_side(s->side));
+	uint32_t acked = n ? (uint32_t)n->value[0] : 0;
+
+	if (!n || !n->open || s->length > 1 || s->damaged ||
+	    has(s, TCP_SYN | TCP_FIN | TCP_RST) || s->p->seq != acked - 1 ||
+	    !seq_after(s->p->seq, s->me->next))
+		return;
+	s->out->facts |= SEG_HOLE;
+	s->out->hole_bytes = s->out->lost_bytes = acked - s->me->next;
+	s->me->next = s->me->una = acked;
+	s->me->una_since.ns = 0;
+	s->me->una_sends = 0;
+}
+
 static bool
 is_keep_alive(const struct step *s)
 {
@@ -405,9 +427,11 @@ static bool
 position_is_plausible(const struct step *s)
 {
 	int32_t off = (int32_t)(s->p->seq - s->me->next);
-	int32_t limit = s->damaged ? 65536 : JUMP_MAX;
 
-	return off <= limit && off >= -limit;
+	if (s->damaged)
+		return off == 0 || (off < 0 && off >= -65536 &&
+		    !seq_after(s->end, s->me->next));
+	return off <= JUMP_MAX && off >= -JUMP_MAX;
 }
 
 static void
@@ -421,6 +445,7 @@ take_sequence(struct step *s)
 		s->out->facts |= SEG_DAMAGED;
 		return;
 	}
+	catch_up(s);
 	if (is_keep_alive(s)) {
 		keep_alive(s);
 		return;
@@ -433,7 +458,7 @@ take_sequence(struct step *s)
 		s->out->facts |= SEG_DATA;
 	if (seq_after(s->end, s->me->next))
 		sent_new(s);
-	else if (s->length || has(s, TCP_FIN))
+	else if (s->end != s->p->seq)
 		sent_before(s);
 }
 
@@ -508,12 +533,20 @@ ack_forward(struct step *s)
 	exchanges_acked(s);
 }
 
-/* A flow of which we first saw a keep-alive: that was sent one below SND.NXT. */
+/* A keep-alive is sent one below SND.NXT. Where it is the first that we saw of a
+ * side, or the first after bytes that we missed, it is known by its answer. */
 static bool
 began_with_probe(const struct step *s, uint32_t ahead)
 {
-	return ahead == 1 && s->f->flags & FLOW_MIDSTREAM &&
-	    !(s->peer->flags & HALF_DATA);
+	const struct note *n = flow_note_find(s->f, NOTE_HOLES, 0,
+	    other_side(s->side));
+
+	if (ahead != 1)
+		return false;
+	for (int i = 0; n && i < NOTE_VALUES; i++)
+		if (n->value[i] && (uint32_t)n->value[i] == s->peer->next)
+			return true;
+	return s->f->flags & FLOW_MIDSTREAM && !(s->peer->flags & HALF_DATA);
 }
 
 static void
@@ -621,7 +654,7 @@ take_ack(struct step *s)
 	struct tcp_half *me = s->me;
 	uint32_t ack = s->p->ack;
 
-	if (!has(s, TCP_ACK) || has(s, TCP_RST))
+	if (!has(s, TCP_ACK) || has(s, TCP_RST) || s->damaged)
 		return;
 	if (!(s->peer->flags & HALF_SEEN)) {	/* we only see this side */
 		if (!(me->flags & HALF_ACKED) || seq_after(ack, me->acked))
@@ -646,7 +679,7 @@ answer_probes(struct step *s)
 	    other_side(s->side));
 
 	if (!run || !run->open || s->out->facts & SEG_KEEP_ALIVE)
-		return;
+		return;			/* a damaged one is a sign of life, too */
 	if (has(s, TCP_ACK) && !s->length)
 		s->out->facts |= SEG_KEEP_ALIVE_ACK;
 	run->open = false;
@@ -705,7 +738,8 @@ take_ip_id(struct step *s)
 	uint16_t before = me->ip_id, id = s->p->ip_id;
 	struct note *n;
 
-	if (s->p->ip_version != 4 || !id || has(s, TCP_SYN | TCP_RST))
+	if (s->p->ip_version != 4 || !id || s->damaged ||
+	    has(s, TCP_SYN | TCP_RST))
 		return;
 	if (id & 0x8000)
 		me->ids_high = saturated16(me->ids_high);
@@ -789,7 +823,7 @@ take_rst(struct step *s)
 {
 	struct note *n, *syn;
 
-	if (!has(s, TCP_RST))
+	if (!has(s, TCP_RST) || s->damaged)
 		return;
 	s->out->facts |= SEG_RST;
 	s->me->flags |= HALF_RST;
@@ -980,6 +1014,19 @@ remember_packet(struct step *s)
 		s->f->flags |= FLOW_COALESCED;
 }
 
+/* Is this wrong checksum the exception among those of its sender? */
+static bool
+is_damaged(const struct flow *f, const struct packet *p, enum side side)
+{
+	const struct tcp_half *me = &f->half[side];
+
+	if (p->checksum != CHECKSUM_BAD)
+		return false;
+	if (!me->packets)
+		return f->host[side] && host_sums_are_sound(f->host[side]);
+	return me->bad_sums * 2 <= me->packets;
+}
+
 void
 tcp_segment(struct flow_pool *pool, struct flow *f, const struct packet *p,
     enum side side, struct instant now, struct segment *out)
@@ -988,9 +1035,7 @@ tcp_segment(struct flow_pool *pool, struct flow *f, const struct packet *p,
 		.pool = pool, .f = f, .p = p, .side = side, .now = now,
 		.me = &f->half[side], .peer = &f->half[other_side(side)],
 		.length = p->payload_bytes, .out = out,
-		.damaged = p->checksum == CHECKSUM_BAD &&
-		    f->half[side].bad_sums * 2 <= f->half[side].packets &&
-		    f->half[side].packets,
+		.damaged = is_damaged(f, p, side),
 	};
 
 	memset(out, 0, sizeof(*out));
@@ -1009,6 +1054,13 @@ tcp_segment(struct flow_pool *pool, struct flow *f, const struct packet *p,
 	s.end = p->seq + s.length + (has(&s, TCP_SYN) ? 1 : 0) +
 	    (has(&s, TCP_FIN) ? 1 : 0);
 
+	if (s.damaged) {
+		s.end = p->seq + s.length;
+		if (has(&s, TCP_SYN)) {
+			remember_packet(&s);
+			return;
+		}
+	}
 	if (has(&s, TCP_SYN) && !has(&s, TCP_ACK | TCP_RST) &&
 	    f->state != FLOW_NEW && !(s.me->flags & HALF_SYN &&
 	    s.me->isn == p->seq)) {

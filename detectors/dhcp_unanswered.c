@@ -328,8 +328,6 @@ review_answerer(struct judge *j, struct dhcp *d, struct answerer *s)
 	struct outage mute;
 	struct silence q;
 
-	if (!s->answered)
-		return;
 	if (instant_since(j->now, s->last) < PATIENCE_S * NS_PER_S) {
 		v = registry_server(j->registry, &s->address, false);
 		if (v)

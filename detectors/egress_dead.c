@@ -48,7 +48,8 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 static bool
 is_hang(const struct server *s, const struct outage *o)
 {
-	return instant_since(o->to, o->from) >= HANG_MIN_NS &&
+	/* before the first ask there was nothing to say */
+	return instant_since(o->to, o->first_ask) >= HANG_MIN_NS &&
 	    o->asks >= HANG_MIN_ASKS && o->peers >= HANG_MIN_PEERS &&
 	    o->resumed >= HANG_MIN_RESUMED &&
 	    server_survivors(s, o->from, o->to) > 0;

@@ -147,7 +147,8 @@ cluster_want(const struct cluster *c)
 	uint32_t acks = cluster_flows(c, FINDING_flow_blackholed, NULL);
 	uint32_t probes = cluster_flows(c, FINDING_keepalive_unanswered, NULL);
 	uint32_t lost = cluster_flows(c, FINDING_orphaned_session,
-	    "server_lost_state");
+	    "server_lost_state") + cluster_flows(c, FINDING_stale_neighbor,
+	    NULL);
 
 	if (lost > answers + acks + probes)
 		return WANT_STATE;

@@ -43,7 +43,8 @@ enum want {
 	WANT_ANSWER,	/* data: TCP still acknowledges them */
 	WANT_ACK,	/* any acknowledgment of data */
 	WANT_PROBE,	/* an answer to their keep-alives */
-	WANT_STATE,	/* to be known still: resets came instead */
+	WANT_STATE,	/* what was settled before the onset: to be known still
+			 * (resets came instead), to be sent the right way */
 };
 enum want cluster_want(const struct cluster *);
 /* The findings about one flow, `count` of them, by time. */

@@ -47,7 +47,7 @@ is_owed(const struct flow *f, const struct service *v, const struct exchange *x)
 		return false;
 	if (!(x->flags & EXCHANGE_TURN))
 		return true;			/* a parser knows */
-	if (f->flags & FLOW_PARSED)
+	if (app_follows(f))
 		return false;			/* and here it would */
 	/* last words before closing ask nothing */
 	if (c->flags & (HALF_FIN | HALF_RST) &&
@@ -88,6 +88,13 @@ describe(struct finding *x, const struct exchange *e, double waited,
 	    seconds_of(instant_since(e->acked, e->asked)) * 1e3, waited);
 }
 
+/* Were the bytes cut by which a call that is meant to wait could be told? */
+static bool
+is_blind(const struct judge *j, const struct flow *f)
+{
+	return f->app == APP_UNKNOWN && j->capture->snap_cut;
+}
+
 static void
 raise_missing(struct judge *j, struct server *s, struct flow *f,
     const struct exchange *e, double waited, double patience, double trust)
@@ -98,8 +105,8 @@ raise_missing(struct judge *j, struct server *s, struct flow *f,
 	    first ? "negotiation" : "established", s, f, 0);
 
 	/* the server goes on talking here: a step missed, or one call apart */
-	x->severity = instant_before(e->asked, f->last_answered) ? SEVERITY_INFO :
-	    SEVERITY_MEDIUM;
+	x->severity = instant_before(e->asked, f->last_answered) ||
+	    is_blind(j, f) ? SEVERITY_INFO : SEVERITY_MEDIUM;
 	x->confidence = (waited > 2 * patience ? 0.8 : 0.6) * trust;
 	x->side = FAULT_SERVER;
 	x->count = 1;
@@ -169,6 +176,72 @@ review_banner(struct judge *j, struct server *s, struct flow *f,
 	flow_afflicted(f, FINDING_reply_missing, f->established);
 }
 
+/* A stall that ends is over for all it held; what ends alone was a request that
+ * takes long. Answers that came within the resolution of a retransmission of each
+ * other came together. */
+#define TOGETHER_NS (3 * NS_PER_S)
+#define SETTLED_NS (15 * NS_PER_S)	/* judged by then: a quiet server's turn
+					 * comes each tenth second */
+enum { TOGETHER_MIN = 2 };
+
+static bool
+ended_with_others(const struct server *s, const struct finding *x)
+{
+	unsigned n = 0;
+
+	for (const struct finding *o = s->findings; o && n < TOGETHER_MIN;
+	    o = o->next_of_server) {
+		int64_t apart = instant_since(o->last_seen, x->last_seen);
+
+		n += o != x && o->ended && (o->name == FINDING_reply_missing ||
+		    o->name == FINDING_rpc_stall) && apart > -TOGETHER_NS &&
+		    apart < TOGETHER_NS;
+	}
+	return n >= TOGETHER_MIN;
+}
+
+/* Does the service answer more connections soon than late? */
+static bool
+most_are_served(const struct server *s, const struct finding *x)
+{
+	const uint64_t ill = UINT64_C(1) << FINDING_reply_missing |
+	    UINT64_C(1) << FINDING_rpc_stall;
+	size_t soon = 0, late = 0;
+
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		const struct outcome *o = s->outcome[i];
+
+		if (o->server_port != x->server_port ||
+		    instant_before(o->last, x->first_seen))
+			continue;
+		late += (o->findings & ill) != 0;
+		soon += !(o->findings & ill) &&
+		    instant_before(x->first_seen, o->last_answered);
+	}
+	return soon > late;
+}
+
+/* Requests that were answered late, one by one: said, and no fault. */
+static void
+review_server(void *state, struct judge *j, struct server *s)
+{
+	(void)state;
+	for (struct finding *x = s->findings; x; x = x->next_of_server) {
+		int64_t since = instant_since(j->now, x->last_seen);
+
+		if (x->name != FINDING_reply_missing || !x->ended ||
+		    x->retracted || x->severity < SEVERITY_MEDIUM ||
+		    (since <= TOGETHER_NS && !j->finishing) ||
+		    since > SETTLED_NS || ended_with_others(s, x) ||
+		    !most_are_served(s, x))
+			continue;
+		x->severity = SEVERITY_INFO;
+		x->changed = true;
+		finding_against(x, "it was answered in the end, and the service "
+		    "answered others soon: a request that takes long");
+	}
+}
+
 /* The answer came after all. Where this connection was quick before, that was a
  * stall that ended; elsewhere a wait that we did not know of. */
 static void
@@ -235,4 +308,5 @@ const struct detector detector_reply_missing = {
 	    "Client-Side Hangs)",
 	.kinds = (const char *const[]){ "established", "negotiation", NULL },
 	.review_flow = review_flow,
+	.review_server = review_server,
 };

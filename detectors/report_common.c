@@ -302,17 +302,21 @@ incident_finding(const struct run *run, const struct incident *i)
 	return best;
 }
 
-/* Add to `list` what is not in it yet; how many were added beyond `max` is not
- * known, so they are not counted. */
+/* Add the port to the `n` of `list`, ascending, unless it is there already. */
 static size_t
 note_port(uint16_t *list, size_t n, size_t max, uint16_t port)
 {
+	size_t at = n;
+
 	for (size_t k = 0; k < n; k++)
 		if (list[k] == port)
 			return n;
-	if (port && n < max)
-		list[n++] = port;
-	return n;
+	if (!port || n == max)
+		return n;
+	for (; at > 0 && list[at - 1] > port; at--)
+		list[at] = list[at - 1];
+	list[at] = port;
+	return n + 1;
 }
 
 size_t

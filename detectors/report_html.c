@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum { FINDINGS_LISTED = 500, SERVERS_LISTED = 1000, GROUPS_LISTED = 40,
-    REMEDIES_LISTED = 16, TEXT_BYTES = 1600 };
+    REMEDIES_LISTED = 16, CLIENTS_NAMED = 8, TEXT_BYTES = 1600 };
 
 static const char style[] =
 ":root{--paper:#fbfbf9;--card:#fff;--ink:#1c1e21;--dim:#5f6670;--line:#dfe1e4;"
@@ -245,13 +245,13 @@ put_incident(FILE *out, const struct run *run, const struct incident *i)
 	unsigned told = incident_told(i);
 	struct finding f;
 	char text[TEXT_BYTES], filter[FINDING_FILTER_BYTES];
+	char sure[SURE_TEXT_BYTES];
 
 	put_in(out, "<p>", lasting_text(run, i, text, sizeof(text)), "</p>");
-	put_in(out, "<div class=verdict><span>", verdict_sentence(i->verdict),
-	    "</span>");
-	fprintf(out, " <span>%u&nbsp;%% sure</span></div>\n",
-	    percent_of(i->confidence));
+	put_in(out, "<div class=verdict><span>", incident_sentence(i), "</span>");
+	put_in(out, " <span>", sure_text(i, sure), "</span></div>\n");
 	put_in(out, "<p>", affected_text(i, text, sizeof(text)), "</p>\n<dl>");
+	put_row(out, "clients", clients_text(i, CLIENTS_NAMED, text, sizeof(text)));
 	put_evidence(out, "for", i->evidence + told, i->evidence_count - told);
 	put_evidence(out, "against", i->against, i->against_count);
 	put_row(out, "settle", i->next_step);

@@ -114,11 +114,10 @@ packet_report_tcp(struct packet_report *r, const struct packet *p,
 void
 packet_report_app(struct packet_report *r, const struct app_event *e)
 {
-	if (!r->waiting || e->type != APP_RESPONSE || e->took_ns < 0 ||
-	    e->label >> 24 != APP_DCERPC || e->frame != r->packet.frame)
+	if (!r->waiting || !e->has_rpc_time || e->frame != r->packet.frame)
 		return;
 	if (r->rpc_time_s < 0)		/* several in one packet: the first */
-		r->rpc_time_s = seconds_of(e->took_ns);
+		r->rpc_time_s = seconds_of(e->rpc_time_ns);
 }
 
 int

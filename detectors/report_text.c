@@ -18,7 +18,8 @@ enum {
 	LABEL_MARGIN = 2, LABEL_COLUMNS = 11, /* "  for good " */
 	TROUBLED_IN_FULL = 12, TROUBLED_IN_BRIEF = 40, WELL_NAMED = 8,
 	FINDINGS_NAMED = 5, GROUPS_NAMED = 12,
-	EVIDENCE_NAMED = 8, REMEDIES_MAX = 32, REMEDIES_NAMED = 3,
+	EVIDENCE_NAMED = 8, REMEDIES_MAX = 32, QUICK_NAMED = 3, LASTING_NAMED = 3,
+	CLIENTS_NAMED = 4,
 	LINE_BYTES = 1600,
 };
 
@@ -112,11 +113,11 @@ print_heading(const struct paper *p, const struct run *run,
 static void
 print_verdict(const struct paper *p, const struct incident *i)
 {
-	const char *sentence = verdict_sentence(i->verdict);
-	char sure[24];
+	const char *sentence = incident_sentence(i);
+	char sure[SURE_TEXT_BYTES];
 	int pad;
 
-	snprintf(sure, sizeof(sure), "%u %% sure", percent_of(i->confidence));
+	sure_text(i, sure);
 	pad = p->width - LABEL_MARGIN - text_columns(sentence) -
 	    text_columns(sure);
 	fprintf(p->out, "\n%*s", LABEL_MARGIN, "");
@@ -153,19 +154,21 @@ print_remedy(const struct paper *p, const char *label, const struct remedy *r)
 		say_whole(p, "undo", r->undo);
 }
 
-/* The quick ones, then the lasting ones; a few of each. */
+/* The quick ones, then the lasting ones; a few of each. Where the system is not
+ * known, one lasting cure is enough for tonight. */
 static void
 print_remedies(const struct paper *p, const struct incident *i)
 {
 	struct remedy list[REMEDIES_MAX];
 	size_t n = remedies_for(i, list, REMEDIES_MAX);
+	int lasting_max = i->server->system ? LASTING_NAMED : 1;
 	int quick = 0, lasting = 0, left_out = 0;
 
 	for (size_t k = 0; k < n; k++) {
 		bool for_good = list[k].for_good;
 		int *shown = for_good ? &lasting : &quick;
 
-		if (*shown == REMEDIES_NAMED) {
+		if (*shown == (for_good ? lasting_max : QUICK_NAMED)) {
 			left_out++;
 			continue;
 		}
@@ -175,8 +178,9 @@ print_remedies(const struct paper *p, const struct incident *i)
 		++*shown;
 	}
 	if (left_out)
-		say(p, "", "-T html has the remedies for other systems; name "
-		    "the server's in the configuration.");
+		say(p, "", i->server->system ? "more of them with -T html" :
+		    "more with -T html; and with the server's system in a "
+		    "configuration (-c), only what applies to it");
 }
 
 /* "1098-1099", and of which file when there are several. */
@@ -223,6 +227,7 @@ print_incident(const struct paper *p, const struct run *run,
 	paper_fill(p, LABEL_MARGIN, "", LABEL_MARGIN,
 	    affected_text(i, line, sizeof(line)));
 	putc('\n', p->out);
+	say(p, "clients", clients_text(i, CLIENTS_NAMED, line, sizeof(line)));
 	print_evidence(p, "for", i->evidence + told, i->evidence_count - told);
 	print_evidence(p, "against", i->against, i->against_count);
 	say(p, "settle", i->next_step);
@@ -294,7 +299,7 @@ trouble_text(const struct run *run, const struct server *s)
 
 	for (const struct incident *i = run->incidents; i; i = i->next)
 		if (i->server == s)
-			return verdict_sentence(i->verdict);
+			return incident_sentence(i);
 	for (const struct finding *f = s->findings; f; f = f->next_of_server)
 		if (finding_degrades(f) &&
 		    (!worst || f->severity >= worst->severity))
@@ -302,28 +307,38 @@ trouble_text(const struct run *run, const struct server *s)
 	return worst ? worst->text : "";
 }
 
+/* How quickly it answers: its `most` busiest protocols. */
+static const char *
+wellness_text(const struct server *s, int most, char *out, size_t size)
+{
+	char answers[300];
+
+	responses_text(s, most, answers, sizeof(answers));
+	snprintf(out, size, "%s%s%zu %s", answers, *answers ? ", " : "",
+	    s->clients, s->clients == 1 ? "client" : "clients");
+	return out;
+}
+
 /* One line: for a server that is well, and for the many when many are not. */
 static void
 print_brief(const struct paper *p, const struct run *run,
     const struct server *s, bool first)
 {
-	char title[400], answers[300], line[LINE_BYTES];
+	char title[400], line[LINE_BYTES];
 	enum health h = health_of(run, s);
-	int columns;
+	int columns = text_columns(server_title(s, false, title, sizeof(title)));
+	int room = p->width - STATE_COLUMNS - (columns < NAME_COLUMNS ?
+	    NAME_COLUMNS : columns + 2);
 
-	responses_text(s, 2, answers, sizeof(answers));
-	if (h == HEALTH_OK)
-		snprintf(line, sizeof(line), "%s%s%zu %s", answers,
-		    *answers ? ", " : "", s->clients,
-		    s->clients == 1 ? "client" : "clients");
-	else
+	if (h != HEALTH_OK)
 		text_safe(trouble_text(run, s), line, sizeof(line));
+	else if (text_columns(wellness_text(s, 2, line, sizeof(line))) > room)
+		wellness_text(s, 1, line, sizeof(line));
 	if (first)
 		putc('\n', p->out);
 	print_state(p, h);
-	columns = text_columns(server_title(s, false, title, sizeof(title)));
 	fputs(title, p->out);
-	if (STATE_COLUMNS + columns + 2 + text_columns(line) > p->width) {
+	if (text_columns(line) > room) {
 		putc('\n', p->out);
 		paper_fill(p, STATE_COLUMNS, "", STATE_COLUMNS, line);
 	} else {
@@ -402,12 +417,25 @@ print_not_judged(const struct paper *p, const struct run *run)
 
 /* --------------------------------------------------------------------------- */
 
-/* Nobody is in trouble. */
-static const char *
-verdict_of_none(size_t servers)
+/* The answer in one line. Of a single server its own paragraph, which follows,
+ * gives it when it is in trouble. */
+static void
+print_answer(const struct paper *p, size_t servers, size_t troubled)
 {
-	return servers == 0 ? "No server could be judged." :
-	    servers == 1 ? "The server is well." : "All servers are well.";
+	char line[80];
+
+	if (troubled && servers == 1)
+		return;
+	if (troubled)
+		snprintf(line, sizeof(line), "%zu of %zu servers %s in trouble.",
+		    troubled, servers, troubled == 1 ? "is" : "are");
+	else
+		snprintf(line, sizeof(line), "%s", servers == 0 ?
+		    "No server could be judged." : servers == 1 ?
+		    "The server is well." : "All servers are well.");
+	putc('\n', p->out);
+	paper_ink(p, troubled ? INK_RED : servers ? INK_GREEN : INK_PLAIN, line);
+	putc('\n', p->out);
 }
 
 static void
@@ -426,11 +454,7 @@ print_opening(const struct paper *p, const struct run *run)
 	paper_fill(p, 0, "", 0, line);
 	for (struct server *s = registry_servers(run->registry); s; s = s->next)
 		troubled += health_of(run, s) != HEALTH_OK;
-	if (troubled)
-		return;
-	putc('\n', p->out);
-	paper_ink(p, servers ? INK_GREEN : INK_PLAIN, verdict_of_none(servers));
-	putc('\n', p->out);
+	print_answer(p, servers, troubled);
 }
 
 static int

@@ -273,30 +273,35 @@ struct rank_test {
 	bool mixes;			/* lacks address and port bits alike */
 };
 
-/* Does what the stalled flows lack show in the addresses alone, or the ports
- * alone? Then it is a subnet or a port parity, and no hash. */
-static bool
-lacks_both(const struct queue_state *q, size_t from, size_t to)
+/* One part of an input's difference: the addresses, or the ports. */
+static struct row
+part_of(const struct input *x, const struct input *origin, size_t from,
+    size_t to)
 {
-	struct basis part = { .rank = 0 };
-	unsigned bits = 0;
-	uint8_t varies[TOEPLITZ_INPUT_BYTES] = { 0 };
+	struct row r = { { 0 } };
 
-	for (size_t i = 1; i < q->count; i++) {
-		struct row r = { { 0 } };
-
-		for (size_t k = from; k < to; k++) {
-			uint8_t d = q->stalled[i].bytes[k] ^
-			    q->stalled[0].bytes[k];
-
-			varies[k] |= d;
-			r.w[k / 8] |= (uint64_t)d << (k % 8 * 8);
-		}
-		basis_add(&part, r);
-	}
 	for (size_t k = from; k < to; k++)
-		bits += (unsigned)__builtin_popcount(varies[k]);
-	return part.rank == bits;	/* this part by itself lacks nothing */
+		r.w[k / 8] |= (uint64_t)(x->bytes[k] ^ origin->bytes[k]) <<
+		    (k % 8 * 8);
+	return r;
+}
+
+/* Does what the stalled flows lack show in the addresses alone, or the ports
+ * alone? Then it is a subnet, a service or a port parity, and no hash. */
+static bool
+lacks_both(const struct queue_state *q, const struct healthy *h, size_t from,
+    size_t to)
+{
+	const struct input *origin = &q->stalled[0];
+	struct basis part = { .rank = 0 };
+
+	for (size_t i = 1; i < q->count; i++)
+		basis_add(&part, part_of(&q->stalled[i], origin, from, to));
+	for (size_t i = 0; i < h->count; i++)
+		if (h->input[i].length == origin->length && !basis_spans(&part,
+		    part_of(&h->input[i], origin, from, to)))
+			return false;
+	return true;	/* this part by itself lacks nothing */
 }
 
 static struct rank_test
@@ -318,7 +323,8 @@ rank_test(const struct queue_state *q, const struct healthy *h)
 	}
 	t.rank_stalled = stalled.rank;
 	t.rank_all = all.rank;
-	t.mixes = lacks_both(q, 0, length - 4) && lacks_both(q, length - 4, length);
+	t.mixes = lacks_both(q, h, 0, length - 4) &&
+	    lacks_both(q, h, length - 4, length);
 	return t;
 }
 

@@ -490,6 +490,7 @@ outage_between(const struct server *s, struct instant from, struct instant to,
 	out->syn_in = c.syn_in;
 	out->data_in = c.tcp_data_in;
 	out->echo_asked = c.echo_asked;
+	out->first_ask = c.first_in;
 	out->last_ask = c.last_in;
 	out->frame_first_ask = c.first_in_frame;
 	out->frame_last_ask = c.last_in_frame;

@@ -87,7 +87,7 @@ struct outage {
 	size_t peers;			/* clients that sent meanwhile */
 	uint32_t resumed;		/* connections whose data, sent in vain
 					 * meanwhile, was acknowledged after */
-	struct instant last_ask;	/* beyond it nobody can tell */
+	struct instant first_ask, last_ask; /* before and beyond nobody can tell */
 	uint64_t frame_before, frame_first_ask, frame_last_ask, frame_after;
 };
 

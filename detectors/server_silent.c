@@ -10,10 +10,12 @@ extern const struct detector detector_server_silent;
 /* Asks below this are a stray retransmission or two. */
 enum { SILENT_MIN_ASKS = 5 };
 
+/* Before the first ask there was nothing to say. */
 static bool
-counts_as_silent(const struct judge *j, const struct outage *o, double lasted)
+counts_as_silent(const struct judge *j, const struct outage *o)
 {
-	return lasted >= j->limit->silent_s && o->asks >= SILENT_MIN_ASKS &&
+	return seconds_of(instant_since(o->last_ask, o->first_ask)) >=
+	    j->limit->silent_s && o->asks >= SILENT_MIN_ASKS &&
 	    (double)o->peers >= j->limit->silent_min_peers;
 }
 
@@ -45,7 +47,7 @@ review_server(void *state, struct judge *j, struct server *s)
 	if (trust <= 0 || !s->flows || !server_is_mute(s, j->now, &o))
 		return;
 	lasted = seconds_of(instant_since(o.last_ask, o.from));
-	if (!counts_as_silent(j, &o, lasted))
+	if (!counts_as_silent(j, &o))
 		return;
 	x = finding_raise(j, &detector_server_silent, NULL, s, NULL, 0);
 	x->severity = SEVERITY_CRITICAL;
@@ -55,6 +57,18 @@ review_server(void *state, struct judge *j, struct server *s)
 	x->ended = false;
 	describe(x, &o, lasted);
 	finding_time(x, o.last_ask);
+}
+
+/* Nothing but data of a few connections came meanwhile, none of it was taken in
+ * after, though by now it has been sent again (RFC 6298, 5.5: each wait is as
+ * long as all before), and older connections go on: those few are dead, and the
+ * host had nothing to say. */
+static bool
+was_idle(const struct judge *j, const struct server *s, const struct outage *o)
+{
+	return o->asks == o->data_in && !o->resumed &&
+	    instant_since(j->now, o->to) > instant_since(o->to, o->from) &&
+	    server_survivors(s, o->from, o->to) > 0;
 }
 
 /* It speaks again: the finding ends where the silence did. */
@@ -68,7 +82,11 @@ review_end(void *state, struct judge *j)
 		const struct outage *o = s->outage_count ?
 		    &s->outage[s->outage_count - 1] : NULL;
 
-		if (!x || x->ended || !o || instant_before(o->from, x->first_seen))
+		if (!x || !o || instant_before(o->from, x->first_seen))
+			continue;
+		if (x->ended && !x->retracted && was_idle(j, s, o))
+			finding_retract(x);
+		if (x->ended)
 			continue;
 		x->ended = true;
 		x->changed = true;
@@ -83,7 +101,7 @@ const struct detector detector_server_silent = {
 	.finding = FINDING_server_silent,
 	.meaning = "The host answers nothing any more: not its connections, not "
 	    "new ones, not ARP, not echo.",
-	.decided = "No packet of the host for silent_s (10 s), while at least "
+	.decided = "No packet of the host for silent_s (10 s) in which at least "
 	    "silent_min_peers (2) clients sent it five or more packets that a "
 	    "live stack answers: data, SYN, ARP, echo.",
 	.mimics = "A mirror of one direction (withheld), a switch port that is "

@@ -287,6 +287,15 @@ adapted_of(const struct neighbors *s, const struct server *v,
 	return n;
 }
 
+/* Complaints about what the server did not send are no news for it. */
+static bool
+was_merged(const struct flow *f)
+{
+	const struct outcome *o = f->outcome;
+
+	return o && o->findings & UINT64_C(1) << FINDING_merged_forwarding;
+}
+
 static void
 judge_narrowing(struct neighbors *s, struct judge *j, struct server *v,
     struct flow *f)
@@ -300,7 +309,8 @@ judge_narrowing(struct neighbors *s, struct judge *j, struct server *v,
 
 		if (x->count < NARROW_COMPLAINTS ||
 		    instant_since(x->last, x->first) <= NARROW_NS ||
-		    !wire_quotes(f, &x->quote, &sender) || sender != SERVER)
+		    !wire_quotes(f, &x->quote, &sender) || sender != SERVER ||
+		    was_merged(f))
 			continue;
 		others = adapted_of(s, v, x, j->now);
 		if (!others)

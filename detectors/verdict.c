@@ -79,7 +79,7 @@ shows_lost_state(const struct finding *x)
 {
 	switch (x->name) {
 	case FINDING_reply_missing: case FINDING_flow_blackholed:
-	case FINDING_keepalive_unanswered:
+	case FINDING_keepalive_unanswered: case FINDING_stale_neighbor:
 		return true;
 	case FINDING_rpc_stall:
 		return strcmp(x->kind, "no_response") == 0;
@@ -175,13 +175,17 @@ rule_segments(struct scale *s)
 	const struct finding *x = first(s, FINDING_oversized_segment,
 	    "mss_violation");
 	const struct finding *burst = first(s, FINDING_burst_lost_whole, NULL);
+	/* a box that forwards says itself what became of the bursts */
+	const struct finding *merged = first(s, FINDING_merged_forwarding, NULL);
 
 	if (x && x->side != FAULT_CLIENT)
 		weigh(s, VERDICT_segmentation_offload, 6, x, "segments larger than "
 		    "the receiver's MSS left the server on %u connections, and no "
 		    "receiver accepted them", flows(s, FINDING_oversized_segment,
 		    "mss_violation"));
-	if (burst)
+	if (merged)
+		weigh(s, VERDICT_network_path, 6, merged, "%s", merged->text);
+	else if (burst)
 		weigh(s, VERDICT_segmentation_offload, 4, burst, "bursts of several "
 		    "segments were lost whole on %u connections while single "
 		    "segments passed: segmentation is not done behind the mirror",
@@ -285,6 +289,20 @@ rule_contrast(struct scale *s)
 	weigh(s, VERDICT_server_application, -2, NULL, PUSH_TEXT, pushes);
 }
 
+/* A stack keeps one next hop and one path size for all connections that go the
+ * same way; only a card that carries connections keeps them for each. */
+static void
+rule_neighbor(struct scale *s)
+{
+	const struct finding *x = first(s, FINDING_stale_neighbor, NULL);
+
+	if (x)
+		weigh(s, VERDICT_offload_engine, 3, x, "%u connections go on using "
+		    "an old next hop or path size while others of the same host "
+		    "have followed: one stack has one of it (%s)", flows(s,
+		    FINDING_stale_neighbor, NULL), x->text);
+}
+
 /* What no sound stack sends, on connections that the card carries. */
 static void
 rule_broken_tcp(struct scale *s)
@@ -298,13 +316,14 @@ rule_broken_tcp(struct scale *s)
 		const struct offload_table *t = &s->v->table;
 		bool only_offloaded = t->known && t->affected_offloaded &&
 		    !t->affected_host;
+		uint32_t n = flows(s, names[k], NULL);
 
 		if (!x || x->side == FAULT_CLIENT)
 			continue;
 		weigh(s, VERDICT_offload_engine, only_offloaded ? 4 : 1.5, x,
-		    "%s on %u connections%s: no sound stack does that (%s)",
-		    finding_name_text(names[k]), flows(s, names[k], NULL),
-		    only_offloaded ? ", all of them offloaded" : "", x->text);
+		    "%s on %u connection%s%s: no sound stack does that (%s)",
+		    finding_name_text(names[k]), n, n == 1 ? "" : "s",
+		    only_offloaded ? ", offloaded ones only" : "", x->text);
 	}
 }
 
@@ -341,6 +360,12 @@ rule_application(struct scale *s)
 	if (!s->v->served && s->v->fresh_dead)
 		weigh(s, VERDICT_server_host, 1, NULL, "no service of the host "
 		    "answers any more");
+	if (flows(s, FINDING_rpc_stall, "slow_response") >= 2)
+		weigh(s, VERDICT_server_application, 3, first(s,
+		    FINDING_rpc_stall, "slow_response"), "answers do come, late, "
+		    "on %u connections: TCP carries requests and answers, the "
+		    "application is slow", flows(s, FINDING_rpc_stall,
+		    "slow_response"));
 	if (!p->served && s->v->served && !table_speaks(s))
 		weigh(s, VERDICT_server_application, 1.5, NULL, "other services of "
 		    "the same host answer (%u connections)", s->v->served);
@@ -383,8 +408,9 @@ vanished_alive(const struct scale *s)
 	for (size_t i = 0; i < s->c->count; i++) {
 		const struct finding *x = s->c->finding[i];
 
-		n += x->name == FINDING_orphaned_session && x->side !=
-		    FAULT_CLIENT && strcmp(x->kind, "client_vanished") == 0;
+		n += x->name == FINDING_orphaned_session &&
+		    strcmp(x->kind, "client_vanished") == 0 &&
+		    metric_of(x, "client_alive") > 0;
 	}
 	return n;
 }
@@ -649,8 +675,8 @@ static const char *const next_steps[VERDICT_COUNT] = {
 	    "server and repeat one large transfer",
 	[VERDICT_receive_side_scaling] = "switch receive side scaling off: the "
 	    "stalled connections must move again at once",
-	[VERDICT_server_application] = "look at the process behind the port on the "
-	    "server (threads, CPU, disk); its transport is sound",
+	[VERDICT_server_application] = "look at the process behind these ports on "
+	    "the server (threads, CPU, disk); its transport is sound",
 	[VERDICT_server_host] = "look at the server's console: is it alive, does it "
 	    "answer at its keyboard, what does its switch port say",
 	[VERDICT_network_path] = "capture on the other side of the device between "
@@ -674,8 +700,9 @@ say_stall(const struct scale *s, char *out, size_t size)
 		const struct finding *x = s->c->finding[k];
 		double ms = metric_of(x, "acked_after_ms");
 
-		if (x->name != FINDING_rpc_stall && x->name !=
-		    FINDING_reply_missing)
+		if ((x->name != FINDING_rpc_stall && x->name !=
+		    FINDING_reply_missing) || (x->kind && strcmp(x->kind,
+		    "slow_response") == 0))
 			continue;
 		n++;
 		if (ms >= 0 && (quickest < 0 || ms < quickest))
@@ -683,8 +710,8 @@ say_stall(const struct scale *s, char *out, size_t size)
 	}
 	*out = '\0';
 	if (n > 1 && quickest >= 0)
-		snprintf(out, size, "; the server acknowledges their requests "
-		    "(from %.1f ms on) and has answered none of %u", quickest, n);
+		snprintf(out, size, "; the server acknowledges their requests (at "
+		    "best after %.1f ms), and %u were never answered", quickest, n);
 }
 
 /* Where it cannot be told: which candidates are left, the likeliest first. */
@@ -714,13 +741,25 @@ say_candidates(const struct incident *i, char *out, size_t size)
 	}
 }
 
+/* Where nothing points to the card, its offload is left alone. */
+static const char *
+next_step_of(const struct incident *i)
+{
+	if (i->verdict == VERDICT_undetermined &&
+	    i->score[VERDICT_offload_engine] <= 0.4)
+		return "see on the server whether the service runs and listens "
+		    "(netstat -an), and capture next to the server as well: what "
+		    "does not get there is lost on the way";
+	return next_steps[i->verdict];
+}
+
 static void
 set_words(struct scale *s)
 {
 	struct incident *i = s->i;
 	char stall[120], left[120];
 
-	snprintf(i->next_step, sizeof(i->next_step), "%s", next_steps[i->verdict]);
+	snprintf(i->next_step, sizeof(i->next_step), "%s", next_step_of(i));
 	say_stall(s, stall, sizeof(stall));
 	say_candidates(i, left, sizeof(left));
 	if (i->flows_affected)
@@ -739,7 +778,7 @@ verdict_weigh(const struct judge *j, const struct cluster *c,
 {
 	static void (*const rules[])(struct scale *) = {
 		rule_checksums, rule_segments, rule_queue, rule_host, rule_table,
-		rule_split_brain, rule_contrast,
+		rule_split_brain, rule_contrast, rule_neighbor,
 		rule_broken_tcp, rule_application,
 		rule_fragment, rule_windows, rule_sessions, rule_path, rule_idle,
 		rule_services, rule_neighbours, rule_capture,

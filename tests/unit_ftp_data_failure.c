@@ -140,10 +140,13 @@ test_sound_transfers_and_other_refusals_are_none(void **state)
 		lan_text(&w, &c, SERVER, "550 no such file\r\n");
 		lan_wait(&w, 20);
 	}
-	/* the SYN was lost once and then answered */
+	/* the SYN was lost twice and then answered */
 	d = announce(&w, &c, false, 3100);
 	lan_syn(&w, &d, false);
 	lan_wait(&w, 3);
+	lan_syn(&w, &d, true);
+	lan_wait(&w, 4);
+	lan_text(&w, &c, CLIENT, "NOOP\r\n");
 	lan_syn(&w, &d, true);
 	lan_segment(&w, &d, SERVER, TCP_SYN | TCP_ACK, NULL, 0);
 	lan_segment(&w, &d, CLIENT, TCP_ACK, NULL, 0);

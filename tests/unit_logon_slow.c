@@ -174,6 +174,20 @@ test_sound_logons_are_none(void **state)
 }
 
 static void
+test_a_step_is_measured_against_its_own_past(void **state)
+{
+	struct lan w;
+
+	(void)state;
+	lan_begin(&w);
+	logons(&w, &krb, USERS, 6, 0.4);
+	logons(&w, &krb, USERS, 4, 3);		/* not ten times as long */
+	lan_finish(&w);
+	CHECK(!lan_found(&w, FINDING_logon_slow, 0));
+	lan_end(&w);
+}
+
+static void
 test_one_user_s_trouble_or_an_odd_answer_are_none(void **state)
 {
 	struct lan w;
@@ -260,6 +274,7 @@ test_it_ends_with_sound_answers(void **state)
 UNIT_TESTS(
     cmocka_unit_test(test_each_step_is_found_by_its_own_measure),
     cmocka_unit_test(test_sound_logons_are_none),
+    cmocka_unit_test(test_a_step_is_measured_against_its_own_past),
     cmocka_unit_test(test_one_user_s_trouble_or_an_odd_answer_are_none),
     cmocka_unit_test(test_a_step_that_was_always_slow_takes_more_to_tell),
     cmocka_unit_test(test_a_directory_that_is_no_domain_controller_is_left_alone),

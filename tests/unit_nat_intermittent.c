@@ -120,6 +120,9 @@ test_an_outage_is_none(void **state)
 		fails(&w, i % USERS, false);
 	for (unsigned i = 0; i < 12; i++)
 		works(&w, i % USERS, proxied);
+	fails(&w, 0, false);
+	for (unsigned i = 0; i < 12; i++)
+		works(&w, i % USERS, proxied);
 	lan_finish(&w);
 	CHECK(!lan_found(&w, FINDING_nat_intermittent, 0));
 	lan_end(&w);
@@ -142,7 +145,7 @@ test_one_client_s_trouble_is_none(void **state)
 }
 
 static void
-test_a_syn_that_was_lost_once_is_none(void **state)
+test_a_syn_that_was_lost_twice_is_none(void **state)
 {
 	struct lan w;
 
@@ -154,6 +157,8 @@ test_a_syn_that_was_lost_once_is_none(void **state)
 
 		lan_syn(&w, &c, false);
 		lan_wait(&w, 3);
+		lan_syn(&w, &c, true);
+		lan_wait(&w, 4);
 		lan_syn(&w, &c, true);
 		lan_segment(&w, &c, SERVER, TCP_SYN | TCP_ACK, NULL, 0);
 		lan_segment(&w, &c, CLIENT, TCP_ACK, NULL, 0);
@@ -171,5 +176,5 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_web_server_is_none),
     cmocka_unit_test(test_an_outage_is_none),
     cmocka_unit_test(test_one_client_s_trouble_is_none),
-    cmocka_unit_test(test_a_syn_that_was_lost_once_is_none),
+    cmocka_unit_test(test_a_syn_that_was_lost_twice_is_none),
 )

@@ -72,7 +72,7 @@ one_way(struct lan *w, struct lan_tcp *c, enum side side, int times, double paus
 	for (int i = 0; i < times; i++) {
 		gre(w, side, 60);
 		lan_wait(w, pause);
-		if (i % 4 == 3)
+		if (i % 2)
 			echo(w, c);
 	}
 }
