@@ -2,7 +2,8 @@
 # Each sample capture, cut to short snap lengths, must still be analysed, and
 # the cut must not make up findings: what a capture did not keep is no fault of
 # anybody. Allowed beside those of the whole capture: what speaks of the capture
-# itself (capture_*), and what is only for information.
+# itself (capture_*), and what is only for information. A call that can no longer
+# be read as RPC is still a request without an answer: those two are one here.
 set -u
 . "$(dirname "$0")/tap.sh"
 
@@ -22,7 +23,8 @@ finding_names() {
 	else
 		cat
 	fi |
-	sed -n 's/.*"finding": *"\([a-z_]*\)".*/\1/p' | sort -u
+	sed -n 's/.*"finding": *"\([a-z_]*\)".*/\1/p' |
+	sed 's/^rpc_stall$/reply_missing/' | sort -u
 }
 
 # $1: capture, $2: bytes to keep, $3: case. The names the whole one gave are in
