@@ -34,13 +34,14 @@ struct step {
 	uint32_t length;	/* payload as sent */
 	uint32_t end;		/* seq + payload + SYN + FIN */
 	bool damaged;
+	uint8_t flags;		/* TCP's; none of a damaged segment */
 	struct segment *out;
 };
 
 static bool
 has(const struct step *s, unsigned flag)
 {
-	return s->p->tcp_flags & flag;
+	return s->flags & flag;
 }
 
 /* One more, up to the largest that fits. */
@@ -654,7 +655,7 @@ take_ack(struct step *s)
 	struct tcp_half *me = s->me;
 	uint32_t ack = s->p->ack;
 
-	if (!has(s, TCP_ACK) || has(s, TCP_RST) || s->damaged)
+	if (!has(s, TCP_ACK) || has(s, TCP_RST))
 		return;
 	if (!(s->peer->flags & HALF_SEEN)) {	/* we only see this side */
 		if (!(me->flags & HALF_ACKED) || seq_after(ack, me->acked))
@@ -823,7 +824,7 @@ take_rst(struct step *s)
 {
 	struct note *n, *syn;
 
-	if (!has(s, TCP_RST) || s->damaged)
+	if (!has(s, TCP_RST))
 		return;
 	s->out->facts |= SEG_RST;
 	s->me->flags |= HALF_RST;
@@ -1024,7 +1025,7 @@ is_damaged(const struct flow *f, const struct packet *p, enum side side)
 		return false;
 	if (!me->packets)
 		return f->host[side] && host_sums_are_sound(f->host[side]);
-	return me->bad_sums * 2 <= me->packets;
+	return sums_are_sound(me->bad_sums, me->packets);
 }
 
 void
@@ -1047,6 +1048,7 @@ tcp_segment(struct flow_pool *pool, struct flow *f, const struct packet *p,
 	out->ttl_before = s.me->ttl;
 	out->ts_before = s.me->ts_value;
 	out->last_before = s.me->last;
+	s.flags = s.damaged ? 0 : p->tcp_flags;
 	if (s.damaged)
 		out->facts |= SEG_DAMAGED;
 	if (f->state == FLOW_CLOSED)
@@ -1054,12 +1056,9 @@ tcp_segment(struct flow_pool *pool, struct flow *f, const struct packet *p,
 	s.end = p->seq + s.length + (has(&s, TCP_SYN) ? 1 : 0) +
 	    (has(&s, TCP_FIN) ? 1 : 0);
 
-	if (s.damaged) {
-		s.end = p->seq + s.length;
-		if (has(&s, TCP_SYN)) {
-			remember_packet(&s);
-			return;
-		}
+	if (s.damaged && p->tcp_flags & TCP_SYN) {
+		remember_packet(&s);
+		return;
 	}
 	if (has(&s, TCP_SYN) && !has(&s, TCP_ACK | TCP_RST) &&
 	    f->state != FLOW_NEW && !(s.me->flags & HALF_SYN &&

@@ -572,7 +572,8 @@ raise_unresolved(struct judge *j, struct server *v, struct flow *f,
 
 	fd->count = count;
 	fd->side = FAULT_UNKNOWN;
-	fd->severity = SEVERITY_LOW;
+	/* unfinished sums are nearly always the capture point's */
+	fd->severity = kind == SUM_OTHER ? SEVERITY_LOW : SEVERITY_INFO;
 	fd->confidence = 0.5;
 	finding_say(fd, "%u segment%s of %s came with a wrong checksum, and "
 	    "nothing here shows whether it was taken", count, wire_s(count),

@@ -93,6 +93,33 @@ findings_of(const struct server *s, size_t *count)
 	return list;
 }
 
+/* Clients give up what is not acknowledged after about this (KB 170359: five
+ * retransmissions, 0.3 s doubled each time). */
+#define ABORT_NS (19 * NS_PER_S)
+
+/* A host that goes down, long after its connections fell ill, is another thing:
+ * what ends the first trouble (somebody restarts it) is not what it was. */
+static bool
+is_another(const struct judge *j, const struct cluster *c,
+    const struct finding *x)
+{
+	unsigned ill = 0;
+
+	if (x->name != FINDING_server_silent && x->name != FINDING_server_restart)
+		return false;
+	if (instant_since(x->first_seen, c->start) < ABORT_NS)
+		return false;
+	for (size_t i = 0; i < c->count; i++) {
+		const struct finding *y = c->finding[i];
+
+		if (y->name == x->name || y->name == FINDING_server_silent)
+			return false;
+		ill += y->flow_id && instant_since(x->first_seen,
+		    y->first_seen) >= ABORT_NS;
+	}
+	return ill >= j->limit->witness_min;
+}
+
 /* How many of `list` belong to the cluster that begins with its first. */
 static struct cluster
 cluster_take(const struct judge *j, struct server *s, struct finding **list,
@@ -105,7 +132,8 @@ cluster_take(const struct judge *j, struct server *s, struct finding **list,
 	for (; c.count < count; c.count++) {
 		const struct finding *x = list[c.count];
 
-		if (instant_since(x->first_seen, c.last) > gap)
+		if (instant_since(x->first_seen, c.last) > gap ||
+		    is_another(j, &c, x))
 			break;
 		if (instant_before(c.last, x->last_seen))
 			c.last = x->last_seen;
@@ -281,7 +309,7 @@ last_served(const struct outcome *o, enum want want)
 }
 
 static void
-count_affected(struct view *v, const struct outcome *o, const struct cluster *c,
+count_affected(struct view *v, const struct outcome *o, struct instant start,
     const struct finding *x)
 {
 	struct port_view *p = port_of(v, o->server_port);
@@ -290,7 +318,7 @@ count_affected(struct view *v, const struct outcome *o, const struct cluster *c,
 
 	v->flows_affected++;
 	p->affected++;
-	if (instant_before(c->start, o->established) && !o->turns_answered)
+	if (instant_before(start, o->established) && !o->turns_answered)
 		p->fresh_dead++, v->fresh_dead++;
 	if (o->stack == STACK_OFFLOADED || o->stack == STACK_MIXED)
 		v->table.affected_offloaded++, v->table.flows_offloaded++;
@@ -382,9 +410,33 @@ find_recovery(struct view *v, const struct cluster *c, const struct judge *j,
 		v->recovered.ns = 0;
 }
 
+/* From when the trouble is sure: a request that may take long by this service's
+ * habits began to be missed only after those, not when it was asked. */
+static struct instant
+onset_of(const struct judge *j, const struct cluster *c)
+{
+	struct instant onset = { 0 };
+
+	for (size_t i = 0; i < c->count; i++) {
+		const struct finding *x = c->finding[i];
+		struct instant t = x->first_seen;
+
+		for (unsigned k = 0; k < x->metric_count; k++)
+			if (strcmp(x->metric[k].name, "patience_s") == 0 &&
+			    x->metric[k].value > j->limit->user_notices_s)
+				t = instant_plus(t, (int64_t)
+				    ((x->metric[k].value -
+				    j->limit->user_notices_s) * 1e9));
+		if (!instant_is_set(onset) || instant_before(t, onset))
+			onset = t;
+	}
+	return onset;
+}
+
 static void
 look(const struct judge *j, const struct cluster *c, struct view *v)
 {
+	struct instant onset = onset_of(j, c);
 	const struct server *s = c->server;
 	enum want want = cluster_want(c);
 	struct marks seen = { 0 }, hit = { 0 };
@@ -401,14 +453,14 @@ look(const struct judge *j, const struct cluster *c, struct view *v)
 		mark_client(&seen, &o->client);
 		if (x) {
 			mark_client(&hit, &o->client);
-			count_affected(v, o, c, x);
+			count_affected(v, o, onset, x);
 			continue;
 		}
 		/* a connection made since has no state from before to lose */
-		if (instant_before(c->start, served) && (want != WANT_STATE ||
-		    instant_before(o->established, c->start)))
+		if (instant_before(onset, served) && (want != WANT_STATE ||
+		    instant_before(o->established, onset)))
 			count_served(v, o, served);
-		if (instant_before(c->start, o->established) &&
+		if (instant_before(onset, o->established) &&
 		    instant_before(o->established, o->last_answered))
 			port_of(v, o->server_port)->fresh_served++,
 			    v->fresh_served++;
@@ -457,8 +509,8 @@ proves_itself(enum finding_name name)
 static bool
 is_incident(const struct judge *j, const struct cluster *c, const struct view *v)
 {
-	uint64_t counted = 0;
-	bool proof = false;
+	uint64_t counted = 0, flow = 0;
+	uint32_t proofs = 0;
 
 	for (size_t i = 0; i < c->count; i++) {
 		const struct finding *x = c->finding[i];
@@ -468,10 +520,12 @@ is_incident(const struct judge *j, const struct cluster *c, const struct view *v
 		/* a service's finding carries its own witnesses in its count */
 		if (!x->flow_id && x->name != FINDING_server_restart)
 			counted += x->count;
-		proof |= proves_itself(x->name);
+		/* two of one flow are one witness */
+		proofs += proves_itself(x->name) && x->flow_id != flow;
+		flow = proves_itself(x->name) ? x->flow_id : flow;
 	}
-	return (double)(proof ? v->flows_affected : v->clients_affected) >=
-	    j->limit->witness_min ||
+	return (double)(proofs > v->clients_affected ? proofs :
+	    v->clients_affected) >= j->limit->witness_min ||
 	    (double)counted >= j->limit->witness_min + 1;
 }
 

@@ -28,6 +28,9 @@ const char *incident_sentence(const struct incident *);
 enum { INCIDENT_EVIDENCE = 16, EVIDENCE_FRAMES = 12, EVIDENCE_TEXT_BYTES = 300,
     INCIDENT_CANDIDATES = VERDICT_COUNT };
 
+/* Log-odds from which a candidate is named where it cannot be told. */
+#define SUSPECT_SCORE 0.4
+
 struct evidence {
 	double weight;			/* log-odds it adds to the verdict, > 0; in
 					 * `against` what it takes away, > 0 */

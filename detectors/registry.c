@@ -731,6 +731,7 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 
 	if (x) {
 		x->changed = true;
+		x->retracted = false;
 		return x;
 	}
 	x = finding_make(j->registry, s, d->finding);

@@ -122,15 +122,15 @@ static const struct entry entries[] = {
 	    "virtio-win/kvm-guest-drivers-windows issue 1487") },
 	{ VERDICT_checksum_offload, W2008, NOT_VIRTIO, NOW(
 	    "Windows Server 2008, 2008 R2, at once; not in virtio guests with "
-	    "an old NetKVM driver (kvm-guest-drivers-windows issue 1487)",
+	    "an old NetKVM driver",
 	    "netsh int ip set global taskoffload=disabled",
 	    "netsh int ip set global taskoffload=enabled",
-	    "netsh int ip set global /?") },
+	    "netsh int ip set global /?; kvm-guest-drivers-windows issue 1487") },
 	{ VERDICT_checksum_offload, W2003, NOT_VIRTIO, NOW(
 	    "Windows Server 2003: needs a restart; also ends large sends",
 	    REG_SET("DisableTaskOffload", "1"),
 	    "the same with /d 0, and a restart",
-	    "DisableTaskOffload (Tcpip parameters)") },
+	    "Tcpip parameters, DisableTaskOffload") },
 	{ VERDICT_checksum_offload, FREEBSD, ALWAYS, NOW(
 	    "FreeBSD, pfSense, OPNsense, at once",
 	    "ifconfig IF -txcsum -txcsum6", "ifconfig IF txcsum txcsum6",
@@ -156,13 +156,13 @@ static const struct entry entries[] = {
 	    "down for a moment",
 	    "Device Manager, the card, Advanced: Large Send Offload (v1, v2) to "
 	    "Disabled", "the same to Enabled",
-	    "*LsoV1IPv4, *LsoV2IPv4, *LsoV2IPv6 (NDIS keywords)") },
+	    "NDIS keywords *LsoV1IPv4, *LsoV2IPv4, *LsoV2IPv6") },
 	{ VERDICT_segmentation_offload, W2003, SENDING_NOT_VIRTIO, NOW(
 	    "Windows Server 2003, all cards: needs a restart; also ends "
 	    "checksum offload",
 	    REG_SET("DisableTaskOffload", "1"),
 	    "the same with /d 0, and a restart",
-	    "DisableTaskOffload (Tcpip parameters)") },
+	    "Tcpip parameters, DisableTaskOffload") },
 	{ VERDICT_segmentation_offload, VMWARE, SENDING, NOW(
 	    "VMware ESXi host, which is to be restarted (IPv6: /Net/UseHwTSO6)",
 	    "esxcli system settings advanced set -o /Net/UseHwTSO -i 0",
@@ -391,13 +391,24 @@ may_be_broadcom(const struct server *s)
 	return true;
 }
 
+/* Where the card's offload is only one of the candidates, switching it off for
+ * a while is what settles it; its lasting cures are too early. */
+static bool
+is_for(const struct entry *e, const struct incident *i)
+{
+	if (i->verdict == VERDICT_undetermined && i->score[VERDICT_offload_engine] >
+	    SUSPECT_SCORE && e->verdict == VERDICT_offload_engine)
+		return !e->remedy.for_good;
+	return e->verdict == i->verdict;
+}
+
 static bool
 applies(const struct entry *e, const struct incident *i, unsigned systems)
 {
 	bool virtio = vendor_is(i->server, "KVM");
 	bool merging = i->finding_count[FINDING_merged_forwarding] > 0;
 
-	if (e->verdict != i->verdict || !(e->systems & systems))
+	if (!is_for(e, i) || !(e->systems & systems))
 		return false;
 	switch (e->when) {
 	case ALWAYS: return true;

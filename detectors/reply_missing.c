@@ -122,13 +122,15 @@ raise_missing(struct judge *j, struct server *s, struct flow *f,
 		flow_afflicted(f, FINDING_reply_missing, e->asked);
 }
 
-/* A client that gave up did wait until then, and no longer. */
+/* A client that gave up did wait until then, and no longer; and a server that
+ * resets an idle connection just as the next request comes has said so. */
 static struct instant
 waited_until(const struct judge *j, const struct flow *f)
 {
-	const struct tcp_half *c = &f->half[CLIENT];
+	const struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
 
-	if (c->flags & (HALF_FIN | HALF_RST) || f->flags & FLOW_ENDED)
+	if (c->flags & (HALF_FIN | HALF_RST) || v->flags & HALF_RST ||
+	    f->flags & FLOW_ENDED)
 		return f->end == FLOW_END_CAPTURE ? j->now : f->last;
 	return j->now;
 }

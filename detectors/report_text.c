@@ -18,7 +18,7 @@ enum {
 	LABEL_MARGIN = 2, LABEL_COLUMNS = 11, /* "  for good " */
 	TROUBLED_IN_FULL = 12, TROUBLED_IN_BRIEF = 40, WELL_NAMED = 8,
 	FINDINGS_NAMED = 5, GROUPS_NAMED = 12,
-	EVIDENCE_NAMED = 8, REMEDIES_MAX = 32, QUICK_NAMED = 3, LASTING_NAMED = 3,
+	EVIDENCE_NAMED = 8, REMEDIES_MAX = 32, REMEDIES_NAMED = 3,
 	CLIENTS_NAMED = 4,
 	LINE_BYTES = 1600,
 };
@@ -154,29 +154,45 @@ print_remedy(const struct paper *p, const char *label, const struct remedy *r)
 		say_whole(p, "undo", r->undo);
 }
 
-/* The quick ones, then the lasting ones; a few of each. Where the system is not
- * known, one lasting cure is enough for tonight. */
+enum remedy_kind { LOOK, NOW, FOR_GOOD, REMEDY_KINDS };
+
+/* What changes nothing has nothing to undo. */
+static enum remedy_kind
+kind_of(const struct remedy *r)
+{
+	if (r->for_good)
+		return FOR_GOOD;
+	return r->advice || *r->undo ? NOW : LOOK;
+}
+
+/* At most `most` of one kind; returns how many were left out. */
+static int
+print_remedies_of(const struct paper *p, enum remedy_kind kind, int most,
+    const struct remedy *list, size_t n)
+{
+	static const char *const labels[] = { "look", "now", "for good" };
+	int shown = 0;
+
+	for (size_t k = 0; k < n; k++) {
+		if (kind_of(&list[k]) != kind || shown++ >= most)
+			continue;
+		print_remedy(p, shown > 1 ? "or" : labels[kind], &list[k]);
+	}
+	return shown > most ? shown - most : 0;
+}
+
+/* A few of each kind. Where the system is not known, one lasting cure is enough
+ * for tonight. */
 static void
 print_remedies(const struct paper *p, const struct incident *i)
 {
 	struct remedy list[REMEDIES_MAX];
 	size_t n = remedies_for(i, list, REMEDIES_MAX);
-	int lasting_max = i->server->system ? LASTING_NAMED : 1;
-	int quick = 0, lasting = 0, left_out = 0;
+	int left_out = 0;
 
-	for (size_t k = 0; k < n; k++) {
-		bool for_good = list[k].for_good;
-		int *shown = for_good ? &lasting : &quick;
-
-		if (*shown == (for_good ? lasting_max : QUICK_NAMED)) {
-			left_out++;
-			continue;
-		}
-		print_remedy(p, *shown ? "or" : for_good ? "for good" :
-		    i->verdict == VERDICT_undetermined ? "look" : "now",
-		    &list[k]);
-		++*shown;
-	}
+	for (enum remedy_kind kind = LOOK; kind < REMEDY_KINDS; kind++)
+		left_out += print_remedies_of(p, kind, kind == FOR_GOOD &&
+		    !i->server->system ? 1 : REMEDIES_NAMED, list, n);
 	if (left_out)
 		say(p, "", i->server->system ? "more of them with -T html" :
 		    "more with -T html; and with the server's system in a "

@@ -287,13 +287,15 @@ adapted_of(const struct neighbors *s, const struct server *v,
 	return n;
 }
 
-/* Complaints about what the server did not send are no news for it. */
+/* Complaints about what the server did not send are no news for it: where a box
+ * merges, it complains of what it made itself. */
 static bool
-was_merged(const struct flow *f)
+merges_on_the_way(const struct server *v)
 {
-	const struct outcome *o = f->outcome;
-
-	return o && o->findings & UINT64_C(1) << FINDING_merged_forwarding;
+	for (const struct finding *x = v->findings; x; x = x->next_of_server)
+		if (x->name == FINDING_merged_forwarding && !x->retracted)
+			return true;
+	return false;
 }
 
 static void
@@ -310,7 +312,7 @@ judge_narrowing(struct neighbors *s, struct judge *j, struct server *v,
 		if (x->count < NARROW_COMPLAINTS ||
 		    instant_since(x->last, x->first) <= NARROW_NS ||
 		    !wire_quotes(f, &x->quote, &sender) || sender != SERVER ||
-		    was_merged(f))
+		    merges_on_the_way(v))
 			continue;
 		others = adapted_of(s, v, x, j->now);
 		if (!others)

@@ -241,6 +241,10 @@ rule_table(struct scale *s)
 		if (well_offloaded)
 			weigh(s, VERDICT_offload_engine, -0.3, NULL,
 			    "%u offloaded connections still work", well_offloaded);
+	} else if (t->affected_host > 2 && !t->flows_offloaded) {
+		weigh(s, VERDICT_offload_engine, -2, NULL, "none of the %u "
+		    "connections is carried by the card, and %u are affected",
+		    t->flows_host, t->affected_host);
 	} else if (t->affected_host + well_offloaded > 2) {
 		weigh(s, VERDICT_offload_engine, -2, NULL, "trouble does not follow "
 		    "the offload: %u of %u offloaded and %u of %u host-stack "
@@ -273,7 +277,8 @@ rule_contrast(struct scale *s)
 	struct host_counts c;
 	unsigned pushes = 0;
 
-	if (!s->stricken)
+	/* where answers come, though late, everything behind them is alive */
+	if (!s->stricken || flows(s, FINDING_rpc_stall, "slow_response") >= 2)
 		return;
 	server_counts(v, s->c->start, s->c->last, &c);
 	if (c.arp_answered || c.echo_answered)
@@ -415,6 +420,38 @@ vanished_alive(const struct scale *s)
 	return n;
 }
 
+/* A crash takes all of a client's connections: one that was there before and is
+ * used again later belongs to a client that slept, or that the path cut off. */
+static bool
+kept_another(const struct server *v, const struct finding *x)
+{
+	for (size_t i = 0; i < v->outcome_count; i++) {
+		const struct outcome *o = v->outcome[i];
+
+		if (o->flow_id != x->flow_id && instant_is_set(o->established) &&
+		    instant_before(o->established, x->first_seen) &&
+		    instant_before(x->last_seen, o->last_asked) &&
+		    address_compare(&o->client, &x->client) == 0)
+			return true;
+	}
+	return false;
+}
+
+static uint32_t
+still_there(const struct scale *s)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < s->c->count; i++) {
+		const struct finding *x = s->c->finding[i];
+
+		n += x->name == FINDING_orphaned_session &&
+		    strcmp(x->kind, "client_vanished") == 0 &&
+		    kept_another(s->c->server, x);
+	}
+	return n;
+}
+
 static void
 rule_sessions(struct scale *s)
 {
@@ -438,6 +475,11 @@ rule_sessions(struct scale *s)
 		    "the server asks in vain, and the clients of %u of them are "
 		    "heard on others: something between loses these", gone,
 		    elsewhere);
+	else if (gone && !stale && 2 * still_there(s) > gone)
+		weigh(s, VERDICT_client_side, 1, first(s,
+		    FINDING_orphaned_session, "client_vanished"), "on %u connections "
+		    "the server asks in vain, but most of the clients use others "
+		    "later that they had before", gone);
 	else if (gone && !stale)
 		weigh(s, VERDICT_client_side, gone > 2 ? 3 : 2, first(s,
 		    FINDING_orphaned_session, "client_vanished"), "on %u connections "
@@ -643,26 +685,47 @@ has_line(const struct evidence *list, unsigned count, const char *text)
 	return false;
 }
 
+static bool
+speaks_for(const struct incident *i, const struct line *l)
+{
+	bool own = l->candidate == i->verdict ||
+	    i->verdict == VERDICT_undetermined;
+
+	return own == (l->evidence.weight > 0);
+}
+
+/* A live host with new connections hints at the card, no more: against a dead
+ * host it counts, against any other verdict it says nothing. */
+static bool
+speaks_against(const struct incident *i, const struct line *l)
+{
+	if (speaks_for(i, l))
+		return false;
+	return l->candidate != VERDICT_offload_engine ||
+	    i->verdict == VERDICT_server_host ||
+	    i->verdict == VERDICT_offload_engine || l->evidence.weight >= 1;
+}
+
+/* What speaks for it first: the same words cannot speak against it as well. */
 static void
 set_evidence(struct scale *s)
 {
 	struct incident *i = s->i;
 
 	for (unsigned k = 0; k < s->lines; k++) {
-		const struct line *l = &s->line[k];
-		bool own = l->candidate == i->verdict ||
-		    i->verdict == VERDICT_undetermined;
-		bool pro = own == (l->evidence.weight > 0);
+		const struct evidence *e = &s->line[k].evidence;
 
-		if (has_line(pro ? i->evidence : i->against, pro ?
-		    i->evidence_count : i->against_count, l->evidence.text))
-			continue;
-		if (pro)
-			list_evidence(i->evidence, &i->evidence_count,
-			    &l->evidence);
-		else
-			list_evidence(i->against, &i->against_count,
-			    &l->evidence);
+		if (speaks_for(i, &s->line[k]) && !has_line(i->evidence,
+		    i->evidence_count, e->text))
+			list_evidence(i->evidence, &i->evidence_count, e);
+	}
+	for (unsigned k = 0; k < s->lines; k++) {
+		const struct evidence *e = &s->line[k].evidence;
+
+		if (speaks_against(i, &s->line[k]) && !has_line(i->evidence,
+		    i->evidence_count, e->text) && !has_line(i->against,
+		    i->against_count, e->text))
+			list_evidence(i->against, &i->against_count, e);
 	}
 }
 
@@ -683,8 +746,8 @@ static const char *const next_steps[VERDICT_COUNT] = {
 	    "mirror and server and compare the same frames",
 	[VERDICT_client_side] = "look at the clients named: were they switched off, "
 	    "asleep or disconnected",
-	[VERDICT_undetermined] = "switch the connection offload off for a minute, "
-	    "or capture at the server's port: the old connections then come back "
+	[VERDICT_undetermined] = "switch the connection offload off for a minute "
+	    "(below), or capture at the server's port: the old connections then come back "
 	    "(the card) or not (the application, the path)",
 };
 
@@ -730,7 +793,7 @@ say_candidates(const struct incident *i, char *out, size_t size)
 		int best = -1;
 
 		for (int v = 0; v < VERDICT_undetermined; v++)
-			if (!said[v] && i->score[v] > 0.4 &&
+			if (!said[v] && i->score[v] > SUSPECT_SCORE &&
 			    (best < 0 || i->score[v] > i->score[best]))
 				best = v;
 		if (best < 0)
@@ -746,7 +809,7 @@ static const char *
 next_step_of(const struct incident *i)
 {
 	if (i->verdict == VERDICT_undetermined &&
-	    i->score[VERDICT_offload_engine] <= 0.4)
+	    i->score[VERDICT_offload_engine] <= SUSPECT_SCORE)
 		return "see on the server whether the service runs and listens "
 		    "(netstat -an), and capture next to the server as well: what "
 		    "does not get there is lost on the way";

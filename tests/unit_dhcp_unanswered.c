@@ -171,16 +171,16 @@ test_who_is_answered_by_another_server_misses_nothing(void **state)
 
 	(void)state;
 	lan_begin(&w);
-	c = good_times(&w, BROADCAST);
+	c = good_times(&w, RENEWAL);
 	for (unsigned t = 0; t < 3; t++) {
 		for (unsigned i = 0; i < 4; i++)
-			ask(&w, BROADCAST, 20 + i, 2000 + i);
+			ask(&w, RENEWAL, 20 + i, 2000 + i);
 		lan_wait(&w, t ? 1 : 12);
 		lan_text(&w, &c, CLIENT, "?");
 		lan_text(&w, &c, SERVER, "!");
 	}
 	for (unsigned i = 0; i < 4; i++)
-		answer(&w, BROADCAST, OTHER_HOST, 20 + i, 2000 + i);
+		answer(&w, RENEWAL, OTHER_HOST, 20 + i, 2000 + i);
 	lan_wait(&w, 20);
 	lan_text(&w, &c, CLIENT, "?");
 	lan_text(&w, &c, SERVER, "!");

@@ -188,6 +188,27 @@ test_commands_sent_at_once_are_answered_in_order(void **state)
 }
 
 static void
+test_a_reply_of_many_lines_is_one(void **state)
+{
+	(void)state;
+	FOR_CUTS(i) {
+		struct rig r;
+
+		rig_begin(&r, IP_TCP, 21, cuts[i]);
+		log_in(&r);
+		rig_text(&r, CLIENT, "FEAT\r\nNOOP\r\n");
+		rig_text(&r, SERVER, "211-Features:\r\n SIZE\r\n"
+		    "530 is not the end\r\n211-nor is this\r\n");
+		CHECK_EQ(r.flow->waiting_count, 2);
+		rig_text(&r, SERVER, "211 End\r\n200 OK\r\n");
+		CHECK_EQ(rig_answered(&r, FTP_FEAT), 1);
+		CHECK_EQ(rig_answered(&r, FTP_NOOP), 1);
+		CHECK_EQ(rig_count(&r, APP_NOTE, APP_NOTE_FTP_REPLY), 5);
+		rig_end(&r);
+	}
+}
+
+static void
 test_tls_ends_the_parsing_and_leaves_nothing_waiting(void **state)
 {
 	struct rig r;
@@ -270,6 +291,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_refused_transfer_is_a_fault),
     cmocka_unit_test(test_a_command_behind_an_answered_abort_finds_its_own_reply),
     cmocka_unit_test(test_commands_sent_at_once_are_answered_in_order),
+    cmocka_unit_test(test_a_reply_of_many_lines_is_one),
     cmocka_unit_test(test_tls_ends_the_parsing_and_leaves_nothing_waiting),
     cmocka_unit_test(test_missed_replies_are_no_unanswered_commands),
     cmocka_unit_test(test_another_port_needs_ftp_s_own_words),

@@ -229,6 +229,53 @@ test_after_a_gap_the_next_message_is_found(void **state)
 }
 
 static void
+test_each_of_several_requests_has_its_own_end(void **state)
+{
+	uint8_t m[512];
+	size_t first = message(m, true, 1, SEARCH, search_body,
+	    sizeof(search_body), NULL, 0);
+	size_t n = first + message(m + first, false, 2, SEARCH, search_body,
+	    sizeof(search_body), NULL, 0);
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, IP_TCP, 389, 0);
+	rig_say(&r, CLIENT, m, n);
+	CHECK_EQ(r.flow->waiting_count, 2);
+	CHECK_EQ(r.flow->waiting->request_end,
+	    (uint32_t)(r.start[CLIENT] + first));
+	CHECK_EQ(r.flow->waiting_last->request_end, r.seq[CLIENT]);
+	CHECK_EQ(r.flow->waiting_last->request_bytes, n - first);
+	rig_end(&r);
+}
+
+static void
+test_after_a_gap_a_segment_may_begin_a_long_message(void **state)
+{
+	uint8_t m[512], filler[1000] = { 0 };
+	size_t n = message(m, true, 2, ENTRY, entry, sizeof(entry), NULL, 0);
+	struct rig r;
+
+	(void)state;
+	m[4] = 0x03;		/* 1,000 bytes and a few */
+	m[5] = 0xe8;
+	m[13] = 0x03;
+	m[14] = 0xd0;
+	rig_begin(&r, IP_TCP, 389, 0);
+	say(&r, CLIENT, false, 1, SEARCH, search_body, sizeof(search_body));
+	rig_miss(&r, SERVER, 300);
+	rig_acked(&r, SERVER);
+	rig_say(&r, SERVER, m, n);
+	rig_acked(&r, SERVER);
+	rig_say(&r, SERVER, filler, 1006 - n);
+	say(&r, CLIENT, false, 3, SEARCH, search_body, sizeof(search_body));
+	CHECK_EQ(r.flow->waiting_last->flags & EXCHANGE_ONE_WAY, 0);
+	say(&r, SERVER, false, 3, DONE, done, sizeof(done));
+	CHECK_EQ(rig_answered(&r, LDAP_SEARCH), 1);
+	rig_end(&r);
+}
+
+static void
 test_snmp_and_noise_are_not_ldap(void **state)
 {
 	static const uint8_t snmp[] = { 0x30, 26, 2, 1, 0, 4, 6, 'p', 'u', 'b',
@@ -281,6 +328,8 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_sealed_connection_is_left_to_its_turns),
     cmocka_unit_test(test_a_large_answer_is_not_kept),
     cmocka_unit_test(test_after_a_gap_the_next_message_is_found),
+    cmocka_unit_test(test_each_of_several_requests_has_its_own_end),
+    cmocka_unit_test(test_after_a_gap_a_segment_may_begin_a_long_message),
     cmocka_unit_test(test_snmp_and_noise_are_not_ldap),
     cmocka_unit_test(test_a_ping_over_udp_is_paired_and_asked_once),
 )

@@ -120,7 +120,7 @@ test_a_server_under_tls_is_left_to_its_turns(void **state)
 static void
 test_tpkt_is_not_tds(void **state)
 {
-	static const uint8_t tpkt[] = { 3, 0, 0, 19, 14, 0xe0, 0, 0, 0, 0, 0, 1,
+	static const uint8_t tpkt[] = { 3, 0, 0, 19, 2, 0xf0, 0, 0, 0, 0, 0, 1,
 	    0, 8, 0, 3, 0, 0, 0 };
 	struct rig r;
 

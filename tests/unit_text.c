@@ -61,6 +61,10 @@ test_a_chunk_is_skipped_and_asked_with_its_last_byte(void **state)
 		rig_text(&r, CLIENT, "NOOP\r\n");
 		rig_text(&r, SERVER, "250 ok\r\n");
 		CHECK_EQ(rig_answered(&r, SMTP_NOOP), 1);
+		rig_text(&r, CLIENT, "BDAT 5\r\n12\r\n5RSET\r\n");
+		CHECK_EQ(r.flow->waiting_count, 2);
+		rig_text(&r, SERVER, "250 ok\r\n250 ok\r\n");
+		CHECK_EQ(rig_answered(&r, SMTP_RSET), 1);
 		rig_end(&r);
 	}
 }
