@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "capture/hash.h"
 
 enum idle_class { IDLE_HALF_OPEN, IDLE_CLOSED, IDLE_DATAGRAM, IDLE_ESTABLISHED,
 	IDLE_CLASSES };
@@ -290,18 +291,6 @@ struct flow_table {
 	struct flow_stats stats;
 };
 
-/* The hash's key changes where a flow lies, never what comes out. */
-static void
-choose_key(uint64_t key[2])
-{
-	if (getrandom(key, 2 * sizeof(key[0]), GRND_NONBLOCK) < 0) {
-		key[0] = UINT64_C(0x9e3779b97f4a7c15);
-		key[1] = UINT64_C(0xc2b2ae3d27d4eb4f);
-	}
-	key[0] |= 1;
-	key[1] |= 1;
-}
-
 struct flow_table *
 flow_table_new(size_t limit, struct flow_pool *pool)
 {
@@ -317,7 +306,8 @@ flow_table_new(size_t limit, struct flow_pool *pool)
 		free(t);
 		return NULL;
 	}
-	choose_key(t->key);
+	t->key[0] = hash_key();
+	t->key[1] = hash_key();
 	return t;
 }
 

@@ -8,7 +8,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "capture/hash.h"
 
 enum { HOST_BUCKETS = 16384, EVICTION_LOOKS = 16 };
 
@@ -42,9 +43,7 @@ host_table_new(size_t limit)
 		return NULL;
 	t->limit = limit;
 	t->touched_end = &t->touched;
-	/* changes where a host lies, never what comes out */
-	if (getrandom(&t->key, sizeof(t->key), GRND_NONBLOCK) < 0)
-		t->key = UINT64_C(0x9e3779b97f4a7c15);
+	t->key = hash_key();
 	return t;
 }
 

@@ -570,6 +570,24 @@ still_ill(const struct cluster *c)
 	return false;
 }
 
+/* A host that was down is up again: what could not be reached then can be. */
+static bool
+is_back(const struct cluster *c)
+{
+	bool down = false;
+
+	for (size_t i = 0; i < c->count; i++) {
+		const struct finding *x = c->finding[i];
+
+		if (x->name == FINDING_server_restart)
+			return true;
+		if (x->name == FINDING_server_silent && !x->ended)
+			return false;
+		down |= x->name == FINDING_server_silent;
+	}
+	return down;
+}
+
 static void
 set_end(const struct judge *j, const struct cluster *c, const struct view *v,
     struct incident *i)
@@ -578,8 +596,8 @@ set_end(const struct judge *j, const struct cluster *c, const struct view *v,
 
 	if (instant_is_set(v->recovered))
 		i->end = v->recovered;
-	else if (!still_open(c) || (instant_since(j->now, c->last) > gap &&
-	    !still_ill(c)))
+	else if (!still_open(c) || ((is_back(c) || instant_since(j->now,
+	    c->last) > gap) && !still_ill(c)))
 		i->end = c->last;
 }
 

@@ -8,8 +8,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "capture/hash.h"
 #include "detectors/server_internal.h"
 
 /* The order here is the order on the page and in reports. */
@@ -102,9 +102,7 @@ registry_new(const struct config *config)
 		return NULL;
 	r->config = config;
 	r->budget.limit = SERVERS_BYTES;
-	/* changes where a server lies, never what comes out */
-	if (getrandom(&r->server_key, sizeof(r->server_key), GRND_NONBLOCK) < 0)
-		r->server_key = UINT64_C(0x9e3779b97f4a7c15);
+	r->server_key = hash_key();
 	r->servers_end = &r->servers;
 	r->findings_end = &r->findings;
 	r->judge = (struct judge){ .config = config, .limit = &config->limit,

@@ -99,6 +99,13 @@ health_text(enum health h)
 	return "ok";
 }
 
+/* By this verdict the server itself is well. */
+static bool
+is_elsewhere(enum verdict v)
+{
+	return v == VERDICT_client_side || v == VERDICT_network_path;
+}
+
 enum health
 health_of(const struct run *run, const struct server *s)
 {
@@ -116,7 +123,7 @@ health_of(const struct run *run, const struct server *s)
 	for (const struct incident *i = run->incidents; i; i = i->next) {
 		if (i->server != s)
 			continue;
-		if (!instant_is_set(i->end))
+		if (!instant_is_set(i->end) && !is_elsewhere(i->verdict))
 			return HEALTH_FAILING;
 		h = HEALTH_DEGRADED;
 	}

@@ -9,7 +9,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "capture/hash.h"
 
 /* --- latencies ------------------------------------------------------------- */
 
@@ -103,8 +104,8 @@ clients_of(struct server *s)
 	if (c)
 		return c;
 	c = s->client_set = calloc(1, sizeof(*c));
-	if (c && getrandom(&c->key, sizeof(c->key), GRND_NONBLOCK) < 0)
-		c->key = UINT64_C(0x9e3779b97f4a7c15);
+	if (c)
+		c->key = hash_key();
 	return c;
 }
 

@@ -23,14 +23,38 @@ is_restart(const struct judge *j, const struct server *s, const struct outage *o
 	    (after->syn_ack_out || after->rst_out > 1);
 }
 
-/* The lost sessions are the restart's doing. */
+/* Was this request still within its time when the host went down? */
+static bool
+was_in_time(const struct judge *j, const struct finding *x,
+    const struct outage *o)
+{
+	double patience = j->limit->user_notices_s;
+
+	for (unsigned k = 0; k < x->metric_count; k++)
+		if (strcmp(x->metric[k].name, "patience_s") == 0)
+			patience = x->metric[k].value;
+	return instant_before(x->first_seen, o->to) && instant_before(o->from,
+	    instant_plus(x->first_seen, (int64_t)(patience * 1e9)));
+}
+
+static bool
+died_with(const struct judge *j, const struct finding *x,
+    const struct outage *o)
+{
+	if (x->name == FINDING_reply_missing || x->name == FINDING_rpc_stall)
+		return was_in_time(j, x, o);
+	return x->name == FINDING_orphaned_session && x->kind &&
+	    strcmp(x->kind, "server_lost_state") == 0 &&
+	    !instant_before(x->first_seen, o->to);
+}
+
+/* The lost sessions are the restart's doing, and so are the answers that the old
+ * ones never got. */
 static void
-explain_resets(struct server *s, struct instant back)
+explain_resets(const struct judge *j, struct server *s, const struct outage *o)
 {
 	for (struct finding *x = s->findings; x; x = x->next_of_server) {
-		if (x->name != FINDING_orphaned_session || !x->kind ||
-		    strcmp(x->kind, "server_lost_state") != 0 ||
-		    instant_before(x->first_seen, back))
+		if (!died_with(j, x, o))
 			continue;
 		x->severity = SEVERITY_LOW;
 		finding_against(x, "the server had just restarted");
@@ -50,7 +74,7 @@ review_server(void *state, struct judge *j, struct server *s)
 	    !is_restart(j, s, o, &after))
 		return;
 	x = finding_raise(j, &detector_server_restart, NULL, s, NULL, 0);
-	explain_resets(s, o->to);
+	explain_resets(j, s, o);
 	x->severity = SEVERITY_MEDIUM;
 	x->confidence = after.gratuitous_arp ? 0.9 : 0.8;
 	x->side = FAULT_SERVER;

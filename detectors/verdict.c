@@ -234,13 +234,15 @@ rule_table(struct scale *s)
 		return;
 	if (table_speaks(s)) {
 		weigh(s, VERDICT_offload_engine, weight, s->c->finding[0],
-		    "offloaded connections: %u of %u affected; host-stack "
-		    "connections: %u of %u (p = %.1g)", t->affected_offloaded,
+		    "of the connections that the card carries %u of %u are "
+		    "affected, of the host's own %u of %u (p = %.1g)",
+		    t->affected_offloaded,
 		    t->flows_offloaded, t->affected_host, t->flows_host,
 		    t->p_value);
 		if (well_offloaded)
 			weigh(s, VERDICT_offload_engine, -0.3, NULL,
-			    "%u offloaded connections still work", well_offloaded);
+			    "%u connections that the card carries still work",
+			    well_offloaded);
 	} else if (t->affected_host > 2 && !t->flows_offloaded) {
 		weigh(s, VERDICT_offload_engine, -2, NULL, "none of the %u "
 		    "connections is carried by the card, and %u are affected",
