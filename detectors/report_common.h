@@ -60,14 +60,15 @@ const struct finding *incident_finding(const struct run *,
  * its display filter. False: there is none. */
 bool incident_proof(const struct run *, const struct incident *,
     struct finding *out);
-/* The clients whom its findings name, by address; at most `max` in `out`, returns
- * how many there are. */
+/* The clients whom its findings name, by address; at most `max` in `out` (which
+ * may be NULL for 0), returns how many there are. */
 size_t incident_clients(const struct incident *, struct address *out,
     size_t max);
 /* The ports of the services that its findings name; at most `max`, returns how
  * many of those were found. */
 size_t incident_ports(const struct incident *, uint16_t *out, size_t max);
-/* "10.20.30.52, 10.20.30.67 and 4 more; ports 445, 1114", or "". */
+/* "10.20.30.52, 10.20.30.67 and 4 more; ports 445, 1114"; "445, 1114" where no
+ * client is known; "" for neither. */
 const char *clients_text(const struct incident *, size_t most, char *out,
     size_t size);
 /* "97 % sure" */

@@ -251,7 +251,8 @@ put_incident(FILE *out, const struct run *run, const struct incident *i)
 	put_in(out, "<div class=verdict><span>", incident_sentence(i), "</span>");
 	put_in(out, " <span>", sure_text(i, sure), "</span></div>\n");
 	put_in(out, "<p>", affected_text(i, text, sizeof(text)), "</p>\n<dl>");
-	put_row(out, "clients", clients_text(i, CLIENTS_NAMED, text, sizeof(text)));
+	put_row(out, incident_clients(i, NULL, 0) ? "clients" : "ports",
+	    clients_text(i, CLIENTS_NAMED, text, sizeof(text)));
 	put_evidence(out, "for", i->evidence + told, i->evidence_count - told);
 	put_evidence(out, "against", i->against, i->against_count);
 	put_row(out, "settle", i->next_step);

@@ -243,7 +243,8 @@ print_incident(const struct paper *p, const struct run *run,
 	paper_fill(p, LABEL_MARGIN, "", LABEL_MARGIN,
 	    affected_text(i, line, sizeof(line)));
 	putc('\n', p->out);
-	say(p, "clients", clients_text(i, CLIENTS_NAMED, line, sizeof(line)));
+	say(p, incident_clients(i, NULL, 0) ? "clients" : "ports",
+	    clients_text(i, CLIENTS_NAMED, line, sizeof(line)));
 	print_evidence(p, "for", i->evidence + told, i->evidence_count - told);
 	print_evidence(p, "against", i->against, i->against_count);
 	say(p, "settle", i->next_step);

@@ -426,9 +426,9 @@ clients_text(const struct incident *i, size_t most, char *out, size_t size)
 		add(out, size, "%s%s", k ? ", " : "", address_text(&client[k], ip));
 	if (n > most)
 		add(out, size, " and %zu more", n - most);
-	for (size_t k = 0; n && k < ports; k++)
-		add(out, size, "%s%u", k ? ", " : ports > 1 ? "; ports " : "; port ",
-		    port[k]);
+	for (size_t k = 0; k < ports; k++)
+		add(out, size, "%s%u", k ? ", " : n == 0 ? "" : ports > 1 ?
+		    "; ports " : "; port ", port[k]);
 	return out;
 }
 

@@ -133,7 +133,8 @@ table_speaks(const struct scale *s)
 {
 	const struct offload_table *t = &s->v->table;
 
-	if (t->affected_host > HOST_SHARE_MAX * t->flows_host)
+	if (t->affected_host > 1 &&
+	    t->affected_host > HOST_SHARE_MAX * t->flows_host)
 		return false;
 
 	if (cluster_want(s->c) == WANT_ANSWER && t->affected_offloaded <
@@ -484,8 +485,9 @@ rule_sessions(struct scale *s)
 		    "later that they had before", gone);
 	else if (gone && !stale)
 		weigh(s, VERDICT_client_side, gone > 2 ? 3 : 2, first(s,
-		    FINDING_orphaned_session, "client_vanished"), "on %u connections "
-		    "the server asks and the client is gone", gone);
+		    FINDING_orphaned_session, "client_vanished"), "on %u connection%s "
+		    "the server asks and the client is gone", gone,
+		    gone == 1 ? "" : "s");
 	if (stale)
 		weigh(s, VERDICT_offload_engine, s->v->table.known &&
 		    !s->v->table.affected_host ? 3 : 1.5, first(s,
@@ -505,9 +507,9 @@ rule_path(struct scale *s)
 
 	if (!dead || table_speaks(s) || first(s, FINDING_rss_bucket_stall, NULL))
 		return;
-	weigh(s, VERDICT_network_path, 1.5, NULL, "%u established connections are "
+	weigh(s, VERDICT_network_path, 1.5, NULL, "%u established connection%s "
 	    "dead without regard to the offload, as behind a firewall that lost "
-	    "its table", dead);
+	    "its table", dead, dead == 1 ? " is" : "s are");
 }
 
 /* Stateful devices forget connections by their idleness and nothing else: the

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "detectors/server.h"
+#include "detectors/server_internal.h"
 #include "tests/unit.h"
 
 static bool
@@ -53,7 +53,137 @@ test_quantiles_are_within_a_fifth(void **state)
 	CHECK_EQ(l.max_ns, 1000 * NS_PER_MS);
 }
 
+static struct server *
+server_begin(void)
+{
+	struct server *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		abort();
+	return s;
+}
+
+static struct instant
+at_s(int64_t s)
+{
+	return (struct instant){ s * NS_PER_S };
+}
+
+static void
+test_another_connection_served_is_the_contrast(void **state)
+{
+	struct server *s = server_begin();
+	struct flow f = { .id = 7 };
+
+	(void)state;
+	server_note_served(s, 7, at_s(1000));
+	CHECK(!server_answered_others(s, &f, at_s(990), at_s(1010)));
+	server_note_served(s, 8, at_s(995));
+	CHECK(server_answered_others(s, &f, at_s(990), at_s(1010)));
+	CHECK(!server_answered_others(s, &f, at_s(996), at_s(1010)));
+	server_note_served(s, 9, at_s(1001));
+	server_note_served(s, 7, at_s(1002));
+	CHECK(server_answered_others(s, &f, at_s(1001), at_s(1010)));
+	server_free(&s);
+}
+
+/* A second each from 1000 s on, of `c`. */
+static void
+live(struct server *s, int64_t from, int64_t to, struct host_counts c)
+{
+	for (int64_t t = from; t < to; t++) {
+		c.first_in = c.last_in = at_s(t);
+		c.first_out = c.last_out = c.packets_out ? at_s(t) :
+		    (struct instant){ 0 };
+		server_close_second(s, &c, at_s(t));
+	}
+}
+
+static void
+test_a_host_whose_data_is_acknowledged_is_not_mute(void **state)
+{
+	struct host_counts well = { .packets_in = 5, .packets_out = 5,
+		.tcp_data_in = 5 };
+	struct host_counts asked = { .packets_in = 5, .tcp_data_in = 5 };
+	struct host_counts acked = { .packets_in = 5, .tcp_data_in = 5,
+		.acks_unseen = 1 };
+	struct server *s = server_begin();
+	struct outage o;
+
+	(void)state;
+	live(s, 1000, 1005, well);
+	live(s, 1005, 1025, asked);
+	CHECK(server_is_mute(s, at_s(1025), &o));
+	CHECK_EQ(o.first_ask.ns, at_s(1005).ns);
+	live(s, 1025, 1026, acked);
+	CHECK(!server_is_mute(s, at_s(1026), &o));
+	server_free(&s);
+}
+
+static void
+test_old_connections_make_room_and_ill_ones_stay(void **state)
+{
+	struct server_budget budget = { .limit = SIZE_MAX };
+	struct server *s = server_begin();
+
+	(void)state;
+	s->budget = &budget;
+	for (uint64_t i = 0; i < 100; i++) {
+		struct outcome *o = server_new_outcome(s);
+
+		CHECK(o);
+		o->flow_id = i + 1;
+		o->end = i < 60 ? FLOW_END_FIN : FLOW_END_NONE;
+		o->findings = i < 30;
+	}
+	server_forget_outcomes(s);
+	CHECK_EQ(s->outcome_count, 70);
+	CHECK_EQ(s->outcomes_forgotten, 30);
+	CHECK_EQ(s->outcome[29]->flow_id, 30);
+	CHECK_EQ(s->outcome[30]->flow_id, 61);
+	server_free(&s);
+}
+
+static void
+test_a_server_takes_no_more_than_the_budget(void **state)
+{
+	struct server_budget budget = { .limit = 1000 };
+	struct server *s = server_begin();
+
+	(void)state;
+	s->budget = &budget;
+	CHECK(!server_service(s, IP_TCP, 80, true));
+	CHECK_EQ(budget.refused, 1);
+	s->configured = true;
+	CHECK(server_service(s, IP_TCP, 80, true));
+	server_free(&s);
+}
+
+static void
+test_forged_clients_leave_room_for_real_ones(void **state)
+{
+	struct server *s = server_begin();
+	struct address real = address_from_v4(0x0a000001);
+
+	(void)state;
+	for (uint32_t i = 0; i < 100000; i++) {
+		struct address a = address_from_v4(0x0b000000 + i);
+
+		server_client_heard(s, &a, at_s(1000), false);
+	}
+	CHECK(s->clients < 65536);
+	CHECK(server_client_heard(s, &real, at_s(1000), true));
+	CHECK(!server_client_heard(s, &real, at_s(1000), true));
+	CHECK_EQ(server_client_last(s, &real).ns, at_s(1000).ns);
+	server_free(&s);
+}
+
 UNIT_TESTS(
+    cmocka_unit_test(test_another_connection_served_is_the_contrast),
+    cmocka_unit_test(test_a_host_whose_data_is_acknowledged_is_not_mute),
+    cmocka_unit_test(test_old_connections_make_room_and_ill_ones_stay),
+    cmocka_unit_test(test_a_server_takes_no_more_than_the_budget),
+    cmocka_unit_test(test_forged_clients_leave_room_for_real_ones),
     cmocka_unit_test(test_the_exact_test_gives_the_tea_tasters_odds),
     cmocka_unit_test(test_an_empty_table_says_nothing),
     cmocka_unit_test(test_large_tables_stay_finite),

@@ -163,6 +163,37 @@ test_merging_is_told_from_cutting(void **state)
 }
 
 static void
+test_a_suspected_card_is_switched_off_for_a_while_only(void **state)
+{
+	struct server s = { .system = "windows-2003" };
+	struct incident i = { .verdict = VERDICT_undetermined, .server = &s };
+	struct remedy list[MOST];
+	size_t n = remedies_for(&i, list, MOST);
+
+	(void)state;
+	CHECK(!any_command(list, n, "chimney"));
+	i.score[VERDICT_offload_engine] = 2 * SUSPECT_SCORE;
+	n = remedies_for(&i, list, MOST);
+	CHECK(any_command(list, n, "netsh int ip set chimney DISABLED"));
+	for (size_t k = 0; k < n; k++)
+		CHECK(!list[k].for_good);
+}
+
+static void
+test_what_is_over_is_told_in_the_past(void **state)
+{
+	struct incident i = { .verdict = VERDICT_server_host };
+
+	(void)state;
+	CHECK_STR(incident_sentence(&i), verdict_sentence(i.verdict));
+	i.end.ns = 1;
+	for (int v = 0; v < VERDICT_COUNT; v++) {
+		i.verdict = (enum verdict)v;
+		CHECK(strcmp(incident_sentence(&i), verdict_sentence(i.verdict)));
+	}
+}
+
+static void
 test_what_it_serves_hints_at_its_system(void **state)
 {
 	struct service ssh = { .app = APP_SSH };
@@ -217,6 +248,8 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_virtio_guest_is_never_told_to_disable_task_offload),
     cmocka_unit_test(test_elsewhere_task_offload_comes_with_the_driver_note),
     cmocka_unit_test(test_merging_is_told_from_cutting),
+    cmocka_unit_test(test_a_suspected_card_is_switched_off_for_a_while_only),
+    cmocka_unit_test(test_what_is_over_is_told_in_the_past),
     cmocka_unit_test(test_what_it_serves_hints_at_its_system),
     cmocka_unit_test(test_no_more_than_asked_for),
     cmocka_unit_test(test_the_maker_is_read_from_the_address),

@@ -419,7 +419,104 @@ test_the_round_trip_is_sampled(void **state)
 	play_end(&p);
 }
 
+/* The client's last 80 bytes were missed; the server acknowledged them. */
+static void
+test_a_probe_beyond_what_we_missed_is_still_a_probe(void **state)
+{
+	struct play p = play_begin();
+	uint32_t facts;
+
+	(void)state;
+	shake_hands(&p);
+	say(&p, CLIENT, PSH, 1000, 5000, 100);
+	facts = say(&p, SERVER, ACK, 5000, 1180, 0);
+	CHECK(facts & SEG_ACK_AHEAD);
+	CHECK(facts & SEG_ACK_UNSEEN);
+	facts = say(&p, CLIENT, ACK, 1179, 5000, 1);
+	CHECK(facts & SEG_KEEP_ALIVE);
+	CHECK(!(facts & SEG_DATA));
+	CHECK_EQ(p.seg.lost_bytes, 80);
+	facts = say(&p, SERVER, ACK, 5000, 1180, 0);
+	CHECK(!(facts & SEG_ACK_AHEAD));
+	play_end(&p);
+}
+
+static void
+test_a_probe_right_after_a_gap_is_known_by_its_answer(void **state)
+{
+	struct play p = play_begin();
+
+	(void)state;
+	shake_hands(&p);
+	say(&p, CLIENT, PSH, 1000, 5000, 100);
+	say(&p, CLIENT, ACK, 1179, 5000, 0);
+	CHECK(!(say(&p, SERVER, ACK, 5000, 1180, 0) & SEG_ACK_AHEAD));
+	CHECK_EQ(p.f->half[CLIENT].next, 1180);
+	play_end(&p);
+}
+
+static void
+test_acks_of_an_unseen_side_prove_that_it_lives(void **state)
+{
+	struct play p = play_begin();
+
+	(void)state;
+	say(&p, CLIENT, SYN, 999, 0, 0);
+	CHECK(say(&p, CLIENT, ACK, 1000, 5000, 0) & SEG_ACK_UNSEEN);
+	CHECK(!(say(&p, CLIENT, PSH, 1000, 5000, 10) & SEG_ACK_UNSEEN));
+	CHECK(say(&p, CLIENT, ACK, 1010, 5100, 0) & SEG_ACK_UNSEEN);
+	play_end(&p);
+}
+
+static void
+test_an_answered_probe_is_remembered_by_the_next(void **state)
+{
+	struct play p = play_begin();
+	struct instant answered;
+	const struct note *n;
+
+	(void)state;
+	shake_hands(&p);
+	say(&p, CLIENT, ACK, 999, 5000, 0);
+	say(&p, SERVER, ACK, 5000, 1000, 0);
+	answered = p.now;
+	say(&p, CLIENT, ACK, 999, 5000, 0);
+	n = flow_note_find(p.f, NOTE_KEEP_ALIVE, 0, CLIENT);
+	CHECK(n && n->open);
+	CHECK_EQ(n->value[0], answered.ns);
+	play_end(&p);
+}
+
+/* Flags, acknowledgment and place of a damaged segment are not believed. */
+static void
+test_a_damaged_segment_moves_nothing_but_what_was_due(void **state)
+{
+	struct play p = play_begin();
+
+	(void)state;
+	shake_hands(&p);
+	say(&p, CLIENT, PSH, 1000, 5000, 100);
+	say(&p, SERVER, PSH, 5000, 1100, 50);
+	p.with.checksum = CHECKSUM_BAD;
+	say(&p, SERVER, RST | ACK, 5050, 1100, 0);
+	CHECK_EQ(p.f->state, FLOW_ESTABLISHED);
+	p.with.checksum = CHECKSUM_BAD;
+	say(&p, CLIENT, PSH, 1100 + 4096, 5050, 100);
+	CHECK_EQ(p.f->half[CLIENT].next, 1100);
+	p.with.checksum = CHECKSUM_BAD;
+	say(&p, CLIENT, PSH | FIN, 1100, 5020, 100);
+	CHECK_EQ(p.f->half[CLIENT].next, 1200);
+	CHECK_EQ(p.seg.new_bytes, 100);
+	CHECK(!p.f->half[CLIENT].acked || p.f->half[CLIENT].acked == 5000);
+	play_end(&p);
+}
+
 UNIT_TESTS(
+    cmocka_unit_test(test_a_probe_beyond_what_we_missed_is_still_a_probe),
+    cmocka_unit_test(test_a_probe_right_after_a_gap_is_known_by_its_answer),
+    cmocka_unit_test(test_acks_of_an_unseen_side_prove_that_it_lives),
+    cmocka_unit_test(test_an_answered_probe_is_remembered_by_the_next),
+    cmocka_unit_test(test_a_damaged_segment_moves_nothing_but_what_was_due),
     cmocka_unit_test(test_a_handshake_establishes),
     cmocka_unit_test(test_data_is_new_once_and_then_sent_again),
     cmocka_unit_test(test_numbers_wrap),
