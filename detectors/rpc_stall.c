@@ -103,6 +103,10 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	(void)state;
 	if (f->protocol != IP_TCP || !f->waiting)
 		return;
+	/* over HTTP the answers come on another connection: as long as none was
+	 * seen there, it may be that we cannot read it */
+	if (f->app == APP_RPC_HTTP && !f->turns)
+		return;
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
 	if (trust <= 0)
 		return;
