@@ -19,10 +19,12 @@
 /* A clock that steps back further than reordering explains goes on from where
  * it was; a frame stamped further ahead than LEAP_NS waits for the next one to
  * tell whether time went on or one stamp is wrong. Beyond BREAK_NS the capture
- * was not one. */
+ * was not one; between two files, beyond FILE_BREAK_NS: a ring of files follows
+ * on at once, or after some quiet minutes. */
 #define STEP_BACK_NS NS_PER_S
 #define LEAP_NS (60 * NS_PER_S)
 #define BREAK_NS (86400 * NS_PER_S)
+#define FILE_BREAK_NS (600 * NS_PER_S)
 
 /* What a pcap record can say, 2106-02-07 (32 bits of seconds). Beyond it sums of
  * times would overflow. */
@@ -350,8 +352,7 @@ stride(const struct engine *e)
 	return quiet < 86400 * NS_PER_S ? 60 * NS_PER_S : 3600 * NS_PER_S;
 }
 
-/* A day without a frame is two captures, not one silence: what was open ends
- * with the first. */
+/* Two captures, not one silence: what was open ends with the first. */
 static void
 take_break(struct engine *e, struct instant t)
 {
@@ -364,10 +365,10 @@ take_break(struct engine *e, struct instant t)
 }
 
 static void
-advance(struct engine *e, struct instant t)
+advance(struct engine *e, struct instant t, int64_t break_ns)
 {
 	if (instant_is_set(e->step_end) &&
-	    instant_since(t, e->last_packet) > BREAK_NS) {
+	    instant_since(t, e->last_packet) > break_ns) {
 		take_break(e, t);
 	} else if (!instant_is_set(e->step_end)) {
 		e->step_end.ns = t.ns - t.ns % ENGINE_STEP_NS + ENGINE_STEP_NS;
@@ -759,11 +760,11 @@ is_copy(struct engine *e, const struct packet *p)
 static void
 take_frame(struct engine *e, const struct frame *fr, struct instant now)
 {
+	bool next_file = e->stats.packets && e->stats.file != fr->file, copy;
 	struct packet p;
-	bool copy;
 
 	note_extent(e, fr, now);
-	advance(e, now);
+	advance(e, now, next_file ? FILE_BREAK_NS : BREAK_NS);
 	now = clock_now(e->clock);
 	e->last_packet = now;
 	note_result(&e->stats, decode_frame(fr, &p));
@@ -847,7 +848,7 @@ engine_idle(struct engine *e, struct instant now)
 	if (!instant_is_set(e->step_end))
 		return;
 	let_go(e, instant_since(e->held.time, now) > LEAP_NS);
-	advance(e, clamped(now));
+	advance(e, clamped(now), BREAK_NS);
 }
 
 void

@@ -593,11 +593,15 @@ set_end(const struct judge *j, const struct cluster *c, const struct view *v,
     struct incident *i)
 {
 	int64_t gap = (int64_t)(j->limit->incident_gap_s * 1e9);
+	const struct finding *restart = cluster_first(c, FINDING_server_restart,
+	    NULL);
 
 	if (instant_is_set(v->recovered))
 		i->end = v->recovered;
-	else if (!still_open(c) || ((is_back(c) || instant_since(j->now,
-	    c->last) > gap) && !still_ill(c)))
+	else if (restart)		/* what was ill before is gone with it */
+		i->end = restart->last_seen;
+	else if (!still_open(c) || ((is_back(c) ||
+	    instant_since(j->now, c->last) > gap) && !still_ill(c)))
 		i->end = c->last;
 }
 

@@ -177,6 +177,13 @@ bool server_is_mute(const struct server *, struct instant now,
  * resets) after `to`: its TCP state outlived that time. */
 size_t server_survivors(const struct server *, struct instant from,
     struct instant to);
+/* Did the host send anything, to whomever, `seconds` after `t` or later? If not,
+ * it may have left the mirror, and nobody can say that it did not answer. */
+static inline bool
+server_seen_after(const struct server *s, struct instant t, double seconds)
+{
+	return instant_since(s->last_sent, t) >= (int64_t)(seconds * 1e9);
+}
 /* When a client was last heard by this server, to the second; 0: never. */
 struct instant server_client_last(const struct server *, const struct address *);
 /* Clients heard since `t` (their second begins at or after it). */
