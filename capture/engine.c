@@ -383,11 +383,20 @@ advance(struct engine *e, struct instant t, int64_t break_ns)
 }
 
 static struct instant
+bounded(struct instant raw)
+{
+	if (raw.ns < 0)
+		return (struct instant){ 0 };
+	return raw.ns > TIME_MAX ? (struct instant){ TIME_MAX } : raw;
+}
+
+/* The same for our own clock, where 0 means: not set. */
+static struct instant
 clamped(struct instant raw)
 {
-	if (raw.ns < 1)
-		return (struct instant){ 1 };	/* 0 means: not set */
-	return raw.ns > TIME_MAX ? (struct instant){ TIME_MAX } : raw;
+	struct instant t = bounded(raw);
+
+	return t.ns ? t : (struct instant){ 1 };
 }
 
 static void
@@ -826,7 +835,7 @@ let_go(struct engine *e, bool stray)
 		return;
 	e->held.data = NULL;
 	take_frame(e, &fr, stray ? clock_now(e->clock) :
-	    trace_time(e, fr.time));
+	    trace_time(e, clamped(fr.time)));
 }
 
 void
@@ -834,12 +843,12 @@ engine_frame(struct engine *e, const struct frame *fr)
 {
 	struct frame f = *fr;
 
-	f.time = clamped(fr->time);
-	note_regression(e, f.time);
+	f.time = bounded(fr->time);
+	note_regression(e, clamped(f.time));
 	let_go(e, instant_since(e->held.time, f.time) > LEAP_NS);
-	if (leaps(e, f.time) && hold(e, &f))
+	if (leaps(e, clamped(f.time)) && hold(e, &f))
 		return;
-	take_frame(e, &f, trace_time(e, f.time));
+	take_frame(e, &f, trace_time(e, clamped(f.time)));
 }
 
 void
