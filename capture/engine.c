@@ -900,12 +900,6 @@ engine_pool(struct engine *e)
 	return e->pool;
 }
 
-struct instant
-engine_now(const struct engine *e)
-{
-	return clock_now(e->clock);
-}
-
 const char *
 engine_app_name(const struct engine *e, const struct flow *f)
 {

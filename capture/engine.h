@@ -91,7 +91,6 @@ struct flow *engine_touched_flows(struct engine *);	/* by touched_next */
 struct host *engine_touched_hosts(struct engine *);
 struct host_table *engine_hosts(struct engine *);
 struct flow_pool *engine_pool(struct engine *);
-struct instant engine_now(const struct engine *);
 /* Have the flow among the touched of the step at `at` (or the first after),
  * though it stays silent. One wake a flow: the earliest asked for. */
 void engine_wake(struct engine *, struct flow *, struct instant at);

@@ -151,20 +151,6 @@ host_of(struct host_table *t, const struct address *a, bool make)
 	return make ? host_make(t, a, bucket) : NULL;
 }
 
-struct host *
-host_each(struct host_table *t, size_t *cursor)
-{
-	/* in order of appearance: few callers, none of them in a hurry */
-	struct host *best = NULL;
-
-	for (struct host *h = t->oldest; h; h = h->newer)
-		if (h->number > *cursor && (!best || h->number < best->number))
-			best = h;
-	if (best)
-		*cursor = best->number;
-	return best;
-}
-
 uint64_t
 host_table_refused(const struct host_table *t)
 {

@@ -104,8 +104,6 @@ void host_table_free(struct host_table **);
 /* The host of an address, made if new when `make`; NULL if it is not known, or
  * for multicast and unspecified addresses. */
 struct host *host_of(struct host_table *, const struct address *, bool make);
-/* Walk all, in order of appearance. */
-struct host *host_each(struct host_table *, size_t *cursor);
 uint64_t host_table_refused(const struct host_table *);
 
 /* The hosts touched since the last call, in order of appearance (by

@@ -100,6 +100,11 @@ judge_wake(struct judge *j, struct flow *f, struct instant at)
 	engine_wake(j->engine, f, at);
 }
 
+/* Was an answer, asked for at `asked`, waited for as long as `patience_s`, with
+ * the host seen since? If not yet, the flow is reviewed again when it may be. */
+bool judge_overdue(struct judge *, const struct server *, struct flow *,
+    struct instant asked, double waited_s, double patience_s);
+
 /* Is this note's slot a detector's own? ids for flow_note(): */
 static inline unsigned
 detector_note(enum finding_name name)
@@ -107,11 +112,8 @@ detector_note(enum finding_name name)
 	return NOTE_DETECTOR + (unsigned)name;
 }
 
-/* Did the host send anything at all / accept or answer something that needs its
- * own stack (SYN-ACK, ARP, echo, UDP) / send TCP data, in [from, to]? */
+/* Did the host send anything at all in [from, to]? */
 bool server_sent(const struct server *, struct instant from, struct instant to);
-bool server_stack_answered(const struct server *, struct instant from,
-    struct instant to);
 /* Did the host do anything for others than this flow in [from, to], `to` being
  * the present: data or acknowledgments on other connections, ARP, echo, UDP? */
 bool server_answered_others(const struct server *, const struct flow *but,

@@ -79,12 +79,6 @@ struct registry {
 };
 
 const struct detector *
-registry_detector(size_t i)
-{
-	return i < DETECTOR_COUNT ? detectors[i] : NULL;
-}
-
-const struct detector *
 registry_find(enum finding_name name)
 {
 	for (size_t i = 0; i < DETECTOR_COUNT; i++)
@@ -169,12 +163,6 @@ struct server *
 registry_servers(struct registry *r)
 {
 	return r->servers;
-}
-
-struct instant
-registry_now(const struct registry *r)
-{
-	return r->now;
 }
 
 struct judge *
@@ -786,6 +774,19 @@ flow_afflicted(struct flow *f, enum finding_name name, struct instant since)
 	o->findings |= UINT64_C(1) << name;
 	if (!instant_is_set(o->trouble))
 		o->trouble = since;
+}
+
+bool
+judge_overdue(struct judge *j, const struct server *s, struct flow *f,
+    struct instant asked, double waited_s, double patience_s)
+{
+	bool long_enough = waited_s >= patience_s;
+
+	if (long_enough && server_seen_after(s, asked, patience_s))
+		return true;
+	judge_wake(j, f, instant_plus(long_enough ? j->now : asked,
+	    (int64_t)(patience_s * 1e9)));
+	return false;
 }
 
 /* --- trust ------------------------------------------------------------------------------ */

@@ -20,8 +20,7 @@ struct judge *registry_judge(struct registry *);
 /* After engine_finish: last judgements. */
 void registry_finish(struct registry *, struct engine *);
 
-/* All detectors in the order of the table; NULL past the end. */
-const struct detector *registry_detector(size_t i);
+/* The detector that raises it, or NULL. */
 const struct detector *registry_find(enum finding_name);
 
 /* Results. Findings in the order of first_seen after registry_finish. */
@@ -29,6 +28,5 @@ struct finding *registry_findings(struct registry *);	/* by next */
 struct server *registry_servers(struct registry *);	/* by next */
 struct server *registry_server(struct registry *, const struct address *,
     bool make);
-struct instant registry_now(const struct registry *);
 
 #endif

@@ -286,12 +286,8 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	waited = seconds_of(instant_since(waited_until(j, f), e->asked));
 	if (trust <= 0)
 		return;
-	if (waited >= patience && server_seen_after(s, e->asked, patience))
+	if (judge_overdue(j, s, f, e->asked, waited, patience))
 		raise_missing(j, s, f, e, waited, patience, trust);
-	else if (waited >= patience)
-		judge_wake(j, f, instant_plus(j->now, (int64_t)(patience * 1e9)));
-	else
-		judge_wake(j, f, instant_plus(e->asked, (int64_t)(patience * 1e9)));
 }
 
 const struct detector detector_reply_missing = {

@@ -7,6 +7,10 @@
 #include "capture/app.h"
 #include "detectors/report.h"
 
+/* Goes on with the text in `out`, which ends in NUL; what does not fit is cut. */
+void text_add(char *out, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* The findings that were not retracted, by first_seen, then id; `*count` of
  * them. To be freed; NULL (count 0) for none, or without memory. */
 struct finding **report_findings(const struct run *, size_t *count);

@@ -8,11 +8,11 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "detectors/paper.h"
+#include "detectors/report_common.h"
 
 enum {
 	TEXT_BYTES = 800,
@@ -21,17 +21,6 @@ enum {
 	LABEL_COLUMNS = 9,		/* "before   " */
 };
 
-static void __attribute__((format(printf, 3, 4)))
-add(char *out, size_t size, const char *format, ...)
-{
-	size_t used = strlen(out);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(out + used, size - used, format, args);
-	va_end(args);
-}
-
 /* "; p = 0.0002" */
 static void
 add_p(char *out, size_t size, double p)
@@ -39,9 +28,9 @@ add_p(char *out, size_t size, double p)
 	if (isnan(p))
 		return;
 	if (p < 1e-99)
-		add(out, size, "; p < 1e-99");
+		text_add(out, size, "; p < 1e-99");
 	else
-		add(out, size, p < 0.1 ? "; p = %.1g" : "; p = %.2f", p);
+		text_add(out, size, p < 0.1 ? "; p = %.1g" : "; p = %.2f", p);
 }
 
 static const char *
@@ -86,10 +75,10 @@ static void
 add_share(char *out, size_t size, uint64_t n, uint64_t all, const char *what)
 {
 	if (n)
-		add(out, size, "%" PRIu64, n);
+		text_add(out, size, "%" PRIu64, n);
 	else
-		add(out, size, "none");
-	add(out, size, " of %" PRIu64 "%s%s", all, *what ? " " : "", what);
+		text_add(out, size, "none");
+	text_add(out, size, " of %" PRIu64 "%s%s", all, *what ? " " : "", what);
 }
 
 /* "13 of 14 clients froze before, none of 14 after" */
@@ -102,21 +91,21 @@ add_counts(char *out, size_t size, const struct comparison *c, enum question q)
 	if (q == QUESTION_CLIENTS) {
 		add_share(out, size, b->clients_affected, b->clients, b->clients ==
 		    1 ? "client" : "clients");
-		add(out, size, " %s before, ", froze(c) ? "froze" : "fared ill");
+		text_add(out, size, " %s before, ", froze(c) ? "froze" : "fared ill");
 		add_share(out, size, a->clients_affected, a->clients, "");
-		add(out, size, " after");
+		text_add(out, size, " after");
 	} else if (q == QUESTION_INCIDENTS) {
-		add(out, size, "%" PRIu64 " in %s before, ", b->incidents,
+		text_add(out, size, "%" PRIu64 " in %s before, ", b->incidents,
 		    watched_text(c->run[BEFORE], time));
-		add(out, size, "%" PRIu64 " in %s after", a->incidents,
+		text_add(out, size, "%" PRIu64 " in %s after", a->incidents,
 		    watched_text(c->run[AFTER], time));
 	} else {
 		add_share(out, size, c->connects_failed[BEFORE],
 		    c->connects[BEFORE], "connections");
-		add(out, size, " could not be made before, ");
+		text_add(out, size, " could not be made before, ");
 		add_share(out, size, c->connects_failed[AFTER],
 		    c->connects[AFTER], "");
-		add(out, size, " after");
+		text_add(out, size, " after");
 	}
 }
 
@@ -158,10 +147,10 @@ change_words(const struct comparison *c, enum question q)
 static void
 add_answer(char *out, size_t size, const struct comparison *c, enum question q)
 {
-	add(out, size, "%s (", change_words(c, q));
+	text_add(out, size, "%s (", change_words(c, q));
 	add_counts(out, size, c, q);
 	add_p(out, size, c->answer[q].p);
-	add(out, size, ")");
+	text_add(out, size, ")");
 }
 
 static void
@@ -169,12 +158,12 @@ add_mixed(char *out, size_t size, const struct comparison *c)
 {
 	bool any = false;
 
-	add(out, size, "better in one respect, worse in another: ");
+	text_add(out, size, "better in one respect, worse in another: ");
 	for (int q = 0; q < QUESTION_COUNT; q++) {
 		if (!c->answer[q].asked || !(c->answer[q].p < COMPARE_LEVEL))
 			continue;
 		if (any)
-			add(out, size, "; ");
+			text_add(out, size, "; ");
 		add_answer(out, size, c, (enum question)q);
 		any = true;
 	}
@@ -185,9 +174,9 @@ add_well(char *out, size_t size, const struct comparison *c)
 {
 	char time[DURATION_TEXT_BYTES];
 
-	add(out, size, "no difference: well before and after (no trouble in %s ",
+	text_add(out, size, "no difference: well before and after (no trouble in %s ",
 	    watched_text(c->run[BEFORE], time));
-	add(out, size, "before, none in %s after)",
+	text_add(out, size, "before, none in %s after)",
 	    watched_text(c->run[AFTER], time));
 }
 
@@ -196,18 +185,18 @@ add_no_difference(char *out, size_t size, const struct comparison *c)
 {
 	char time[DURATION_TEXT_BYTES];
 
-	add(out, size, "no difference that this much traffic could show (");
+	text_add(out, size, "no difference that this much traffic could show (");
 	add_counts(out, size, c, (enum question)c->deciding);
 	add_p(out, size, c->answer[c->deciding].p);
-	add(out, size, ")");
+	text_add(out, size, ")");
 	if (isfinite(c->clean_hours_exact)) {
-		add(out, size, ": would need about %s without an incident",
+		text_add(out, size, ": would need about %s without an incident",
 		    hours_text(c->clean_hours_exact, time));
 	} else if (isfinite(c->more_needed)) {
-		add(out, size, ": would need about %s before ",
+		text_add(out, size, ": would need about %s before ",
 		    hours_text(c->more_needed * hours_watched(c->run[BEFORE]),
 			time));
-		add(out, size, "and %s after",
+		text_add(out, size, "and %s after",
 		    hours_text(c->more_needed * hours_watched(c->run[AFTER]),
 			time));
 	}
@@ -216,7 +205,7 @@ add_no_difference(char *out, size_t size, const struct comparison *c)
 static void
 add_incidents(char *out, size_t size, uint64_t n)
 {
-	add(out, size, "%" PRIu64 " incident%s", n, n == 1 ? "" : "s");
+	text_add(out, size, "%" PRIu64 " incident%s", n, n == 1 ? "" : "s");
 }
 
 static void
@@ -227,15 +216,15 @@ add_not_comparable(char *out, size_t size, const struct comparison *c)
 
 	if (c->side[BEFORE] && c->side[AFTER]) {
 		r = c->run[AFTER]->blind ? AFTER : BEFORE;
-		add(out, size, "not comparable: the capture %s missed so much that "
+		text_add(out, size, "not comparable: the capture %s missed so much that "
 		    "trouble would not show in it", r == AFTER ? "after" :
 		    "before");
 		return;
 	}
-	add(out, size, "not comparable: only in the run %s (%" PRIu64
+	text_add(out, size, "not comparable: only in the run %s (%" PRIu64
 	    " connections, ", r == BEFORE ? "before" : "after", v->flows);
 	add_incidents(out, size, v->incidents);
-	add(out, size, ")");
+	text_add(out, size, ")");
 }
 
 const char *
@@ -249,10 +238,10 @@ comparison_answer(const struct comparison *c, char *out, size_t size)
 	case CHANGE_NOT_COMPARABLE: add_not_comparable(out, size, c); break;
 	case CHANGE_MIXED: add_mixed(out, size, c); break;
 	case CHANGE_BETTER: case CHANGE_WORSE:
-		add(out, size, "%s: ", outcome_change_text(c->change));
+		text_add(out, size, "%s: ", outcome_change_text(c->change));
 		add_answer(out, size, c, (enum question)c->deciding);
 		if (!c->settled && isfinite(c->clean_hours_exact))
-			add(out, size, ", but %s %s are too short to say that it %s",
+			text_add(out, size, ", but %s %s are too short to say that it %s",
 			    watched_text(c->run[clean], time), clean == AFTER ?
 			    "after" : "before", clean == AFTER ? "lasts" :
 			    "is the change");
@@ -263,7 +252,7 @@ comparison_answer(const struct comparison *c, char *out, size_t size)
 		else
 			add_no_difference(out, size, c);
 	}
-	add(out, size, ".");
+	text_add(out, size, ".");
 	return out;
 }
 
@@ -291,35 +280,35 @@ comparison_effect(const struct comparison *c, char *out, size_t size)
 	is = a->flows_offloaded + a->flows_host;
 	switch (c->offload) {
 	case OFFLOAD_UNKNOWN:
-		add(out, size, "Which connections the card carries cannot be told %s "
+		text_add(out, size, "Which connections the card carries cannot be told %s "
 		    "(IP IDs): whether an offload was switched off is not seen "
 		    "here.", unknown_where(c));
 		break;
 	case OFFLOAD_GONE:
-		add(out, size, "The card carried %" PRIu64 " of %" PRIu64
+		text_add(out, size, "The card carried %" PRIu64 " of %" PRIu64
 		    " connections before and none of %" PRIu64 " after: its "
 		    "connection offload is off.", b->flows_offloaded, was, is);
 		break;
 	case OFFLOAD_TOO_FEW:
-		add(out, size, "The card carried %" PRIu64 " of %" PRIu64
+		text_add(out, size, "The card carried %" PRIu64 " of %" PRIu64
 		    " connections before and none of %" PRIu64 " after: too few to "
 		    "say that its connection offload is off.",
 		    b->flows_offloaded, was, is);
 		break;
 	case OFFLOAD_STILL_ON:
-		add(out, size, "The card still carries %" PRIu64 " of %" PRIu64
+		text_add(out, size, "The card still carries %" PRIu64 " of %" PRIu64
 		    " connections (%" PRIu64 " of %" PRIu64 " before): its "
 		    "connection offload is not off%s.", a->flows_offloaded, is,
 		    b->flows_offloaded, was, c->change == CHANGE_BETTER ?
 		    ", so that is not what helped" : "");
 		break;
 	case OFFLOAD_APPEARED:
-		add(out, size, "The card carries %" PRIu64 " of %" PRIu64
+		text_add(out, size, "The card carries %" PRIu64 " of %" PRIu64
 		    " connections after and none before: its connection offload "
 		    "is on now.", a->flows_offloaded, is);
 		break;
 	case OFFLOAD_NEVER:
-		add(out, size, "The card carries no connection, before or after: "
+		text_add(out, size, "The card carries no connection, before or after: "
 		    "its connection offload was not in use.");
 	}
 	return out;
@@ -335,22 +324,22 @@ add_clean(char *out, size_t size, const struct comparison *c, int clean)
 	char a[DURATION_TEXT_BYTES], b[DURATION_TEXT_BYTES];
 
 	add_incidents(out, size, c->side[other]->incidents);
-	add(out, size, " in %s %s, none in %s %s: ",
+	text_add(out, size, " in %s %s, none in %s %s: ",
 	    watched_text(c->run[other], a), other == BEFORE ? "before" : "after",
 	    watched_text(c->run[clean], b), clean == BEFORE ? "before" : "after");
 	if (watched >= c->clean_hours_exact) {
-		add(out, size, "chance alone leaves so long a time clean less than "
+		text_add(out, size, "chance alone leaves so long a time clean less than "
 		    "once in 20.");
 		return;
 	}
-	add(out, size, "chance alone does that, too. 95 %% sure is %s without one",
+	text_add(out, size, "chance alone does that, too. 95 %% sure is %s without one",
 	    hours_text(c->clean_hours_exact, a));
-	add(out, size, " (%s if that really is how often they come)",
+	text_add(out, size, " (%s if that really is how often they come)",
 	    hours_text(c->clean_hours_known_rate, a));
 	if (clean == AFTER)
-		add(out, size, ": watch on for %s",
+		text_add(out, size, ": watch on for %s",
 		    hours_text(c->clean_hours_exact - watched, a));
-	add(out, size, ".");
+	text_add(out, size, ".");
 }
 
 const char *
@@ -365,11 +354,11 @@ comparison_lasting(const struct comparison *c, char *out, size_t size)
 	if (isfinite(c->clean_hours_exact)) {
 		add_clean(out, size, c, b->incidents ? AFTER : BEFORE);
 	} else if (!(c->answer[QUESTION_INCIDENTS].p < 0.05)) {
-		add(out, size, "Incidents come as often as before, as far as this "
+		text_add(out, size, "Incidents come as often as before, as far as this "
 		    "shows (");
 		add_counts(out, size, c, QUESTION_INCIDENTS);
 		add_p(out, size, c->answer[QUESTION_INCIDENTS].p);
-		add(out, size, ").");
+		text_add(out, size, ").");
 	}
 	return out;
 }
@@ -406,7 +395,7 @@ share_cell(char *out, size_t size, uint64_t n, uint64_t all)
 
 	snprintf(out, size, "%s of %s", number_text(n, a), number_text(all, b));
 	if (n && all)
-		add(out, size, percent < 1 ? " (%.2g %%)" : " (%.0f %%)", percent);
+		text_add(out, size, percent < 1 ? " (%.2g %%)" : " (%.0f %%)", percent);
 }
 
 static double
@@ -426,7 +415,7 @@ print_incidents(const struct paper *p, const struct comparison *c)
 
 		snprintf(x.text[r], sizeof(x.text[r]), "%" PRIu64, n);
 		if (n)
-			add(x.text[r], sizeof(x.text[r]), " (%.3g an hour)",
+			text_add(x.text[r], sizeof(x.text[r]), " (%.3g an hour)",
 			    per_hour(c, r, n));
 	}
 	print_row(p, "incidents", x.text[BEFORE], x.text[AFTER],

@@ -14,8 +14,8 @@
 
 /* Text ---------------------------------------------------------------------- */
 
-static void __attribute__((format(printf, 3, 4)))
-add(char *out, size_t size, const char *format, ...)
+void
+text_add(char *out, size_t size, const char *format, ...)
 {
 	size_t used = strlen(out);
 	va_list args;
@@ -34,7 +34,7 @@ make_sentence(char *out, size_t size)
 	if (*out >= 'a' && *out <= 'z')
 		*out = (char)(*out - 'a' + 'A');
 	if (n && out[n - 1] != '.')
-		add(out, size, ".");
+		text_add(out, size, ".");
 }
 
 /* Bytes of the UTF-8 letter at `s` that may be shown as it is, or 0: not UTF-8
@@ -242,15 +242,15 @@ soundness_text(const struct run *run, char *out, size_t size)
 	}
 	snprintf(out, size, "Capture not whole:");
 	if (s.dropped_kernel || s.dropped_interface)
-		add(out, size, " %" PRIu64 " packets dropped by this machine,",
+		text_add(out, size, " %" PRIu64 " packets dropped by this machine,",
 		    s.dropped_kernel + s.dropped_interface);
 	if (c->lost_bytes)
-		add(out, size, " %.2g %% of the TCP bytes missed,", lost * 100);
+		text_add(out, size, " %.2g %% of the TCP bytes missed,", lost * 100);
 	if (one_way > 0)
-		add(out, size, " %.0f %% of the connections seen one way only,",
+		text_add(out, size, " %.0f %% of the connections seen one way only,",
 		    one_way * 100 < 1 ? 1 : one_way * 100);
 	if (s.cut_files)
-		add(out, size, " a capture ends in mid-packet,");
+		text_add(out, size, " a capture ends in mid-packet,");
 	out[strlen(out) - 1] = '.';
 	return out;
 }
@@ -297,7 +297,7 @@ not_judged_text(const struct run *run, unsigned i, char *out, size_t size)
 		    FINDING_capture_loss);
 		if (!f)
 			return "";
-		add(out, size, "%s", f->text);
+		text_add(out, size, "%s", f->text);
 		make_sentence(out, size);
 		return out;
 	case 2:
@@ -350,7 +350,7 @@ roles_text(const struct server *s, char *out, size_t size)
 
 	out[0] = '\0';
 	for (size_t i = 0; i < n; i++)
-		add(out, size, "%s%s", i ? ", " : "", role_title(roles[i]));
+		text_add(out, size, "%s%s", i ? ", " : "", role_title(roles[i]));
 	return out;
 }
 
@@ -386,7 +386,7 @@ responses_text(const struct server *s, int most, char *out, size_t size)
 		if (choice < 0)
 			break;
 		named[choice] = true;
-		add(out, size, "%s%s p95 %s over %s %s", k ? ", " : "",
+		text_add(out, size, "%s%s p95 %s over %s %s", k ? ", " : "",
 		    role_title((enum app_protocol)choice),
 		    time_text(latency_quantile(&best, 0.95), time),
 		    number_text(best.n, calls), best.n == 1 ? "answer" :
@@ -423,11 +423,11 @@ clients_text(const struct incident *i, size_t most, char *out, size_t size)
 		most = CLIENTS_MAX;
 	out[0] = '\0';
 	for (size_t k = 0; k < n && k < most; k++)
-		add(out, size, "%s%s", k ? ", " : "", address_text(&client[k], ip));
+		text_add(out, size, "%s%s", k ? ", " : "", address_text(&client[k], ip));
 	if (n > most)
-		add(out, size, " and %zu more", n - most);
+		text_add(out, size, " and %zu more", n - most);
 	for (size_t k = 0; k < ports; k++)
-		add(out, size, "%s%u", k ? ", " : n == 0 ? "" : ports > 1 ?
+		text_add(out, size, "%s%u", k ? ", " : n == 0 ? "" : ports > 1 ?
 		    "; ports " : "; port ", port[k]);
 	return out;
 }
@@ -483,16 +483,16 @@ extent_text(const struct run *run, char *out, size_t size)
 		instant_text(c->first, from);
 		from[10] = ' ';
 		from[19] = '\0';
-		add(out, size, "%s from %s UTC, ", duration_text(
+		text_add(out, size, "%s from %s UTC, ", duration_text(
 		    instant_since(c->last, c->first), lasted), from);
 	}
-	add(out, size, "%s %s", number_text(c->packets, packets),
+	text_add(out, size, "%s %s", number_text(c->packets, packets),
 	    plural((size_t)c->packets, "packet", "packets"));
 	if (servers)
-		add(out, size, ", %zu %s, %zu %s", servers,
+		text_add(out, size, ", %zu %s, %zu %s", servers,
 		    plural(servers, "server", "servers"), clients,
 		    plural(clients, "client", "clients"));
-	add(out, size, ".");
+	text_add(out, size, ".");
 	return out;
 }
 
@@ -505,16 +505,16 @@ group_text(const struct run *run, const struct finding_group *g, char *out,
 
 	out[0] = '\0';
 	if (f->server && run_servers(run) > 1)
-		add(out, size, "%s: ", address_text(&f->server->address, ip));
-	add(out, size, "%s", f->text);
+		text_add(out, size, "%s: ", address_text(&f->server->address, ip));
+	text_add(out, size, "%s", f->text);
 	make_sentence(out, size);
 	if (g->findings > 1)
-		add(out, size, " And %zu more like it.", g->findings - 1);
-	add(out, size, " (%s", finding_name_text(f->name));
+		text_add(out, size, " And %zu more like it.", g->findings - 1);
+	text_add(out, size, " (%s", finding_name_text(f->name));
 	if (f->kind)
-		add(out, size, ", %s", f->kind);
+		text_add(out, size, ", %s", f->kind);
 	if (f->severity >= SEVERITY_LOW)
-		add(out, size, ", %s", severity_text(f->severity));
-	add(out, size, ")");
+		text_add(out, size, ", %s", severity_text(f->severity));
+	text_add(out, size, ")");
 	return out;
 }

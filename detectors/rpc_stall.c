@@ -88,12 +88,8 @@ review_parked(struct judge *j, struct server *s, struct flow *f, double trust)
 	if (!e)
 		return;
 	waited = seconds_of(instant_since(j->now, e->asked));
-	if (waited >= limit && server_seen_after(s, e->asked, limit))
+	if (judge_overdue(j, s, f, e->asked, waited, limit))
 		raise_stall(j, s, f, e, waited, trust);
-	else if (waited >= limit)
-		judge_wake(j, f, instant_plus(j->now, (int64_t)(limit * 1e9)));
-	else
-		judge_wake(j, f, instant_plus(e->asked, (int64_t)(limit * 1e9)));
 }
 
 static void
@@ -119,12 +115,8 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	limit = patience_s(j, s, f);
 	waited = seconds_of(instant_since(f->flags & FLOW_ENDED &&
 	    f->end != FLOW_END_CAPTURE ? f->last : j->now, e->asked));
-	if (waited >= limit && server_seen_after(s, e->asked, limit))
+	if (judge_overdue(j, s, f, e->asked, waited, limit))
 		raise_stall(j, s, f, e, waited, trust);
-	else if (waited >= limit)
-		judge_wake(j, f, instant_plus(j->now, (int64_t)(limit * 1e9)));
-	else
-		judge_wake(j, f, instant_plus(e->asked, (int64_t)(limit * 1e9)));
 }
 
 /* Slow answers: seen when they come, judged in the step. */

@@ -401,16 +401,6 @@ server_sent(const struct server *s, struct instant from, struct instant to)
 	return c.packets_out && !instant_before(c.last_out, from);
 }
 
-bool
-server_stack_answered(const struct server *s, struct instant from,
-    struct instant to)
-{
-	struct host_counts c;
-
-	server_counts(s, from, to, &c);
-	return c.syn_ack_out || c.arp_answered || c.echo_answered || c.udp_out;
-}
-
 void
 server_note_served(struct server *s, uint64_t flow_id, struct instant at)
 {
