@@ -69,8 +69,8 @@ judge() {
 		if (room == "web" && into == "capture")
 			say("web/ shares nothing with the capture path")
 		if (room == "web" && into == "detectors" &&
-		    inner !~ /^(store|report)$/)
-			say("web/ sees store.h and report.h only")
+		    inner !~ /^(store|report|event|relay)$/)
+			say("web/ sees store.h, report.h, event.h and relay.h only")
 		if (file ~ /^detectors\/finding\./ && inner ~ /^(store|report)$/)
 			say("a finding knows no sink")
 		if (index(one, " " file " ") &&

@@ -1,0 +1,53 @@
+/* feed.h - what a run has to say while it goes on, as events (event.h).
+ *
+ * Findings: when they are new, and again when they grow graver, end or are
+ * withdrawn, else at most once in FEED_HOLD_S. Incidents: the same, judged anew
+ * whenever a finding of their server changed; an incident keeps its number as
+ * long as it lasts. Servers and the capture: each minute of trace time, and at
+ * the end. Called in the step phase only. */
+#ifndef DETECTORS_FEED_H
+#define DETECTORS_FEED_H
+
+#include "detectors/event.h"
+#include "detectors/report.h"
+
+enum { FEED_HOLD_S = 10, FEED_MINUTE_S = 60, FEED_LISTENERS = 8 };
+
+struct feed;
+
+/* Whoever listens is called in the capture's own thread, in the order of
+ * `number`: it must be quick, and hold the event if it wants it later (relay.h
+ * does both). `end_of_step`: all events of this step have been handed over. */
+struct feed_listener {
+	void *context;
+	void (*event)(void *context, struct event *);
+	void (*end_of_step)(void *context);		/* optional */
+};
+
+/* An incident that a run before this one left open: trouble at this server soon
+ * after is the same one, with its number and its beginning. */
+struct feed_past_incident {
+	uint64_t id;
+	struct address server;
+	struct instant start, last;	/* `last`: newest evidence, trace time */
+};
+
+/* Where the run before ended; all 0 for a first run. */
+struct feed_past {
+	uint64_t last_event, last_finding, last_incident;	/* numbers used */
+	const struct feed_past_incident *open;	/* copied */
+	size_t open_count;
+};
+
+/* The run is borrowed; `run->incidents` is kept up to date from now on. NULL:
+ * no memory. */
+struct feed *feed_new(struct run *, const struct feed_past *);
+/* 0, or -1 when there are FEED_LISTENERS already. */
+int feed_listen(struct feed *, const struct feed_listener *);
+/* After the detectors' reviews of each step. */
+void feed_step(struct feed *, struct instant now);
+/* After registry_finish: what changed last, then each server and the capture. */
+void feed_finish(struct feed *);
+void feed_free(struct feed **);
+
+#endif
