@@ -83,8 +83,14 @@ complain(cfg_t *cfg, const char *format, va_list args)
 static bool
 is_share(const char *name)
 {
-	return strcmp(name, "capture_loss_limit") == 0 ||
-	    strcmp(name, "p_value") == 0 || strcmp(name, "rss_p_value") == 0;
+	static const char *const shares[] = { "capture_loss_limit", "p_value",
+		"rss_p_value", "checksum_share", "collapse_share",
+		"stall_share", "host_share" };
+
+	for (size_t i = 0; i < sizeof(shares) / sizeof(shares[0]); i++)
+		if (strcmp(name, shares[i]) == 0)
+			return true;
+	return false;
 }
 
 static int

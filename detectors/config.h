@@ -56,6 +56,14 @@
 	X(collapse_factor, 10.0, "times slower than the same two hosts were") \
 	X(collapse_bytes_s, 50000.0, "or slower than this on a path below 10 ms: " \
 	    "field reports of offload faults give 15 to 40 kB/s")	\
+	X(stall_share, 0.6, "share of the connections that the card carries "	\
+	    "which must be ill before a stall is the card's: what loses its "	\
+	    "state loses it for all but those that were idle")		\
+	X(host_share, 0.2, "share of the host's own connections that may be ill " \
+	    "too: what stack a connection has shows some packets after its "	\
+	    "handshake, so a few are counted wrongly")			\
+	X(boot_s, 20.0, "no machine that lost power is back sooner: a client " \
+	    "heard again before was never gone")				\
 	X(neighbor_s, 5.0, "a connection keeps to the old next hop this long: " \
 	    "gratuitous ARP and the first answer set others right within one")
 

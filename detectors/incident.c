@@ -378,6 +378,11 @@ wants_something(const struct cluster *c)
 	    cluster_flows(c, FINDING_keepalive_unanswered, NULL) > 0;
 }
 
+/* Whoever fell ill at the onset and began anew has got through, or given up, by
+ * now: Windows gives a connect 21 s (SYN at 0, 3, 9 s; TcpMaxConnectRetransmissions)
+ * and the request user_notices_s. */
+#define SETTLES_NS (30 * NS_PER_S)
+
 /* Flows of the stricken kind that asked and were served after the last one fell
  * ill: then it is over. */
 static void
@@ -406,7 +411,7 @@ find_recovery(struct view *v, const struct cluster *c, const struct judge *j,
 		    instant_before(served, v->recovered))
 			v->recovered = served;
 	}
-	if (n < 2 || instant_since(j->now, v->last_onset) < 30 * NS_PER_S)
+	if (n < 2 || instant_since(j->now, v->last_onset) < SETTLES_NS)
 		v->recovered.ns = 0;
 }
 

@@ -76,12 +76,10 @@ asks_in_vain(const struct judge *j, const struct flow *f, struct instant *since)
 	return NULL;
 }
 
-/* A machine that crashed takes longer than this to boot. */
-#define REBOOT_MIN_NS (20 * NS_PER_S)
-
 static void
 review_vanished(struct judge *j, struct server *s, struct flow *f)
 {
+	int64_t boot = (int64_t)(j->limit->boot_s * 1e9);
 	struct instant since, heard;
 	const struct note *n = asks_in_vain(j, f, &since);
 	double trust;
@@ -96,9 +94,9 @@ review_vanished(struct judge *j, struct server *s, struct flow *f)
 	x = raise_for_flow(j, "client_vanished", s, f, n, 0.7 * trust);
 	x->side = FAULT_CLIENT;
 	/* no machine is back so soon from the dead: it was never gone */
-	if (instant_since(j->now, since) <= REBOOT_MIN_NS) {
+	if (instant_since(j->now, since) <= boot) {
 		finding_metric(x, "client_alive", instant_before(since, heard));
-		judge_wake(j, f, instant_plus(since, REBOOT_MIN_NS));
+		judge_wake(j, f, instant_plus(since, boot));
 	}
 	if (instant_before(since, heard)) {
 		/* it is back, or was never gone: less sure whose fault it is */

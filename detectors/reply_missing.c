@@ -179,11 +179,12 @@ review_banner(struct judge *j, struct server *s, struct flow *f,
 }
 
 /* A stall that ends is over for all it held; what ends alone was a request that
- * takes long. Answers that came within the resolution of a retransmission of each
- * other came together. */
+ * takes long. Answers came together that came within one timeout of each other:
+ * 3 s is the first one of a connection that has no round trip yet (RFC 2988, 2.1;
+ * Windows: TcpInitialRtt). */
 #define TOGETHER_NS (3 * NS_PER_S)
-#define SETTLED_NS (15 * NS_PER_S)	/* judged by then: a quiet server's turn
-					 * comes each tenth second */
+/* Judged by then: a quiet server's turn comes each tenth second (registry.c). */
+#define SETTLED_NS (TOGETHER_NS + 12 * NS_PER_S)
 enum { TOGETHER_MIN = 2 };
 
 static bool

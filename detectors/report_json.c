@@ -539,6 +539,8 @@ capture_event(const struct run *run)
 	set(e, "duration", number_value(seconds_of(instant_since(c->last,
 	    c->first))));
 	set(e, "flows", flows_value(run));
+	set(e, "hosts_refused", count_value(host_table_refused(engine_hosts(
+	    run->engine))));
 	set(e, "interrupted", json_boolean(run->interrupted));
 	return e;
 }

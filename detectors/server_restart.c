@@ -9,7 +9,9 @@
 
 extern const struct detector detector_server_restart;
 
-/* A reboot takes longer than a blink; RSTs afterwards come as clients retry. */
+/* Silence shorter than the first timeout of Windows' TCP (TcpInitialRtt, 3 s) is
+ * no outage that a client notices; and what resets then is a program or a filter,
+ * for no system starts in so little. */
 #define RESTART_MIN_NS (3 * NS_PER_S)
 
 static bool

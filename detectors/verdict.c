@@ -120,25 +120,24 @@ count_stricken(const struct scale *s)
 	return n;
 }
 
-/* A card that takes requests in and drops them does so to nearly all that it
- * carries; an application that stalls hits whom it hits. */
-#define STALL_SHARE_MIN 0.6
-/* And no card touches what it does not carry: where more than a few of the host's
- * own connections are ill too, something else is needed to explain those. The few
- * are connections of which the numbers told the stack too late. */
-#define HOST_SHARE_MAX 0.2
-
+/* A card that takes requests in and drops them does so to all that it carries,
+ * and shows it on those that asked something since (stall_share: the lone few
+ * that were idle are among the well); an application that stalls hits whom it
+ * hits. And no card touches what it does not carry: where more than a few of the
+ * host's own connections are ill too, something else is needed to explain those.
+ * The few (host_share) are connections that were handed over with their last
+ * packets: the numbers tell the stack of the packets sent, and an ill one sends
+ * none. */
 static bool
 table_speaks(const struct scale *s)
 {
 	const struct offload_table *t = &s->v->table;
 
 	if (t->affected_host > 1 &&
-	    t->affected_host > HOST_SHARE_MAX * t->flows_host)
+	    t->affected_host > s->j->limit->host_share * t->flows_host)
 		return false;
-
 	if (cluster_want(s->c) == WANT_ANSWER && t->affected_offloaded <
-	    STALL_SHARE_MIN * t->flows_offloaded)
+	    s->j->limit->stall_share * t->flows_offloaded)
 		return false;
 	return t->known && t->affected_offloaded >= 2 &&
 	    t->odds_ratio >= s->j->limit->odds_ratio &&
@@ -269,6 +268,9 @@ rule_split_brain(struct scale *s)
 	    "ones die, new ones work", s->v->fresh_served);
 }
 
+/* A notice is repeated each 60 s (MS-OXCNOTIF, 3.1.2): half of that after the
+ * onset it is no longer one that was under way. */
+#define PUSH_AFTER_NS (30 * NS_PER_S)
 #define PUSH_TEXT "unasked UDP notices still go out to %u clients: the service " \
 	"behind the stuck connections is alive"
 
@@ -290,7 +292,7 @@ rule_contrast(struct scale *s)
 		    c.arp_answered, c.echo_answered);
 	for (size_t i = 0; i < v->push_count; i++)
 		pushes += instant_since(v->push[i].last, s->c->start) >
-		    30 * NS_PER_S && v->push[i].count > 1;
+		    PUSH_AFTER_NS && v->push[i].count > 1;
 	if (pushes < 2)
 		return;
 	weigh(s, VERDICT_offload_engine, 2, NULL, PUSH_TEXT, pushes);
