@@ -21,9 +21,11 @@
 #include "detectors/compare.h"
 #include "detectors/config.h"
 #include "detectors/explain.h"
+#include "detectors/feed.h"
 #include "detectors/incident.h"
 #include "detectors/registry.h"
 #include "detectors/report.h"
+#include "detectors/report_live.h"
 #include "detectors/report_packets.h"
 #include "main_options.h"
 #include "web/server.h"
@@ -40,6 +42,8 @@ struct toewatch {
 	struct registry *registry;
 	struct engine_observer detectors;	/* the registry's own */
 	struct report *report;
+	struct feed *feed;		/* live: what is said as it goes on */
+	struct live_report *live_report;
 	FILE *packets_file;
 	struct packet_report *packets;
 	struct web *web;		/* NULL: no page */
@@ -85,7 +89,13 @@ is_server(void *context, const struct address *a, uint16_t port)
 	return config_server_of(c, a) != NULL;
 }
 
-/* With --flows and --packets main listens in; it hands all on. */
+static bool
+is_live(const struct toewatch *t)
+{
+	return t->options->interface_count > 0;
+}
+
+/* With --flows, with --packets and live, main listens in; it hands all on. */
 static void
 hear_packet(void *context, const struct packet *p)
 {
@@ -147,6 +157,8 @@ hear_step(void *context, struct engine *e, struct instant now)
 	struct toewatch *t = context;
 
 	t->detectors.on_step(t->detectors.context, e, now);
+	if (t->feed)
+		feed_step(t->feed, now);
 	if (!t->options->flows || !t->report->flow)
 		return;
 	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next)
@@ -160,7 +172,7 @@ observer_of(struct toewatch *t)
 	struct engine_observer *d = &t->detectors;
 
 	registry_observe(t->registry, d);
-	if (!t->packets && !t->options->flows)
+	if (!t->packets && !t->options->flows && !is_live(t))
 		return *d;
 	return (struct engine_observer){
 		.context = t,
@@ -226,6 +238,27 @@ open_web(struct toewatch *t)
 	return -1;
 }
 
+/* Live, standard output gets each thing when it happens. 0, or -1 after a
+ * sentence. */
+static int
+open_feed(struct toewatch *t)
+{
+	bool json = t->options->report_new == report_json_new;
+	struct feed_listener listener;
+
+	if (!is_live(t))
+		return 0;
+	t->feed = feed_new(&t->run, NULL);
+	t->live_report = live_report_new(stdout, json);
+	if (!t->feed || !t->live_report) {
+		log_warn("out of memory");
+		return -1;
+	}
+	listener = live_report_listener(t->live_report);
+	return t->options->report_new == report_html_new ? 0 :
+	    feed_listen(t->feed, &listener);
+}
+
 /* Everything that a run needs. 0, or -1 after a sentence. */
 static int
 toewatch_open(struct toewatch *t)
@@ -261,8 +294,8 @@ toewatch_open(struct toewatch *t)
 	registry_attach(t->registry, t->engine);
 	t->run = (struct run){ .source = t->source, .engine = t->engine,
 		.registry = t->registry, .config = &t->config,
-		.live = t->options->interface_count > 0 };
-	return 0;
+		.live = is_live(t) };
+	return open_feed(t);
 }
 
 /* Percent of the files read so far, on a terminal; only when it has changed. */
@@ -334,8 +367,11 @@ judge_all(struct toewatch *t)
 	registry_finishing(t->registry);
 	engine_finish(t->engine);
 	registry_finish(t->registry, t->engine);
-	t->run.incidents = incidents_judge(t->registry,
-	    registry_judge(t->registry));
+	if (t->feed)
+		feed_finish(t->feed);
+	else
+		t->run.incidents = incidents_judge(t->registry,
+		    registry_judge(t->registry));
 	t->run.interrupted = interrupted && !t->run.live;
 }
 
@@ -351,7 +387,14 @@ write_all(struct toewatch *t)
 		    t->options->packets, strerror(errno));
 		failed = -1;
 	}
-	if (!t->write_failed && t->report->finish(t->report, &t->run)) {
+	if (t->live_report && live_report_error(t->live_report)) {
+		t->write_error = live_report_error(t->live_report);
+		t->write_failed = true;
+	}
+	/* as JSON lines a live run has said it all */
+	if (!t->write_failed && !(t->feed &&
+	    t->options->report_new == report_json_new) &&
+	    t->report->finish(t->report, &t->run)) {
 		t->write_error = errno;
 		t->write_failed = true;
 	}
@@ -433,6 +476,8 @@ toewatch_close(struct toewatch *t)
 		fclose(t->packets_file);
 	if (t->report)
 		t->report->free(&t->report);
+	feed_free(&t->feed);
+	live_report_free(&t->live_report);
 	incidents_free(&t->run.incidents);
 	engine_free(&t->engine);
 	registry_free(&t->registry);

@@ -527,7 +527,7 @@ outcome_change_text(enum outcome_change c)
 {
 	switch (c) {
 	case CHANGE_NOT_COMPARABLE: return "not_comparable";
-	case CHANGE_NONE: return "no_difference";
+	case CHANGE_NOTHING: return "no_difference";
 	case CHANGE_BETTER: return "better";
 	case CHANGE_WORSE: return "worse";
 	case CHANGE_MIXED: return "mixed";
@@ -728,7 +728,7 @@ decide(struct comparison *c)
 			c->deciding = q;
 	}
 	c->change = better && worse ? CHANGE_MIXED : better ? CHANGE_BETTER :
-	    worse ? CHANGE_WORSE : CHANGE_NONE;
+	    worse ? CHANGE_WORSE : CHANGE_NOTHING;
 }
 
 /* Have incidents become rarer (or more frequent) for good? */
@@ -741,7 +741,7 @@ settle(struct comparison *c)
 	double hours;
 
 	c->clean_hours_exact = c->clean_hours_known_rate = NAN;
-	c->settled = c->change != CHANGE_NONE;
+	c->settled = c->change != CHANGE_NOTHING;
 	if (clean < 0) {
 		if (a && b)
 			c->settled &= c->answer[QUESTION_INCIDENTS].p < 0.05;
@@ -761,7 +761,7 @@ find_needed(struct comparison *c)
 	double share, rate;
 
 	c->more_needed = NAN;
-	if (c->change != CHANGE_NONE || c->deciding < 0 ||
+	if (c->change != CHANGE_NOTHING || c->deciding < 0 ||
 	    c->deciding == QUESTION_CONNECTS ||
 	    c->answer[c->deciding].direction == 0)
 		return;

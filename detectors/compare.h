@@ -89,7 +89,7 @@ enum outcome_change {
 	CHANGE_NOT_COMPARABLE,		/* in one of the runs only, or one of them
 					 * is blind: gone is not the same as
 					 * not seen */
-	CHANGE_NONE,			/* none that this much traffic could show */
+	CHANGE_NOTHING,			/* none that this much traffic could show */
 	CHANGE_BETTER, CHANGE_WORSE,
 	CHANGE_MIXED,			/* better in one respect, worse in another */
 };

@@ -317,7 +317,6 @@ review_recovery(struct judge *j, const struct answerer *s, struct server *v)
 	if (!x || x->ended || !instant_before(x->last_seen, s->last))
 		return;
 	x->ended = true;
-	x->changed = true;
 	finding_time(x, s->last);
 }
 

@@ -24,18 +24,10 @@ struct feed_listener {
 	void (*end_of_step)(void *context);		/* optional */
 };
 
-/* An incident that a run before this one left open: trouble at this server soon
- * after is the same one, with its number and its beginning. */
-struct feed_past_incident {
-	uint64_t id;
-	struct address server;
-	struct instant start, last;	/* `last`: newest evidence, trace time */
-};
-
 /* Where the run before ended; all 0 for a first run. */
 struct feed_past {
 	uint64_t last_event, last_finding, last_incident;	/* numbers used */
-	const struct feed_past_incident *open;	/* copied */
+	const struct incident_past *open;	/* copied */
 	size_t open_count;
 };
 
@@ -48,6 +40,9 @@ int feed_listen(struct feed *, const struct feed_listener *);
 void feed_step(struct feed *, struct instant now);
 /* After registry_finish: what changed last, then each server and the capture. */
 void feed_finish(struct feed *);
+/* Instead of both, of a run that has finished and been judged: everything,
+ * once, as the last word. */
+void feed_tell_all(struct feed *);
 void feed_free(struct feed **);
 
 #endif

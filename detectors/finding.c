@@ -35,6 +35,15 @@ finding_name_parse(const char *text)
 	return -1;
 }
 
+void
+finding_touch(struct finding *x, struct instant now)
+{
+	x->changed = true;
+	x->touched = now;
+	if (x->server)
+		x->server->findings_changed = true;
+}
+
 const char *
 severity_text(enum severity severity)
 {

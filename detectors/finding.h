@@ -92,10 +92,18 @@ struct finding {
 	char filter[FINDING_FILTER_BYTES]; /* Wireshark; made by the report if "" */
 	bool retracted;			/* later packets explained it away */
 	bool ended;			/* the condition is over (last_seen) */
-	bool changed;			/* since it was last handed to the sinks */
+	bool may_be_parked;		/* it may yet prove a call that waits long
+					 * by design: alone it is no incident */
+	bool changed;			/* since it was last published (feed.c) */
+	struct instant touched;		/* when a detector last had it in hand */
+	struct instant published;	/* when, and as what: feed.c; 0: not yet */
+	uint64_t published_print;
+	enum severity published_severity;
 	uint64_t incident_id;		/* 0: none */
 };
 
+/* A detector had it in hand at `now`: it may have changed. */
+void finding_touch(struct finding *, struct instant now);
 /* One more frame of evidence. Kept: the first ones and always the last. */
 void finding_frame(struct finding *, uint64_t frame);
 /* Set a figure (overwrites one of the same name). */

@@ -328,7 +328,6 @@ review_recovery(struct judge *j, const struct tally *t)
 	if (!x || x->ended)
 		return;
 	x->ended = true;
-	x->changed = true;
 	describe(x, t);
 }
 

@@ -510,6 +510,24 @@ proves_itself(enum finding_name name)
 	}
 }
 
+/* All that speaks may be calls that wait by design, the server answers more
+ * connections than it leaves waiting, and it is not the offloaded ones that
+ * wait: then nobody can tell yet. */
+static bool
+is_too_early(const struct judge *j, const struct cluster *c,
+    const struct view *v)
+{
+	const struct offload_table *t = &v->table;
+
+	for (size_t i = 0; i < c->count; i++)
+		if (!c->finding[i]->may_be_parked)
+			return false;
+	if (t->known && t->p_value < j->limit->p_value &&
+	    t->odds_ratio >= j->limit->odds_ratio)
+		return false;
+	return v->served > v->flows_affected;
+}
+
 /* A handful of one client's connections may fail for reasons of its own. */
 static bool
 is_incident(const struct judge *j, const struct cluster *c, const struct view *v)
@@ -517,6 +535,8 @@ is_incident(const struct judge *j, const struct cluster *c, const struct view *v
 	uint64_t counted = 0, flow = 0;
 	uint32_t proofs = 0;
 
+	if (is_too_early(j, c, v))
+		return false;
 	for (size_t i = 0; i < c->count; i++) {
 		const struct finding *x = c->finding[i];
 
@@ -610,31 +630,113 @@ set_end(const struct judge *j, const struct cluster *c, const struct view *v,
 		i->end = c->last;
 }
 
+/* --- numbers ------------------------------------------------------------------ */
+
+/* Takes the incident out of the list: NULL if it is not there (any more). */
+static struct incident *
+take_by_id(struct incident **list, uint64_t id)
+{
+	while (*list && (*list)->id != id)
+		list = &(*list)->next;
+	if (*list) {
+		struct incident *i = *list;
+
+		*list = i->next;
+		i->next = NULL;
+		return i;
+	}
+	return NULL;
+}
+
+/* What one of the cluster's findings was part of when it was judged before:
+ * the earliest one, which the caller gets. */
+static struct incident *
+judged_before(const struct cluster *c, struct incident **before)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		struct incident *was = c->finding[i]->incident_id ?
+		    take_by_id(before, c->finding[i]->incident_id) : NULL;
+
+		if (was)
+			return was;
+	}
+	return NULL;
+}
+
+/* The program was away for a while: what was open then and is there again is no
+ * news. */
+#define AWAY_NS (600 * NS_PER_S)
+
+static struct incident_past *
+left_open(const struct cluster *c, struct incident_ids *ids)
+{
+	for (size_t i = 0; i < ids->past_count; i++) {
+		struct incident_past *p = &ids->past[i];
+
+		if (p->id && memcmp(&p->server, &c->server->address, sizeof(p->server)) == 0 &&
+		    instant_since(c->start, p->last) < AWAY_NS &&
+		    !instant_before(c->last, p->start))
+			return p;
+	}
+	return NULL;
+}
+
+static void
+set_number(struct incident *i, const struct cluster *c,
+    struct incident **before, struct incident_ids *ids)
+{
+	struct incident *was = judged_before(c, before);
+	struct incident_past *past = was ? NULL : left_open(c, ids);
+
+	if (was) {
+		i->id = was->id;
+		i->carried = was->carried;
+		free(was);
+	} else if (past) {
+		i->id = past->id;
+		i->carried = past->start;
+		past->id = 0;
+	} else {
+		i->id = ++ids->last;
+	}
+	if (instant_is_set(i->carried) && instant_before(i->carried, i->start))
+		i->start = i->carried;
+}
+
 static struct incident *
 incident_make(const struct judge *j, const struct cluster *c,
-    const struct view *v, uint64_t id)
+    const struct view *v)
 {
 	struct incident *i = calloc(1, sizeof(*i));
 
 	if (!i)
 		return NULL;
-	i->id = id;
 	i->server = c->server;
 	i->start = c->start;
 	i->last = c->last;
+	i->judged = j->now;
 	i->clients_affected = v->clients_affected;
 	i->clients_seen = v->clients_seen;
 	i->flows_affected = v->flows_affected;
 	i->flows_seen = v->flows_seen;
 	i->offload = v->table;
-	for (size_t k = 0; k < c->count; k++) {
+	for (size_t k = 0; k < c->count; k++)
 		i->finding_count[c->finding[k]->name] +=
 		    (uint32_t)c->finding[k]->count;
-		c->finding[k]->incident_id = id;
-	}
 	set_end(j, c, v, i);
 	verdict_weigh(j, c, v, i);
 	return i;
+}
+
+static void
+mark_findings(const struct cluster *c, uint64_t incident_id)
+{
+	for (size_t k = 0; k < c->count; k++) {
+		struct finding *x = c->finding[k];
+
+		x->changed |= x->incident_id != incident_id;
+		x->incident_id = incident_id;
+	}
 }
 
 static void
@@ -646,9 +748,10 @@ insert_by_start(struct incident **list, struct incident *i)
 	*list = i;
 }
 
+/* The incidents of one server into `list`; `before`: those judged last time. */
 static void
 judge_server(const struct judge *j, struct server *s, struct incident **list,
-    uint64_t *next_id)
+    struct incident **before, struct incident_ids *ids)
 {
 	size_t count, at = 0;
 	struct finding **finding = findings_of(s, &count);
@@ -657,18 +760,18 @@ judge_server(const struct judge *j, struct server *s, struct incident **list,
 
 	while (finding && index && at < count) {
 		struct cluster c = cluster_take(j, s, finding + at, count - at);
-		struct incident *i;
+		struct incident *i = NULL;
 
 		at += c.count;
 		cluster_index(&c, index);
 		look(j, &c, &v);
-		if (!is_incident(j, &c, &v))
-			continue;
-		i = incident_make(j, &c, &v, *next_id);
-		if (!i)
-			break;
-		++*next_id;
-		insert_by_start(list, i);
+		if (is_incident(j, &c, &v))
+			i = incident_make(j, &c, &v);
+		if (i) {
+			set_number(i, &c, before, ids);
+			insert_by_start(list, i);
+		}
+		mark_findings(&c, i ? i->id : 0);
 	}
 	free(index);
 	free(finding);
@@ -677,12 +780,68 @@ judge_server(const struct judge *j, struct server *s, struct incident **list,
 struct incident *
 incidents_judge(struct registry *r, struct judge *j)
 {
-	struct incident *list = NULL;
-	uint64_t next_id = 1;
+	struct incident *list = NULL, *none = NULL;
+	struct incident_ids ids = { 0 };
 
 	for (struct server *s = registry_servers(r); s; s = s->next)
-		judge_server(j, s, &list, &next_id);
+		judge_server(j, s, &list, &none, &ids);
 	return list;
+}
+
+/* What is open may end, or be over, without a new finding. */
+#define AGAIN_NS (10 * NS_PER_S)
+
+static bool
+is_due(const struct judge *j, const struct server *s,
+    const struct incident *list)
+{
+	for (; list && !s->findings_changed; list = list->next)
+		if (list->server == s && !instant_is_set(list->end) &&
+		    instant_since(j->now, list->judged) >= AGAIN_NS)
+			return true;
+	return s->findings_changed;
+}
+
+/* Those of this server, out of the list. */
+static struct incident *
+take_of_server(struct incident **list, const struct server *s)
+{
+	struct incident *taken = NULL, **end = &taken;
+
+	while (*list) {
+		struct incident *i = *list;
+
+		if (i->server != s) {
+			list = &i->next;
+			continue;
+		}
+		*list = i->next;
+		*end = i;
+		end = &i->next;
+		i->next = NULL;
+	}
+	return taken;
+}
+
+void
+incidents_update(struct incident **list, struct incident **gone,
+    struct incident_ids *ids, struct registry *r, struct judge *j)
+{
+	for (struct server *s = registry_servers(r); s; s = s->next) {
+		struct incident *before;
+
+		if (!is_due(j, s, *list))
+			continue;
+		before = take_of_server(list, s);
+		s->findings_changed = false;
+		judge_server(j, s, list, &before, ids);
+		while (before) {
+			struct incident *i = before;
+
+			before = i->next;
+			insert_by_start(gone, i);
+		}
+	}
 }
 
 void

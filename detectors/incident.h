@@ -56,6 +56,8 @@ struct incident {
 	double confidence;
 	double score[INCIDENT_CANDIDATES];	/* log-odds by candidate */
 	struct instant start, last, end;	/* end 0: not over */
+	struct instant carried;		/* its start in the run before; 0: none */
+	struct instant judged;		/* when it was weighed last */
 	uint32_t clients_affected, clients_seen, flows_affected, flows_seen;
 	uint32_t finding_count[FINDING_COUNT];
 	struct offload_table offload;
@@ -65,9 +67,29 @@ struct incident {
 	char summary[EVIDENCE_TEXT_BYTES]; /* one sentence: who froze, how */
 };
 
-/* Incidents of a finished (or, live, of the present) run, by start; to be freed
- * with incidents_free. */
+/* An incident that a run before this one left open: trouble at this server soon
+ * after is the same one, with its number and its beginning. */
+struct incident_past {
+	uint64_t id;
+	struct address server;
+	struct instant start, last;	/* `last`: newest evidence */
+};
+
+/* Numbers that were given out; all 0 at first. */
+struct incident_ids {
+	uint64_t last;
+	struct incident_past *past;	/* taken: id 0 */
+	size_t past_count;
+};
+
+/* Incidents of a finished run, by start; to be freed with incidents_free. */
 struct incident *incidents_judge(struct registry *, struct judge *);
+/* Those of a run that goes on: judge the servers whose findings changed, and
+ * what is open now and then. An incident keeps its number as long as one of its
+ * findings stays in it. `gone` gets those that are no more: explained away, or
+ * become one with another. Step phase; call it again with the same list. */
+void incidents_update(struct incident **list, struct incident **gone,
+    struct incident_ids *, struct registry *, struct judge *);
 void incidents_free(struct incident **);
 
 /* P(X >= a) for the table {a b; c d} with fixed margins. */

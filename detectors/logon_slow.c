@@ -442,7 +442,6 @@ review_record(struct judge *j, struct logon *l, struct record *r)
 	    r->port) : NULL;
 	if (x && !x->ended) {
 		x->ended = true;
-		x->changed = true;
 	}
 }
 

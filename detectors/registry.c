@@ -165,6 +165,12 @@ registry_servers(struct registry *r)
 	return r->servers;
 }
 
+void
+registry_number_from(struct registry *r, uint64_t last_finding)
+{
+	r->next_finding = last_finding;
+}
+
 struct judge *
 registry_judge(struct registry *r)
 {
@@ -670,17 +676,20 @@ is_subject(const struct finding *x, const struct detector *d, const char *kind,
 	    (x->kind == kind || (x->kind && kind && !strcmp(x->kind, kind)));
 }
 
+/* Whoever looks a finding up may change it. */
 struct finding *
 finding_lookup(struct judge *j, const struct detector *d, const char *kind,
     const struct server *s, const struct flow *f, uint16_t port)
 {
 	size_t b = subject_bucket(d->finding, s, f ? f->id : 0,
 	    f ? f->port[SERVER] : port);
+	struct finding *x = j->registry->bucket[b];
 
-	for (struct finding *x = j->registry->bucket[b]; x; x = x->hash_next)
-		if (is_subject(x, d, kind, s, f, port))
-			return x;
-	return NULL;
+	while (x && !is_subject(x, d, kind, s, f, port))
+		x = x->hash_next;
+	if (x)
+		finding_touch(x, j->now);
+	return x;
 }
 
 static struct finding *
@@ -716,7 +725,6 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 	size_t b;
 
 	if (x) {
-		x->changed = true;
 		x->retracted = false;
 		return x;
 	}
@@ -726,8 +734,8 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 	x->kind = kind;
 	x->server = s;
 	x->server_port = port;
-	x->changed = true;
 	x->file = j->capture->file;
+	finding_touch(x, j->now);
 	if (f) {
 		x->has_client = true;
 		x->client = f->addr[CLIENT];
@@ -750,7 +758,7 @@ void
 finding_retract(struct finding *x)
 {
 	x->retracted = true;
-	x->changed = true;
+	finding_touch(x, x->touched);
 }
 
 void

@@ -20,6 +20,9 @@ struct judge *registry_judge(struct registry *);
 /* After engine_finish: last judgements. */
 void registry_finish(struct registry *, struct engine *);
 
+/* The next finding has the number after this one; before the first frame. */
+void registry_number_from(struct registry *, uint64_t last_finding);
+
 /* The detector that raises it, or NULL. */
 const struct detector *registry_find(enum finding_name);
 

@@ -95,10 +95,28 @@ is_blind(const struct judge *j, const struct flow *f)
 	return f->app == APP_UNKNOWN && j->capture->snap_cut;
 }
 
+/* Whoever asks over HTTP, in the clear or not, may be asking for news: a long
+ * poll, ActiveSync's Ping, MAPI/HTTP's NotificationWait (MS-OXCMAPIHTTP 2.2.4.4:
+ * up to five minutes). Once the service has been watched for longer than that,
+ * its habits tell; before, nobody can. */
+static bool
+may_be_parked(const struct judge *j, const struct flow *f,
+    const struct service *v, const struct exchange *e, double waited)
+{
+	double limit = j->limit->parked_limit_s;
+	bool asks_like_it = f->app == APP_HTTP || (e->flags & EXCHANGE_TURN &&
+	    (f->app == APP_TLS || f->app == APP_UNKNOWN));
+
+	return asks_like_it && waited < limit && (!v ||
+	    seconds_of(instant_since(e->asked, v->first_seen)) < limit);
+}
+
 static void
 raise_missing(struct judge *j, struct server *s, struct flow *f,
-    const struct exchange *e, double waited, double patience, double trust)
+    const struct service *v, const struct exchange *e, double waited,
+    double trust)
 {
+	double patience = patience_s(j, v);
 	bool first = e->flags & EXCHANGE_FIRST ||
 	    (f->flags & FLOW_HANDSHAKE && !f->turns);
 	struct finding *x = finding_raise(j, &detector_reply_missing,
@@ -110,6 +128,7 @@ raise_missing(struct judge *j, struct server *s, struct flow *f,
 	x->confidence = (waited > 2 * patience ? 0.8 : 0.6) * trust;
 	x->side = FAULT_SERVER;
 	x->count = 1;
+	x->may_be_parked = may_be_parked(j, f, v, e, waited);
 	if (!x->frame_count) {
 		finding_frame(x, e->frame_first);
 		finding_frame(x, e->frame_last);
@@ -239,7 +258,7 @@ review_server(void *state, struct judge *j, struct server *s)
 		    !most_are_served(s, x))
 			continue;
 		x->severity = SEVERITY_INFO;
-		x->changed = true;
+		finding_touch(x, j->now);
 		finding_against(x, "it was answered in the end, and the service "
 		    "answered others soon: a request that takes long");
 	}
@@ -260,7 +279,7 @@ review_late(struct judge *j, struct server *s, struct flow *f)
 		    f->last_answered) || f->flags & FLOW_ENDED)
 			continue;
 		x->ended = true;
-		x->changed = true;
+		finding_touch(x, j->now);
 		x->last_seen = f->last_answered;
 		if (f->turns <= HABIT_MIN || x->app == APP_HTTP)
 			finding_retract(x);
@@ -288,7 +307,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	if (trust <= 0)
 		return;
 	if (judge_overdue(j, s, f, e->asked, waited, patience))
-		raise_missing(j, s, f, e, waited, patience, trust);
+		raise_missing(j, s, f, v, e, waited, trust);
 }
 
 const struct detector detector_reply_missing = {

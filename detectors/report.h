@@ -7,6 +7,7 @@
 
 #include "capture/engine.h"
 #include "capture/source.h"
+#include "detectors/event.h"
 #include "detectors/incident.h"
 #include "detectors/registry.h"
 
@@ -32,6 +33,13 @@ struct report {
 };
 struct report *report_text_new(FILE *);
 struct report *report_json_new(FILE *);
+/* One record of it, as a run goes on. 0, or -1 when writing failed. */
+int report_json_finding(FILE *, const struct run *, const struct finding *,
+    enum event_change);
+int report_json_incident(FILE *, const struct incident *, enum event_change);
+int report_json_server(FILE *, const struct run *, const struct server *,
+    enum event_change);
+int report_json_capture(FILE *, const struct run *, enum event_change);
 struct report *report_html_new(FILE *);
 /* The same page as it is served: its style is linked as /style.css, and it
  * links the other resources of the web server. */

@@ -246,7 +246,7 @@ comparison_answer(const struct comparison *c, char *out, size_t size)
 			    "after" : "before", clean == AFTER ? "lasts" :
 			    "is the change");
 		break;
-	case CHANGE_NONE:
+	case CHANGE_NOTHING:
 		if (c->deciding < 0)
 			add_well(out, size, c);
 		else
@@ -589,7 +589,7 @@ was_ill(const struct comparison *c)
 		if (c->side[r] && (c->side[r]->incidents ||
 		    c->side[r]->clients_affected))
 			return true;
-	return c->change != CHANGE_NONE && c->change != CHANGE_NOT_COMPARABLE;
+	return c->change != CHANGE_NOTHING && c->change != CHANGE_NOT_COMPARABLE;
 }
 
 static int
@@ -598,7 +598,7 @@ rank_of(const struct comparison *c)
 	switch (c->change) {
 	case CHANGE_WORSE: case CHANGE_MIXED: return 0;
 	case CHANGE_BETTER: return 1;
-	case CHANGE_NONE: return was_ill(c) ? 2 : 4;
+	case CHANGE_NOTHING: return was_ill(c) ? 2 : 4;
 	case CHANGE_NOT_COMPARABLE: return was_ill(c) ? 3 : 5;
 	}
 	return 5;

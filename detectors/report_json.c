@@ -80,26 +80,28 @@ set(json_t *object, const char *key, json_t *value)
 }
 
 static json_t *
-event_new(const char *type, struct instant t)
+record_new(const char *type, struct instant t, enum event_change change)
 {
 	json_t *e = json_object();
 	char text[INSTANT_TEXT_BYTES];
 
 	set(e, "timestamp", json_string(instant_text(t, text)));
 	set(e, "event_type", json_string(type));
+	if (change != CHANGE_NONE)
+		set(e, "change", json_string(event_change_name(change)));
 	return e;
 }
 
 /* Nine significant digits: more than any measure here is worth, and 0.97 does
  * not become 0.96999999999999997. */
 static int
-write_event(FILE *out, json_t *event)
+write_record(FILE *out, json_t *record)
 {
-	int failed = !event ||
-	    json_dumpf(event, out, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 ||
+	int failed = !record ||
+	    json_dumpf(record, out, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 ||
 	    putc('\n', out) == EOF;
 
-	json_decref(event);
+	json_decref(record);
 	return failed ? -1 : 0;
 }
 
@@ -169,9 +171,10 @@ metrics_value(const struct finding *f)
 }
 
 static json_t *
-finding_event(const struct run *run, const struct finding *f)
+finding_record(const struct run *run, const struct finding *f,
+    enum event_change change)
 {
-	json_t *e = event_new("finding", f->first_seen);
+	json_t *e = record_new("finding", f->first_seen, change);
 	const struct server *s = f->server;
 	const struct address *client = f->has_client ? &f->client : NULL;
 	char filter[FINDING_FILTER_BYTES];
@@ -212,7 +215,8 @@ write_findings(FILE *out, const struct run *run)
 	int failed = 0;
 
 	for (size_t i = 0; i < n && !failed; i++)
-		failed = write_event(out, finding_event(run, list[i]));
+		failed = write_record(out, finding_record(run, list[i],
+		    CHANGE_NONE));
 	free(list);
 	return failed;
 }
@@ -286,9 +290,9 @@ finding_counts_value(const struct incident *i)
 }
 
 static json_t *
-incident_event(const struct incident *i)
+incident_record(const struct incident *i, enum event_change change)
 {
-	json_t *e = event_new("incident", i->start);
+	json_t *e = record_new("incident", i->start, change);
 
 	set(e, "dest_ip", address_value(&i->server->address));
 	set(e, "incident_id", count_value(i->id));
@@ -341,9 +345,11 @@ responses_value(const struct server *s)
 }
 
 static json_t *
-server_event(const struct run *run, const struct server *s)
+server_record(const struct run *run, const struct server *s,
+    enum event_change change)
 {
-	json_t *e = event_new("server", engine_stats(run->engine)->last);
+	json_t *e = record_new("server", engine_stats(run->engine)->last,
+	    change);
 
 	set(e, "dest_ip", address_value(&s->address));
 	set(e, "server", server_value(s));
@@ -423,9 +429,9 @@ app_name_value(const struct run *run, const struct flow *f)
 }
 
 static json_t *
-flow_event(const struct run *run, const struct flow *f)
+flow_record(const struct run *run, const struct flow *f)
 {
-	json_t *e = event_new("flow", f->last), *tcp = json_object();
+	json_t *e = record_new("flow", f->last, CHANGE_NONE), *tcp = json_object();
 	const struct outcome *o = outcome_of(f);
 
 	set_source(e, run, f->file);
@@ -448,7 +454,7 @@ json_flow(struct report *r, const struct run *run, const struct flow *f)
 {
 	if (f->protocol != IP_TCP)
 		return 0;
-	return write_event(r->out, flow_event(run, f));
+	return write_record(r->out, flow_record(run, f));
 }
 
 /* The capture --------------------------------------------------------------- */
@@ -516,10 +522,10 @@ flows_value(const struct run *run)
 }
 
 static json_t *
-capture_event(const struct run *run)
+capture_record(const struct run *run, enum event_change change)
 {
 	const struct capture_stats *c = engine_stats(run->engine);
-	json_t *e = event_new("capture", c->last);
+	json_t *e = record_new("capture", c->last, change);
 	struct source_stats s = { 0 };
 
 	source_stats(run->source, &s);
@@ -545,6 +551,35 @@ capture_event(const struct run *run)
 	return e;
 }
 
+/* Records one by one, of a run that goes on ----------------------------------- */
+
+int
+report_json_finding(FILE *out, const struct run *run, const struct finding *f,
+    enum event_change change)
+{
+	return write_record(out, finding_record(run, f, change));
+}
+
+int
+report_json_incident(FILE *out, const struct incident *i,
+    enum event_change change)
+{
+	return write_record(out, incident_record(i, change));
+}
+
+int
+report_json_server(FILE *out, const struct run *run, const struct server *s,
+    enum event_change change)
+{
+	return write_record(out, server_record(run, s, change));
+}
+
+int
+report_json_capture(FILE *out, const struct run *run, enum event_change change)
+{
+	return write_record(out, capture_record(run, change));
+}
+
 /* --------------------------------------------------------------------------- */
 
 static int
@@ -555,12 +590,12 @@ json_finish(struct report *r, const struct run *run)
 	if (write_findings(r->out, run))
 		return -1;
 	for (const struct incident *i = run->incidents; i; i = i->next)
-		if (write_event(r->out, incident_event(i)))
+		if (write_record(r->out, incident_record(i, CHANGE_NONE)))
 			return -1;
 	for (s = registry_servers(run->registry); s; s = s->next)
-		if (write_event(r->out, server_event(run, s)))
+		if (write_record(r->out, server_record(run, s, CHANGE_NONE)))
 			return -1;
-	if (write_event(r->out, capture_event(run)))
+	if (write_record(r->out, capture_record(run, CHANGE_NONE)))
 		return -1;
 	return fflush(r->out) == 0 && !ferror(r->out) ? 0 : -1;
 }

@@ -156,9 +156,9 @@ struct server {
 	bool ids_split;			/* the IP-ID halves tell stacks apart */
 	const char *ids_why;		/* why they do or do not, for people */
 	struct finding *findings;	/* by next_of_server, newest first */
+	bool findings_changed;		/* since incidents were judged last */
 	uint32_t finding_count[FINDING_COUNT];
 	void *detector_state[FINDING_COUNT];	/* detectors' own; see `release` */
-	void *incidents;		/* incident.c */
 };
 
 struct service *server_service(struct server *, uint8_t protocol, uint16_t port,

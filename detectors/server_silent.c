@@ -89,7 +89,7 @@ review_end(void *state, struct judge *j)
 		if (x->ended)
 			continue;
 		x->ended = true;
-		x->changed = true;
+		finding_touch(x, j->now);
 		x->last_seen = o->to;
 		finding_frame(x, o->frame_after);
 		finding_metric(x, "silent_s", seconds_of(instant_since(o->to,

@@ -332,7 +332,6 @@ review_recovery(struct vpn *v, struct judge *j, struct server *s,
 		    !instant_before(x->last_seen, b->last))
 			continue;
 		x->ended = true;
-		x->changed = true;
 	}
 }
 

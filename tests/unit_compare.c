@@ -166,7 +166,7 @@ test_a_short_run_after_proves_nothing(void **state)
 
 	(void)state;
 	CHECK(c.p_clients_share < 1e-10);
-	CHECK_EQ(c.change, CHANGE_NONE);
+	CHECK_EQ(c.change, CHANGE_NOTHING);
 	CHECK(strstr(text, "no difference that this much traffic could show")
 	    != NULL);
 }
@@ -181,7 +181,7 @@ test_the_same_the_other_way_round_is_worse(void **state)
 	CHECK_EQ(c.change, CHANGE_WORSE);
 	CHECK(c.settled);
 	answer_for(10, clients_of(20, 44, 5), 10, clients_of(20, 44, 5), &c);
-	CHECK_EQ(c.change, CHANGE_NONE);
+	CHECK_EQ(c.change, CHANGE_NOTHING);
 	CHECK(is_nan(c.more_needed));
 }
 
@@ -192,7 +192,7 @@ test_a_trend_says_how_much_more_it_needs(void **state)
 
 	(void)state;
 	answer_for(10, clients_of(6, 44, 3), 10, clients_of(3, 44, 1), &c);
-	CHECK_EQ(c.change, CHANGE_NONE);
+	CHECK_EQ(c.change, CHANGE_NOTHING);
 	CHECK(c.more_needed > 1 && c.more_needed < 100);
 }
 

@@ -1,0 +1,298 @@
+/* unit_feed.c - a run that is told as it goes on says in the end what a run that
+ * is told at once says: over sample captures, with all detectors. */
+#include "detectors/feed.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "capture/source.h"
+#include "detectors/report_common.h"
+#include "tests/unit.h"
+
+enum { THINGS = 4096 };
+
+/* What a listener knows: the last word on each finding and incident. */
+struct known {
+	uint64_t last_number, events, out_of_order, said_twice, unknown;
+	unsigned findings, incidents;
+	unsigned times[EVENT_KINDS][THINGS];	/* by id */
+	struct event *last[EVENT_KINDS][THINGS];
+};
+
+static void
+hear(void *context, struct event *e)
+{
+	struct known *k = context;
+	struct event **last = &k->last[e->kind][e->id % THINGS];
+	json_t *record = json_loads(e->json, 0, NULL);
+
+	CHECK(record);
+	CHECK_STR(json_string_value(json_object_get(record, "event_type")),
+	    event_kind_name(e->kind));
+	json_decref(record);
+	k->events++;
+	k->out_of_order += e->number != ++k->last_number;
+	k->times[e->kind][e->id % THINGS]++;
+	if (e->id && e->change == CHANGE_NEW)
+		k->said_twice += *last != NULL;
+	else if (e->id && e->change != CHANGE_NONE)
+		k->unknown += *last == NULL;
+	event_release(last);
+	*last = event_hold(e);
+}
+
+static void
+forget(struct known *k)
+{
+	for (int kind = 0; kind < EVENT_KINDS; kind++)
+		for (unsigned i = 0; i < THINGS; i++)
+			event_release(&k->last[kind][i]);
+}
+
+/* One run over a capture. */
+struct trial {
+	struct config config;
+	struct registry *registry;
+	struct engine_observer detectors;
+	struct source *source;
+	struct engine *engine;
+	struct feed *feed;
+	struct run run;
+};
+
+static void
+step(void *context, struct engine *e, struct instant now)
+{
+	struct trial *t = context;
+
+	t->detectors.on_step(t->detectors.context, e, now);
+	if (t->feed)
+		feed_step(t->feed, now);
+}
+
+static void
+segment(void *context, struct flow *f, const struct segment *s)
+{
+	struct trial *t = context;
+
+	t->detectors.on_segment(t->detectors.context, f, s);
+}
+
+static void
+packet(void *context, const struct packet *p)
+{
+	struct trial *t = context;
+
+	t->detectors.on_packet(t->detectors.context, p);
+}
+
+static void
+app(void *context, const struct app_event *e)
+{
+	struct trial *t = context;
+
+	t->detectors.on_app(t->detectors.context, e);
+}
+
+static void
+trial_open(struct trial *t, const char *name)
+{
+	struct engine_observer o = { .context = t, .on_step = step,
+		.on_segment = segment, .on_packet = packet, .on_app = app };
+	const char *top = getenv("srcdir");
+	char path[4096], err[SOURCE_ERROR_BYTES];
+	const char *paths[] = { path };
+
+	snprintf(path, sizeof(path), "%s/pcaps/%s", top ? top : ".", name);
+	memset(t, 0, sizeof(*t));
+	config_default(&t->config);
+	t->registry = registry_new(&t->config);
+	CHECK(t->registry);
+	registry_observe(t->registry, &t->detectors);
+	CHECK_EQ(source_open_files(paths, 1, NULL, &t->source, err), 0);
+	t->engine = engine_new(NULL, &o);
+	CHECK(t->engine);
+	registry_attach(t->registry, t->engine);
+	t->run = (struct run){ .source = t->source, .engine = t->engine,
+		.registry = t->registry, .config = &t->config, .live = true };
+}
+
+static void
+trial_play(struct trial *t)
+{
+	struct frame f;
+
+	while (source_next(t->source, &f) == SOURCE_FRAME)
+		engine_frame(t->engine, &f);
+	registry_finishing(t->registry);
+	engine_finish(t->engine);
+	registry_finish(t->registry, t->engine);
+}
+
+static void
+trial_close(struct trial *t)
+{
+	feed_free(&t->feed);
+	incidents_free(&t->run.incidents);
+	engine_free(&t->engine);
+	registry_free(&t->registry);
+	source_close(&t->source);
+}
+
+static void
+play_live(struct trial *t, const char *name, const struct feed_past *past,
+    struct known *k)
+{
+	struct feed_listener listener = { k, hear, NULL };
+
+	memset(k, 0, sizeof(*k));
+	k->last_number = past ? past->last_event : 0;
+	trial_open(t, name);
+	t->feed = feed_new(&t->run, past);
+	CHECK(t->feed);
+	CHECK_EQ(feed_listen(t->feed, &listener), 0);
+	trial_play(t);
+	feed_finish(t->feed);
+	CHECK_EQ(k->out_of_order, 0);
+	CHECK_EQ(k->said_twice, 0);
+	CHECK_EQ(k->unknown, 0);
+}
+
+static void
+play_at_once(struct trial *t, const char *name)
+{
+	trial_open(t, name);
+	trial_play(t);
+	t->run.incidents = incidents_judge(t->registry,
+	    registry_judge(t->registry));
+}
+
+/* Every finding that stands was told, as it stands; nothing else was left
+ * standing. */
+static void
+same_findings(const struct trial *once, struct known *k)
+{
+	size_t count, standing = 0;
+	struct finding **list = report_findings(&once->run, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct event *e = k->last[EVENT_FINDING][list[i]->id];
+
+		CHECK(e);
+		CHECK(e->change != CHANGE_WITHDRAWN);
+		CHECK_STR(e->name, finding_name_text(list[i]->name));
+		CHECK_STR(e->text, list[i]->text);
+		CHECK_EQ(e->severity, list[i]->severity);
+		CHECK_EQ(e->since.ns, list[i]->first_seen.ns);
+		CHECK_EQ(e->incident_id != 0, list[i]->incident_id != 0);
+	}
+	free(list);
+	for (unsigned i = 0; i < THINGS; i++)
+		standing += k->last[EVENT_FINDING][i] &&
+		    k->last[EVENT_FINDING][i]->change != CHANGE_WITHDRAWN;
+	CHECK_EQ(standing, count);
+}
+
+static void
+same_incidents(const struct trial *once, const struct known *k)
+{
+	size_t count = 0, standing = 0;
+
+	for (const struct incident *i = once->run.incidents; i; i = i->next)
+		count++;
+	for (unsigned n = 0; n < THINGS; n++) {
+		const struct event *e = k->last[EVENT_INCIDENT][n];
+		const struct incident *i = once->run.incidents;
+
+		if (!e || e->change == CHANGE_WITHDRAWN)
+			continue;
+		standing++;
+		while (i && (i->start.ns != e->since.ns ||
+		    strcmp(verdict_name(i->verdict), e->name) != 0))
+			i = i->next;
+		CHECK(i);
+		CHECK_STR(e->text, i->summary);
+		CHECK_EQ(e->over, instant_is_set(i->end));
+	}
+	CHECK_EQ(standing, count);
+}
+
+static const char *const captures[] = {
+	"exchange-freeze.pcap", "toe-deaf.pcap", "app-hang.pcap",
+	"server-restart.pcap", "healthy-office.pcap", "lost-state.pcap",
+	"keepalive-dead.pcap", "rss-stall.pcap", "host-down.pcap",
+	"checksum-discarded.pcap", "mirror-one-way.pcap", "session-leak.pcap",
+};
+
+static void
+test_the_last_word_is_that_of_a_run_told_at_once(void **state)
+{
+	static struct known k;
+	struct trial live, once;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(captures) / sizeof(captures[0]); i++) {
+		play_live(&live, captures[i], NULL, &k);
+		play_at_once(&once, captures[i]);
+		same_findings(&once, &k);
+		same_incidents(&once, &k);
+		CHECK(k.times[EVENT_CAPTURE][0] >= 1);
+		trial_close(&live);
+		trial_close(&once);
+		forget(&k);
+	}
+}
+
+/* A freeze is one incident from its first minute on, and is not repeated for
+ * each of its witnesses. */
+static void
+test_a_freeze_is_one_incident_told_a_few_times(void **state)
+{
+	static struct known k;
+	struct trial t;
+	unsigned ids = 0;
+
+	(void)state;
+	play_live(&t, "exchange-freeze.pcap", NULL, &k);
+	for (unsigned i = 0; i < THINGS; i++)
+		ids += k.times[EVENT_INCIDENT][i] > 0;
+	CHECK_EQ(ids, 1);
+	CHECK(k.times[EVENT_INCIDENT][1] >= 1);
+	/* 312 s of it, held for 10 s */
+	CHECK(k.times[EVENT_INCIDENT][1] <= 33);
+	CHECK_EQ(k.last[EVENT_INCIDENT][1]->severity, SEVERITY_HIGH);
+	trial_close(&t);
+	forget(&k);
+}
+
+static void
+test_numbers_go_on_and_what_was_open_stays_one_incident(void **state)
+{
+	static struct known k;
+	struct incident_past open = { .id = 7 };
+	struct feed_past past = { .last_event = 100, .last_finding = 40,
+		.last_incident = 9, .open = &open, .open_count = 1 };
+	struct trial t;
+
+	(void)state;
+	play_live(&t, "exchange-freeze.pcap", NULL, &k);
+	open.server = t.run.incidents->server->address;
+	open.start = instant_plus(t.run.incidents->start, -300 * NS_PER_S);
+	open.last = instant_plus(t.run.incidents->start, -60 * NS_PER_S);
+	trial_close(&t);
+	forget(&k);
+	play_live(&t, "exchange-freeze.pcap", &past, &k);
+	CHECK(k.last[EVENT_INCIDENT][7]);
+	CHECK_EQ(k.last[EVENT_INCIDENT][7]->since.ns, open.start.ns);
+	CHECK(k.last[EVENT_FINDING][41]);
+	CHECK(!k.last[EVENT_FINDING][1]);
+	CHECK(!k.last[EVENT_INCIDENT][10]);
+	trial_close(&t);
+	forget(&k);
+}
+
+UNIT_TESTS(
+    cmocka_unit_test(test_the_last_word_is_that_of_a_run_told_at_once),
+    cmocka_unit_test(test_a_freeze_is_one_incident_told_a_few_times),
+    cmocka_unit_test(test_numbers_go_on_and_what_was_open_stays_one_incident),
+)
