@@ -23,7 +23,8 @@ enum { BUCKETS = 4096 };
 struct heard {
 	struct heard *next;
 	struct address address;
-	struct wire_figures wire;
+	bool listed;			/* it counts: a server, or named before */
+	struct wire_figures wire, told;
 };
 
 struct compare_watch {
@@ -32,6 +33,8 @@ struct compare_watch {
 	struct instant last;
 	uint32_t file;			/* of the packet at `last` */
 	int64_t watched_ns;
+	bool kept;			/* listen for others, too */
+	size_t told_hosts;		/* of those */
 	bool out_of_memory;
 };
 
@@ -55,6 +58,7 @@ heard_make(struct compare_watch *w, const struct address *a)
 		w->out_of_memory = true;
 		return NULL;
 	}
+	h->listed = !w->kept;
 	h->address = *a;
 	h->next = *bucket;
 	*bucket = h;
@@ -65,15 +69,22 @@ heard_make(struct compare_watch *w, const struct address *a)
 static struct port_figures *
 port_of(struct wire_figures *w, uint16_t port)
 {
-	for (size_t i = 0; i < w->port_count; i++)
+	size_t n = w->port_count;
+	struct port_figures *more = w->port;
+
+	for (size_t i = 0; i < n; i++)
 		if (w->port[i].port == port)
 			return &w->port[i];
-	if (!w->port)
-		w->port = calloc(PORTS_KEPT, sizeof(*w->port));
-	if (!w->port || w->port_count == PORTS_KEPT)
+	if (n == PORTS_KEPT)
 		return NULL;
-	w->port[w->port_count].port = port;
-	return &w->port[w->port_count++];
+	if ((n & (n - 1)) == 0)		/* full: room grows by powers of two */
+		more = realloc(w->port, (n ? n * 2 : 1) * sizeof(*more));
+	if (!more)
+		return NULL;
+	w->port = more;
+	w->port[n] = (struct port_figures){ .port = port };
+	w->port_count++;
+	return &w->port[n];
 }
 
 /* One lost SYN is no failure, and what a capture ends upon is none yet. */
@@ -102,27 +113,43 @@ count_connect(struct wire_figures *w, const struct flow *f)
 	p->failed += !made;
 }
 
-/* Only servers, so that a scan of a whole network fills no memory. */
+static void
+count_wire(struct wire_figures *w, const struct flow *f)
+{
+	const struct tcp_half *u = &f->half[CLIENT], *v = &f->half[SERVER];
+
+	w->sent += v->packets;
+	w->bad_sums += v->bad_sums;
+	w->packets += (uint64_t)u->packets + v->packets;
+	w->retransmissions += (uint64_t)u->retransmissions + v->retransmissions;
+	count_connect(w, f);
+}
+
+/* Only servers, so that a scan of a whole network fills no memory; and, for a
+ * run that is kept, the first others. */
 static void
 count_flow(struct compare_watch *w, const struct flow *f)
 {
 	const struct host *host = f->host[SERVER];
-	const struct tcp_half *u = &f->half[CLIENT], *v = &f->half[SERVER];
+	bool server = host && host->server;
 	struct heard *h;
 
 	if (f->protocol != IP_TCP)
 		return;
 	h = heard_of(w, &f->addr[SERVER]);
-	if (!h && host && host->server)
+	if (!h && !server && (!w->kept || w->told_hosts == TOLD_HOSTS))
+		return;
+	if (!h) {
 		h = heard_make(w, &f->addr[SERVER]);
+		w->told_hosts += !server;
+	}
 	if (!h)
 		return;
-	h->wire.sent += v->packets;
-	h->wire.bad_sums += v->bad_sums;
-	h->wire.packets += (uint64_t)u->packets + v->packets;
-	h->wire.retransmissions += (uint64_t)u->retransmissions +
-	    v->retransmissions;
-	count_connect(&h->wire, f);
+	h->listed |= server;
+	if (h->listed)
+		count_wire(&h->wire, f);
+	if (w->kept)
+		count_wire(&h->told, f);
 }
 
 /* Within one capture a quiet hour is an hour watched; between two captures of a
@@ -204,6 +231,16 @@ compare_watch_new(const struct run_figures *before)
 	return w;
 }
 
+struct compare_watch *
+compare_watch_new_kept(void)
+{
+	struct compare_watch *w = compare_watch_new(NULL);
+
+	if (w)
+		w->kept = true;
+	return w;
+}
+
 void
 compare_watch_free(struct compare_watch **wp)
 {
@@ -216,6 +253,7 @@ compare_watch_free(struct compare_watch **wp)
 
 			w->bucket[i] = h->next;
 			free(h->wire.port);
+			free(h->told.port);
 			free(h);
 		}
 	}
@@ -387,23 +425,32 @@ count_answers(struct server_figures *v, const struct server *s)
 
 /* 0, or -1 without memory. */
 static int
+copy_wire(struct wire_figures *out, const struct wire_figures *in)
+{
+	size_t bytes = in->port_count * sizeof(*in->port);
+
+	*out = *in;
+	out->port = NULL;
+	if (!bytes)
+		return 0;
+	out->port = malloc(bytes);
+	if (!out->port) {
+		out->port_count = 0;
+		return -1;
+	}
+	memcpy(out->port, in->port, bytes);
+	return 0;
+}
+
+static int
 take_wire(struct server_figures *v, const struct compare_watch *w)
 {
 	const struct heard *h = heard_of(w, &v->address);
-	size_t bytes;
 
 	if (!h)
 		return 0;
-	v->wire = h->wire;
-	v->wire.port = NULL;
-	if (!h->wire.port_count)
-		return 0;
-	bytes = h->wire.port_count * sizeof(*h->wire.port);
-	v->wire.port = malloc(bytes);
-	if (!v->wire.port)
-		return -1;
-	memcpy(v->wire.port, h->wire.port, bytes);
-	return 0;
+	return copy_wire(&v->wire, &h->wire) ||
+	    copy_wire(&v->told, &h->told) ? -1 : 0;
 }
 
 static int
@@ -438,10 +485,12 @@ take_unheard(struct run_figures *out, const struct compare_watch *w)
 			struct server_figures *v = &out->server[out->count];
 			struct server_figures key = { .address = h->address };
 
-			if (!h->wire.port_count || bsearch(&key, out->server,
-			    known, sizeof(key), figures_order))
+			if (!(h->wire.port_count + h->told.port_count) ||
+			    bsearch(&key, out->server, known, sizeof(key),
+			    figures_order))
 				continue;
 			*v = key;
+			v->told_only = !h->wire.port_count;
 			out->count++;
 			if (take_wire(v, w))
 				return -1;
@@ -507,8 +556,10 @@ run_figures_take(const struct compare_watch *w, const struct run *run,
 void
 run_figures_free(struct run_figures *r)
 {
-	for (size_t i = 0; i < r->count; i++)
+	for (size_t i = 0; i < r->count; i++) {
 		free(r->server[i].wire.port);
+		free(r->server[i].told.port);
+	}
 	free(r->server);
 	r->server = NULL;
 	r->count = 0;

@@ -49,6 +49,11 @@ struct server_figures {
 	bool stacks_known;		/* the IP IDs tell who carries a flow */
 	uint64_t flows_offloaded, flows_host;
 	struct wire_figures wire;
+	/* Only in a run that is kept: the wire as it would have been counted had
+	 * the address been named beforehand; `told_only`: it served nobody, and
+	 * matters where the other run knows it as a server. */
+	struct wire_figures told;
+	bool told_only;
 	struct response_figures response[APP_PROTOCOL_COUNT];
 };
 
@@ -75,6 +80,10 @@ struct compare_watch;
 /* `before` (may be NULL) names servers to listen for even if they accept
  * nothing any more; borrowed. NULL: no memory. */
 struct compare_watch *compare_watch_new(const struct run_figures *before);
+/* The same for a run that is kept: which servers the other run will have is not
+ * known yet, so TOLD_HOSTS others are listened for as well. */
+enum { TOLD_HOSTS = 1024 };
+struct compare_watch *compare_watch_new_kept(void);
 void compare_watch_free(struct compare_watch **);
 /* Put the watch before an observer: it hands all on. */
 void compare_watch_observe(struct compare_watch *, struct engine_observer *);
