@@ -19,6 +19,7 @@
 #include "capture/log.h"
 #include "capture/source.h"
 #include "detectors/compare.h"
+#include "detectors/compare_kept.h"
 #include "detectors/config.h"
 #include "detectors/explain.h"
 #include "detectors/feed.h"
@@ -27,6 +28,7 @@
 #include "detectors/report.h"
 #include "detectors/report_live.h"
 #include "detectors/report_packets.h"
+#include "main_keep.h"
 #include "main_options.h"
 #include "web/server.h"
 
@@ -42,7 +44,9 @@ struct toewatch {
 	struct registry *registry;
 	struct engine_observer detectors;	/* the registry's own */
 	struct report *report;
-	struct feed *feed;		/* live: what is said as it goes on */
+	struct feed *feed;		/* live: what is said as it goes on; with
+					 * `keep`: what is said at the end */
+	struct keep keep;
 	struct live_report *live_report;
 	FILE *packets_file;
 	struct packet_report *packets;
@@ -157,7 +161,7 @@ hear_step(void *context, struct engine *e, struct instant now)
 	struct toewatch *t = context;
 
 	t->detectors.on_step(t->detectors.context, e, now);
-	if (t->feed)
+	if (t->feed && t->run.live)
 		feed_step(t->feed, now);
 	if (!t->options->flows || !t->report->flow)
 		return;
@@ -238,25 +242,34 @@ open_web(struct toewatch *t)
 	return -1;
 }
 
-/* Live, standard output gets each thing when it happens. 0, or -1 after a
- * sentence. */
+/* Live, standard output gets each thing when it happens. */
 static int
-open_feed(struct toewatch *t)
+open_live_report(struct toewatch *t)
 {
-	bool json = t->options->report_new == report_json_new;
 	struct feed_listener listener;
 
 	if (!is_live(t))
 		return 0;
-	t->feed = feed_new(&t->run, NULL);
-	t->live_report = live_report_new(stdout, json);
-	if (!t->feed || !t->live_report) {
-		log_warn("out of memory");
+	t->live_report = live_report_new(stdout,
+	    t->options->report_new == report_json_new);
+	if (!t->live_report)
 		return -1;
-	}
 	listener = live_report_listener(t->live_report);
 	return t->options->report_new == report_html_new ? 0 :
-	    feed_listen(t->feed, &listener);
+	    keep_listen(&t->keep, t->feed, &listener);
+}
+
+/* 0, or -1 after a sentence. */
+static int
+open_feed(struct toewatch *t)
+{
+	if (!is_live(t) && !t->keep.store)
+		return 0;
+	t->feed = feed_new(&t->run, keep_past(&t->keep));
+	if (t->feed && open_live_report(t) == 0)
+		return keep_start(&t->keep, t->feed, &t->run);
+	log_warn("out of memory");
+	return -1;
 }
 
 /* Everything that a run needs. 0, or -1 after a sentence. */
@@ -273,7 +286,9 @@ toewatch_open(struct toewatch *t)
 		log_warn("%s", err);
 		return -1;
 	}
-	if (open_source(t) || open_packets(t) || open_web(t))
+	if (open_source(t) || open_packets(t) || open_web(t) ||
+	    keep_open(&t->keep, t->options->keep, &t->config, t->source,
+	    is_live(t)))
 		return -1;
 	t->registry = registry_new(&t->config);
 	t->report = t->options->report_new(stdout);
@@ -285,6 +300,8 @@ toewatch_open(struct toewatch *t)
 		observer = observer_of(t);
 		if (t->compare)
 			compare_watch_observe(t->compare, &observer);
+		if (t->keep.watch)
+			compare_watch_observe(t->keep.watch, &observer);
 		t->engine = engine_new(&config, &observer);
 	}
 	if (!t->engine) {
@@ -367,12 +384,16 @@ judge_all(struct toewatch *t)
 	registry_finishing(t->registry);
 	engine_finish(t->engine);
 	registry_finish(t->registry, t->engine);
-	if (t->feed)
-		feed_finish(t->feed);
-	else
+	t->run.interrupted = interrupted && !t->run.live;
+	if (!t->feed) {
 		t->run.incidents = incidents_judge(t->registry,
 		    registry_judge(t->registry));
-	t->run.interrupted = interrupted && !t->run.live;
+	} else if (t->run.live) {
+		feed_finish(t->feed);
+	} else {
+		feed_judge(t->feed);
+		feed_tell_all(t->feed);
+	}
 }
 
 /* 0, or -1 after a sentence. */
@@ -476,6 +497,7 @@ toewatch_close(struct toewatch *t)
 		fclose(t->packets_file);
 	if (t->report)
 		t->report->free(&t->report);
+	keep_close(&t->keep);
 	feed_free(&t->feed);
 	live_report_free(&t->live_report);
 	incidents_free(&t->run.incidents);
@@ -497,6 +519,7 @@ analyse(const struct options *o)
 		failed = read_all(&t) != 0;
 		judge_all(&t);
 		warn_of_link_types(&t);
+		failed |= keep_finish(&t.keep) != 0;
 		failed |= write_all(&t) != 0;
 		failed = failed || show_page(&t) != 0;
 		if (!failed)
@@ -551,6 +574,26 @@ is_kept_run(const char *path)
 	return n > 0 && (size_t)n < sizeof(name) && stat(name, &file) == 0;
 }
 
+/* The figures of a kept run, or of captures that are analysed now. */
+static int
+figures_from(const struct options *o, const char *path,
+    const struct run_figures *before, struct run_figures *out, bool *incidents)
+{
+	char err[STORE_ERROR_BYTES];
+
+	if (!is_kept_run(path))
+		return figures_of(o, path, before, out, incidents);
+	if (run_figures_read(path, out, err)) {
+		log_warn("%s", err);
+		return -1;
+	}
+	run_figures_place(out, before);
+	*incidents = false;
+	for (size_t i = 0; i < out->count; i++)
+		*incidents |= out->server[i].incidents > 0;
+	return 0;
+}
+
 static enum exit_status
 compare(const struct options *o)
 {
@@ -559,18 +602,14 @@ compare(const struct options *o)
 	bool incidents = false;
 	int failed;
 
-	if (is_kept_run(o->argument) || is_kept_run(o->after)) {
-		options_error("this build compares captures, not kept runs (%s)",
-		    is_kept_run(o->argument) ? o->argument : o->after);
-		return BAD_USAGE;
-	}
-	failed = figures_of(o, o->argument, NULL, &before, &incidents);
+	failed = figures_from(o, o->argument, NULL, &before, &incidents);
 	if (!failed && interrupted) {
 		log_warn("ended by a signal before %s was read: nothing to "
 		    "compare", o->after);
 		failed = -1;
 	}
-	failed = failed || figures_of(o, o->after, &before, &after, &incidents);
+	failed = failed || figures_from(o, o->after, &before, &after,
+	    &incidents);
 	if (!failed) {
 		failed = o->report_new == report_json_new ?
 		    report_compare_json(stdout, &before, &after) :
@@ -642,9 +681,10 @@ do_task(const struct options *o)
 	case TASK_CHECK_CONFIG: return check_config(o->argument);
 	case TASK_INTERFACES: return list_interfaces();
 	case TASK_VERSION:
-		printf("toewatch %s\n%s\nnDPI version %s\n%s\n",
+		printf("toewatch %s\n%s\nnDPI version %s\n%s\nSQLite version %s\n",
 		    PACKAGE_VERSION, source_library_version(),
-		    app_ndpi_version(), web_library_version());
+		    app_ndpi_version(), web_library_version(),
+		    store_library_version());
 		return DONE;
 	case TASK_HELP: options_help(stdout); return DONE;
 	}

@@ -53,13 +53,15 @@ options_help(FILE *out)
 "  -T FORMAT       text (default), json (one object a line) or html (one page)\n"
 "  --flows         with json: a record for each TCP flow as well\n"
 "  --packets FILE  what is remarkable about each TCP packet, as JSON lines\n"
+"  -o DIR          keep the run in DIR (findings.db, SQLite); the next run there\n"
+"                  goes on where it ended\n"
 "  --exit-code     exit status 3 when there was an incident\n"
 "  -w ADDR:PORT    with -r: serve the report there when it is done, until Ctrl-C\n"
 "  -j N            analysis workers; the output is the same for every N\n"
 "  -v              say more on standard error\n"
 "\n"
 "Did a change help?\n"
-"  --compare BEFORE AFTER    two captures, or directories of captures\n"
+"  --compare BEFORE AFTER    two captures, directories of captures, or kept runs\n"
 "\n"
 "What it can find\n"
 "  --list-findings, --explain FINDING\n"
@@ -208,8 +210,6 @@ check_options(struct options *o)
 		    "-r FILE or -i IFACE");
 	if (o->file_count && o->interface_count)
 		return options_error("%s do not go together", "-r and -i");
-	if (o->keep)
-		return options_error("this build cannot keep a run (-o %s)", o->keep);
 	return check_web(o);
 }
 

@@ -37,6 +37,9 @@ config_default(struct config *c)
 #define X(name, value, text) c->limit.name = value;
 	THRESHOLDS(X)
 #undef X
+#define X(name, value, text) c->keep.name = value;
+	KEEPING(X)
+#undef X
 }
 
 static bool
@@ -265,6 +268,12 @@ parse(struct reading *r, const char *text)
 #undef X
 		CFG_END()
 	};
+	cfg_opt_t keeping[] = {
+#define X(name, value, why) CFG_FLOAT(#name, value, CFGF_NONE),
+		KEEPING(X)
+#undef X
+		CFG_END()
+	};
 	cfg_opt_t server[] = {
 		CFG_STR_LIST("address", NULL, CFGF_NODEFAULT),
 		CFG_STR("system", "", CFGF_NONE),
@@ -272,6 +281,7 @@ parse(struct reading *r, const char *text)
 	};
 	cfg_opt_t top[] = {
 		CFG_SEC("thresholds", thresholds, CFGF_NONE),
+		CFG_SEC("keep", keeping, CFGF_NONE),
 		CFG_SEC("server", server,
 		    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END()
@@ -287,6 +297,10 @@ parse(struct reading *r, const char *text)
 	cfg_set_validate_func(cfg, "thresholds|" #name, check_threshold);
 	THRESHOLDS(X)
 #undef X
+#define X(name, value, why) \
+	cfg_set_validate_func(cfg, "keep|" #name, check_threshold);
+	KEEPING(X)
+#undef X
 	cfg_set_validate_func(cfg, "server|system", check_system);
 	cfg_set_validate_func(cfg, "server", check_server);
 	if (cfg_parse_buf(cfg, text) != CFG_SUCCESS && !r->failed) {
@@ -297,6 +311,11 @@ parse(struct reading *r, const char *text)
 #define X(name, value, why) \
 	r->config->limit.name = cfg_getfloat(limits, #name);
 	THRESHOLDS(X)
+#undef X
+	limits = cfg_getsec(cfg, "keep");
+#define X(name, value, why) \
+	r->config->keep.name = cfg_getfloat(limits, #name);
+	KEEPING(X)
 #undef X
 	cfg_free(cfg);
 	return r->failed ? -1 : 0;

@@ -86,8 +86,25 @@ struct config_server {
  * ...; ends with NULL. */
 extern const char *const config_systems[];
 
+/* How long what -o keeps is kept; 0: for ever. */
+#define KEEPING(X)							\
+	X(days, 400.0, "days that findings, incidents and restarts are kept: a " \
+	    "year and a month, so that a month can be compared with the same " \
+	    "one last year")							\
+	X(minute_days, 32.0, "days that what there is a row a minute of is " \
+	    "kept: health, response times, timelines")				\
+	X(size_mib, 2048.0, "the database is kept below about this; what is " \
+	    "oldest goes first, minutes before findings")
+
+struct keeping {
+#define X(name, value, text) double name;
+	KEEPING(X)
+#undef X
+};
+
 struct config {
 	struct thresholds limit;
+	struct keeping keep;		/* section "keep" */
 	size_t server_count;		/* 0: whoever accepts connections */
 	struct config_server server[CONFIG_SERVERS_MAX];
 };

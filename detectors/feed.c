@@ -434,6 +434,17 @@ feed_finish(struct feed *f)
 }
 
 void
+feed_judge(struct feed *f)
+{
+	struct registry *r = f->run->registry;
+	struct incident *gone = NULL;
+
+	incidents_update(&f->run->incidents, &gone, &f->ids, r,
+	    registry_judge(r));
+	incidents_free(&gone);
+}
+
+void
 feed_tell_all(struct feed *f)
 {
 	struct finding **list;

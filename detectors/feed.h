@@ -40,8 +40,9 @@ int feed_listen(struct feed *, const struct feed_listener *);
 void feed_step(struct feed *, struct instant now);
 /* After registry_finish: what changed last, then each server and the capture. */
 void feed_finish(struct feed *);
-/* Instead of both, of a run that has finished and been judged: everything,
- * once, as the last word. */
+/* Instead of both, of a run that has finished: its incidents, numbered after
+ * those of the past; then everything, once, as the last word. */
+void feed_judge(struct feed *);
 void feed_tell_all(struct feed *);
 void feed_free(struct feed **);
 

@@ -11,6 +11,8 @@
 #include "detectors/incident.h"
 #include "detectors/registry.h"
 
+struct store;
+
 /* Everything a report may need; borrowed. */
 struct run {
 	const struct source *source;	/* names of files */
@@ -18,6 +20,7 @@ struct run {
 	struct registry *registry;
 	struct incident *incidents;
 	const struct config *config;
+	struct store *store;		/* what is known of the past; NULL: nothing */
 	bool live;
 	bool interrupted;		/* SIGINT ended it early */
 };

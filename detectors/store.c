@@ -187,8 +187,8 @@ static void
 dispose(struct store *s)
 {
 	store_forget_statements(&s->writer);
-	sqlite3_close(s->writer.db);
 	sqlite3_close(s->reader);
+	sqlite3_close(s->writer.db);	/* last: clears the log away */
 	if (s->folder >= 0)
 		close(s->folder);
 	pthread_mutex_destroy(&s->lock);
@@ -291,7 +291,7 @@ static int
 put_rows(struct store *s, const char *figures)
 {
 	uint64_t number = 0, finding = 0, incident = 0;
-	char began[INSTANT_TEXT_BYTES], last[INSTANT_TEXT_BYTES];
+	char began[INSTANT_TEXT_BYTES] = "", last[INSTANT_TEXT_BYTES];
 
 	for (size_t i = 0; i < s->backlog_count; i++) {
 		const struct event *e = s->backlog[i];
@@ -303,13 +303,15 @@ put_rows(struct store *s, const char *figures)
 			finding = e->id;
 		if (e->kind == EVENT_INCIDENT && e->id > incident)
 			incident = e->id;
+		if (e->kind == EVENT_CAPTURE)
+			instant_text(e->since, began);
 	}
 	if (s->backlog_count) {
-		instant_text(s->backlog[0]->time, began);
 		instant_text(s->backlog[s->backlog_count - 1]->time, last);
 		if (store_sql(&s->writer, SQL_NUMBERS, "iii", (int64_t)number,
 		    (int64_t)finding, (int64_t)incident) ||
-		    store_sql(&s->writer, SQL_RUN, "itt", s->run, began, last))
+		    store_sql(&s->writer, SQL_RUN, "itt", s->run,
+		    *began ? began : NULL, last))
 			return -1;
 	}
 	return figures ? store_sql(&s->writer, SQL_FIGURES, "it", s->run,
@@ -554,26 +556,6 @@ store_figures(struct store *s, char *json)
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool
-store_settle(struct store *s, unsigned wait_ms)
-{
-	static const struct timespec pause = { .tv_nsec = 2000000 };
-	int64_t until = now_ms() + wait_ms;
-	struct relay_stats r;
-	bool settled = false;
-
-	while (!settled && now_ms() < until) {
-
-		relay_stats(s->relay, &r);
-		pthread_mutex_lock(&s->lock);
-		settled = !r.waiting && !s->stats.waiting;
-		pthread_mutex_unlock(&s->lock);
-		if (!settled)
-			nanosleep(&pause, NULL);
-	}
-	return settled;
-}
-
 void
 store_stats(struct store *s, struct store_stats *out)
 {
@@ -589,26 +571,32 @@ store_stats(struct store *s, struct store_stats *out)
 }
 
 int
-store_close(struct store **sp)
+store_finish(struct store *s)
 {
-	struct store *s = *sp;
-	size_t lost;
 	bool failed;
 
-	*sp = NULL;
-	if (!s)
-		return 0;
 	relay_close(&s->relay, CLOSE_MS);
 	failed = !flush(s);
 	if (!failed && store_sql(&s->writer, SQL_ENDED, "i", s->run)) {
 		store_why(s->writer.db, s->why);
 		failed = true;
 	}
-	lost = s->backlog_count;
 	if (failed)
 		log_warn("cannot write to %s: %s; %zu records are not kept",
-		    s->path, s->why, lost);
+		    s->path, s->why, s->backlog_count);
+	forget_backlog(s);
+	return failed ? -1 : 0;
+}
+
+void
+store_close(struct store **sp)
+{
+	struct store *s = *sp;
+
+	*sp = NULL;
+	if (!s)
+		return;
+	relay_close(&s->relay, 0);
 	forget_backlog(s);
 	dispose(s);
-	return failed ? -1 : 0;
 }

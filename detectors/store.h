@@ -43,11 +43,11 @@ struct feed_listener store_listener(struct store *);
 /* The run's figures so far, for --compare (compare_kept.h); takes `json` (from
  * malloc) over. Any thread. */
 void store_figures(struct store *, char *json);
-/* Wait until all that was handed over is on the disk; false: it is not (yet). */
-bool store_settle(struct store *, unsigned wait_ms);
-/* The run has come to its end: deliver what waits, write the last figures, close.
- * 0, or -1 after a sentence: something could not be written. NULL is fine. */
-int store_close(struct store **);
+/* The run has come to its end: write what waits, hand it on, end the thread. 0,
+ * or -1 after a sentence: something could not be written. The past can be asked
+ * for until store_close. */
+int store_finish(struct store *);
+void store_close(struct store **);	/* without store_finish: as if killed */
 
 struct store_stats {
 	uint64_t stored;		/* events on the disk */

@@ -348,7 +348,8 @@ store_read_figures(const char *dir, int (*each)(void *, const char *),
 	if (open_to_read(path, &db) == 0)
 		count = read_runs(db, each, context);
 	if (count < 0)
-		not_read(err, dir, store_why(db, why));
+		not_read(err, dir, sqlite3_errcode(db) == SQLITE_ERROR ?
+		    "toewatch did not make it" : store_why(db, why));
 	else if (count == 0)
 		not_read(err, dir, "it has no figures of a run");
 	sqlite3_close(db);

@@ -138,7 +138,7 @@ static const char *const statements[SQL_COUNT] = {
 "UPDATE numbers SET event = max(event, ?1), finding = max(finding, ?2),"
 " incident = max(incident, ?3)",
 	[SQL_RUN] =
-"UPDATE runs SET began = coalesce(began, ?2), last = max(coalesce(last, ''), ?3)"
+"UPDATE runs SET began = coalesce(?2, began), last = max(coalesce(last, ''), ?3)"
 " WHERE run = ?1",
 	[SQL_FIGURES] = "UPDATE runs SET figures = ?2 WHERE run = ?1",
 	[SQL_ENDED] = "UPDATE runs SET ended = 1 WHERE run = ?1",

@@ -121,10 +121,34 @@ status=$?
 [ $status -eq 3 ] || echo "after an incident: $status" >>"$scratch/complaint"
 tap_empty 'the exit status is that of the run after' "$scratch/complaint"
 
-mkdir "$scratch/kept"
-: >"$scratch/kept/findings.db"
-refused 'a kept run' 2 'captures, not kept runs.*kept' \
-    --compare "$scratch/kept" "$well"
+mkdir "$scratch/empty"
+: >"$scratch/empty/findings.db"
+refused 'a kept run without tables' 1 'empty: .*did not make it' \
+    --compare "$scratch/empty" "$well"
+
+# Kept runs say what their captures say, to the byte but for the names, which are
+# made the same here.
+mkdir "$scratch/there"
+cp "$ill" "$scratch/ill"
+cp "$well" "$scratch/well"
+(
+	cd "$scratch" || exit 99
+	"$TOEWATCH" -r ill -o there/ill >out 2>&1 || cat out
+	"$TOEWATCH" -r well -o there/well >out 2>&1 || cat out
+	for format in text json; do
+		"$TOEWATCH" --compare ill well -T $format >want
+		for pair in 'there/ill there/well' 'there/ill well' \
+		    'ill there/well'; do
+			# shellcheck disable=SC2086 # two words
+			"$TOEWATCH" --compare $pair -T $format >got 2>&1
+			diff want got
+		done
+		"$TOEWATCH" --compare well ill -T $format >want
+		"$TOEWATCH" --compare there/well there/ill -T $format >got 2>&1
+		diff want got
+	done
+) >"$scratch/complaint" 2>&1
+tap_empty 'kept runs compare as their captures do' "$scratch/complaint"
 refused 'one run only' 2 'BEFORE and AFTER' --compare "$well"
 refused 'three runs' 2 'belongs to no option' --compare "$ill" "$well" "$well"
 refused 'a run that is not there' 1 'missing\.pcap' \

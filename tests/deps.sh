@@ -46,11 +46,11 @@ judge() {
 		stem = file; sub(/.*\//, "", stem); sub(/\.[ch]$/, "", stem)
 		door("pcap", "^capture/source([a-z_]*\\.c|_internal\\.h)$")
 		door("ndpi", "^capture/app_ndpi\\.c$")
-		door("sqlite3", "^detectors/store\\.c$")
+		door("sqlite3", "^detectors/store(_[a-z]+\\.c|_internal\\.h|\\.c)$")
 		door("microhttpd", "^web/server\\.c$")
 		door("nettle", "^capture/community_id\\.c$")
 		door("confuse", "^detectors/config\\.c$")
-		door("jansson", "^(detectors/(report_json|report_compare_json|store)|web/[a-z_]*)\\.c$")
+		door("jansson", "^(detectors/(report_json|report_compare_json|compare_kept)|web/[a-z_]*)\\.c$")
 	}
 	$2 ~ /^"/ {
 		target = substr($2, 2, length($2) - 2)

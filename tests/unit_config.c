@@ -193,6 +193,7 @@ test_the_example_holds_every_default(void **state)
 	CHECK_EQ(config_read(&c, path, err, sizeof(err)), 0);
 	CHECK_STR(err, "");
 	CHECK_MEM(&c.limit, &fresh.limit, sizeof(c.limit));
+	CHECK_MEM(&c.keep, &fresh.keep, sizeof(c.keep));
 	CHECK_EQ(c.server_count, 0);
 	file = fopen(path, "r");
 	CHECK(file != NULL);
@@ -207,6 +208,7 @@ test_the_example_holds_every_default(void **state)
 		CHECK(found_ && #name);					\
 	} while (0);
 	THRESHOLDS(X)
+	KEEPING(X)
 #undef X
 	fclose(file);
 }

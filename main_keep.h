@@ -1,0 +1,30 @@
+/* main_keep.h - what outlives a run: the store (-o DIR), and who hears of it. */
+#ifndef MAIN_KEEP_H
+#define MAIN_KEEP_H
+
+#include "detectors/compare.h"
+#include "detectors/feed.h"
+#include "detectors/store.h"
+
+struct keep {
+	struct store *store;		/* NULL: nothing is kept */
+	struct compare_watch *watch;	/* with a store: for its figures */
+	struct run *run;		/* borrowed */
+};
+
+/* Before the first frame; `dir` NULL: nothing is kept. 0, or -1 after a
+ * sentence. */
+int keep_open(struct keep *, const char *dir, const struct config *,
+    const struct source *, bool live);
+/* Where the run before ended; NULL: there was none. */
+const struct feed_past *keep_past(const struct keep *);
+/* Listen to what the run says, once it is kept. With a store it is called in the
+ * store's thread. Before keep_start; 0, or -1: too many listen. */
+int keep_listen(struct keep *, struct feed *, const struct feed_listener *);
+int keep_start(struct keep *, struct feed *, struct run *);
+/* After feed_finish or feed_tell_all: all is on the disk and handed on now. 0,
+ * or -1 after a sentence. The past can still be asked for. */
+int keep_finish(struct keep *);
+void keep_close(struct keep *);
+
+#endif
