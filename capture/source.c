@@ -153,6 +153,17 @@ source_next(struct source *s, struct frame *f)
 	return s->kind->next(s, s->state, f);
 }
 
+enum source_result
+source_next_batch(struct source *s, struct frame *f, size_t max, size_t *count)
+{
+	enum source_result result = source_next(s, f);
+
+	*count = 1;
+	if (result == SOURCE_FRAME && s->kind->more)
+		*count += s->kind->more(s, s->state, f + 1, max - 1);
+	return result;
+}
+
 const char *
 source_error(const struct source *s)
 {

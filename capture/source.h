@@ -34,6 +34,11 @@ int source_open_interfaces(const char *const *names, size_t count,
     const char *filter, struct source **out, char err[SOURCE_ERROR_BYTES]);
 
 enum source_result source_next(struct source *, struct frame *);
+/* As source_next, and with SOURCE_FRAME as many more frames as are at hand
+ * without waiting, up to `max` (one at least) in all; their number goes to
+ * `count`, and all are valid until the next call. */
+enum source_result source_next_batch(struct source *, struct frame *,
+    size_t max, size_t *count);
 
 /* Why SOURCE_FAILED. A capture cut short is no failure: it ends there, and a
  * warning that names the file and the offset has been logged. */

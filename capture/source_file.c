@@ -6,7 +6,8 @@
  * merged through a heap. So a week of hourly files needs one or two open at a
  * time.
  *
- * libpcap reads pcap; pcapng is read by source_pcapng.c, which says why. */
+ * pcap is read by source_pcap.c, pcapng by source_pcapng.c, which say why; what
+ * is neither (old formats of some vendors) is left to libpcap. */
 #include "capture/source.h"
 
 #include <dirent.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "capture/log.h"
 #include "capture/source_internal.h"
@@ -36,10 +38,11 @@ struct input {
 struct reader {
 	FILE *in;
 	char *buffer;			/* stdio's */
-	pcap_t *pcap;			/* one of these two */
+	struct pcap_file *file;		/* one of these three */
 	struct pcapng *pcapng;
-	uint64_t offset;		/* pcap: of the record at hand, */
-	uint64_t next_offset;		/* and of the next */
+	pcap_t *pcap;
+	uint64_t offset;		/* of the record at hand, */
+	uint64_t next_offset;		/* libpcap: and of the next */
 	struct frame frame;
 	enum record_result result;	/* what reading `frame` gave */
 	const char *why;
@@ -65,6 +68,7 @@ reader_free(struct reader **rp)
 	*rp = NULL;
 	if (!r)
 		return;
+	pcap_file_free(&r->file);
 	pcapng_free(&r->pcapng);
 	if (r->pcap)
 		pcap_close(r->pcap);	/* closes `in`, but for stdin */
@@ -75,7 +79,7 @@ reader_free(struct reader **rp)
 }
 
 static enum record_result
-next_of_pcap(struct reader *r)
+next_of_libpcap(struct reader *r)
 {
 	struct frame *f = &r->frame;
 	struct pcap_pkthdr *h;
@@ -106,12 +110,15 @@ next_of_pcap(struct reader *r)
 static void
 reader_next(struct reader *r)
 {
-	if (r->pcap) {
-		r->result = next_of_pcap(r);
-		return;
+	if (r->file) {
+		r->result = pcap_file_next(r->file, &r->frame, &r->why);
+		r->offset = pcap_file_offset(r->file);
+	} else if (r->pcapng) {
+		r->result = pcapng_next(r->pcapng, &r->frame, &r->why);
+		r->offset = pcapng_offset(r->pcapng);
+	} else {
+		r->result = next_of_libpcap(r);
 	}
-	r->result = pcapng_next(r->pcapng, &r->frame, &r->why);
-	r->offset = pcapng_offset(r->pcapng);
 }
 
 static int
@@ -131,10 +138,48 @@ io_failed(const char *path, char err[SOURCE_ERROR_BYTES])
 }
 
 static int
-open_pcap(struct reader *r, const char *path, char err[SOURCE_ERROR_BYTES])
+open_pcap(struct reader *r, uint8_t first, const char *path,
+    char err[SOURCE_ERROR_BYTES])
+{
+	const char *why;
+
+	if (pcap_file_new(fileno(r->in), first, &r->file, &why))
+		return why ? not_a_capture(path, why, err) : io_failed(path, err);
+	r->frame.link_type = pcap_file_link_type(r->file);
+	return 0;
+}
+
+/* stdio has not been asked for anything yet: it takes the byte back. */
+static int
+open_stdio(struct reader *r, uint8_t first, const char *path,
+    char err[SOURCE_ERROR_BYTES])
+{
+	r->buffer = malloc(READ_BUFFER_BYTES);
+	if (!r->buffer)
+		return io_failed(path, err);
+	if (r->in != stdin)		/* which outlives the buffer */
+		setvbuf(r->in, r->buffer, _IOFBF, READ_BUFFER_BYTES);
+	return ungetc(first, r->in) == EOF ? io_failed(path, err) : 0;
+}
+
+static int
+open_pcapng(struct reader *r, uint8_t first, const char *path,
+    char err[SOURCE_ERROR_BYTES])
+{
+	if (open_stdio(r, first, path, err))
+		return -1;
+	r->pcapng = pcapng_new(r->in);
+	return r->pcapng ? 0 : io_failed(path, err);
+}
+
+static int
+open_libpcap(struct reader *r, uint8_t first, const char *path,
+    char err[SOURCE_ERROR_BYTES])
 {
 	char why[PCAP_ERRBUF_SIZE];
 
+	if (open_stdio(r, first, path, err))
+		return -1;
 	r->pcap = pcap_fopen_offline_with_tstamp_precision(r->in,
 	    PCAP_TSTAMP_PRECISION_NANO, why);
 	if (!r->pcap)
@@ -146,26 +191,28 @@ open_pcap(struct reader *r, const char *path, char err[SOURCE_ERROR_BYTES])
 }
 
 /* Only one byte can be looked at and put back on a pipe; it is enough to tell
- * pcapng from all else. */
+ * the formats apart. */
 static int
 open_format(struct reader *r, const char *path, char err[SOURCE_ERROR_BYTES])
 {
 	enum { PCAPNG_FIRST_BYTE = 0x0a, GZIP_FIRST_BYTE = 0x1f };
-	int first = getc(r->in);
+	uint8_t first;
+	ssize_t got = read(fileno(r->in), &first, 1);
 
-	if (first == EOF)
-		return ferror(r->in) ? io_failed(path, err) :
+	if (got != 1)
+		return got ? io_failed(path, err) :
 		    not_a_capture(path, "it is empty", err);
-	if (first == GZIP_FIRST_BYTE)
+	switch (first) {
+	case GZIP_FIRST_BYTE:
 		return not_a_capture(path, "it is compressed: unpack it, or "
 		    "pipe what zcat gives into '-r -'", err);
-	ungetc(first, r->in);
-	if (first != PCAPNG_FIRST_BYTE)
-		return open_pcap(r, path, err);
-	r->pcapng = pcapng_new(r->in);
-	if (!r->pcapng)
-		return io_failed(path, err);
-	return 0;
+	case PCAPNG_FIRST_BYTE:
+		return open_pcapng(r, first, path, err);
+	case 0xa1: case 0xd4: case 0x4d: case 0x34:
+		return open_pcap(r, first, path, err);
+	default:
+		return open_libpcap(r, first, path, err);
+	}
 }
 
 /* Open, and go to the first frame. */
@@ -176,18 +223,14 @@ reader_open(const char *path, uint32_t file, struct reader **out,
 	struct reader *r = calloc(1, sizeof(*r));
 
 	*out = NULL;
-	if (!r || !(r->buffer = malloc(READ_BUFFER_BYTES))) {
-		free(r);
+	if (!r)
 		return io_failed(path, err);
-	}
 	r->in = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
 	if (!r->in) {
 		snprintf(err, SOURCE_ERROR_BYTES, "cannot open '%.200s': %s",
 		    path, strerror(errno));
 		goto fail;
 	}
-	if (r->in != stdin)		/* which outlives the buffer */
-		setvbuf(r->in, r->buffer, _IOFBF, READ_BUFFER_BYTES);
 	r->frame.file = file;
 	if (open_format(r, path, err))
 		goto fail;
@@ -322,6 +365,16 @@ step(struct source *src, struct files *s)
 	return SOURCE_FRAME;
 }
 
+/* The frame at the front goes out, if the filter lets it. */
+static bool
+hand_out(struct files *s, struct frame *f)
+{
+	*f = s->heap[0]->frame;
+	s->handed_out = true;
+	s->bytes_read += f->captured_bytes + RECORD_HEADER;
+	return filter_passes(s->filter, f);
+}
+
 static enum source_result
 files_next(struct source *src, void *state, struct frame *f)
 {
@@ -334,13 +387,39 @@ files_next(struct source *src, void *state, struct frame *f)
 			result = open_due(src, s);
 		if (result != SOURCE_FRAME)
 			return result;
-		*f = s->heap[0]->frame;
-		s->handed_out = true;
-		s->bytes_read += f->captured_bytes + RECORD_HEADER;
-		if (filter_passes(s->filter, f))
+		if (hand_out(s, f))
 			return SOURCE_FRAME;
 	}
 	return SOURCE_END;
+}
+
+/* Must another file be opened before this frame? */
+static bool
+is_other_due(const struct files *s, const struct reader *r)
+{
+	return s->opened < s->count && !instant_before(r->frame.time,
+	    s->input[s->order[s->opened]].first);
+}
+
+/* Frames of the only file that is open now, as long as they lie in its block. */
+static size_t
+files_more(struct source *src, void *state, struct frame *f, size_t max)
+{
+	struct files *s = state;
+	struct reader *r;
+	size_t n = 0;
+
+	(void)src;
+	if (s->heap_count != 1 || !s->heap[0]->file)
+		return 0;
+	r = s->heap[0];
+	while (n < max && s->handed_out && pcap_file_has_next(r->file)) {
+		reader_next(r);
+		s->handed_out = !is_other_due(s, r);
+		if (s->handed_out && hand_out(s, &f[n]))
+			n++;
+	}
+	return n;
 }
 
 static const char *
@@ -387,6 +466,7 @@ files_free(void *state)
 
 static const struct source_kind files_kind = {
 	.next = files_next,
+	.more = files_more,
 	.name = files_name,
 	.count = files_count,
 	.stats = files_stats,

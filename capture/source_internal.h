@@ -27,6 +27,10 @@ bool filter_passes(struct filter *, const struct frame *);
 struct source_kind {
 	enum source_result (*next)(struct source *, void *state,
 	    struct frame *);
+	/* optional: more frames after one that `next` gave, if they are at hand:
+	 * up to `max`; all of them stay valid until `next` is called */
+	size_t (*more)(struct source *, void *state, struct frame *,
+	    size_t max);
 	const char *(*name)(const void *state, uint32_t file);
 	size_t (*count)(const void *state);
 	void (*stats)(void *state, struct source_stats *);
@@ -64,6 +68,24 @@ enum record_result pcapng_next(struct pcapng *, struct frame *,
     const char **why);
 /* Where the block that was read last begins. */
 uint64_t pcapng_offset(const struct pcapng *);
+
+/* source_pcap.c: a classic pcap file, both byte orders, micro- and nanoseconds,
+ * and the variant with longer records. */
+struct pcap_file;
+
+/* `fd` is borrowed, and stands after `first_byte`. 0, or -1 and `why`; or NULL
+ * there: reading or memory failed, see errno. */
+int pcap_file_new(int fd, uint8_t first_byte, struct pcap_file **out,
+    const char **why);
+void pcap_file_free(struct pcap_file **);
+int pcap_file_link_type(const struct pcap_file *);
+
+/* As pcapng_next; but what earlier calls gave stays valid, too, as long as the
+ * next record is at hand before the call. */
+enum record_result pcap_file_next(struct pcap_file *, struct frame *,
+    const char **why);
+bool pcap_file_has_next(const struct pcap_file *);
+uint64_t pcap_file_offset(const struct pcap_file *);
 
 /* The DLT that libpcap gives for a number in a file (pcap-linktype(7)): they
  * differ for a few old ones. */
