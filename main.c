@@ -32,6 +32,8 @@
 #include "main_options.h"
 #include "web/server.h"
 
+enum { FRAMES_AT_ONCE = 64 };
+
 enum exit_status { DONE = 0, NOT_DONE = 1, BAD_USAGE = 2, INCIDENTS = 3 };
 
 /* The run ------------------------------------------------------------------- */
@@ -159,15 +161,18 @@ static void
 hear_step(void *context, struct engine *e, struct instant now)
 {
 	struct toewatch *t = context;
+	struct flow *const *flows;
+	size_t count;
 
 	t->detectors.on_step(t->detectors.context, e, now);
 	if (t->feed && t->run.live)
 		feed_step(t->feed, now);
 	if (!t->options->flows || !t->report->flow)
 		return;
-	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next)
-		if (f->flags & FLOW_ENDED)
-			report_flow(t, f);
+	flows = engine_touched_flows(e, &count);
+	for (size_t i = 0; i < count; i++)
+		if (flows[i]->flags & FLOW_ENDED)
+			report_flow(t, flows[i]);
 }
 
 static struct engine_observer
@@ -338,18 +343,20 @@ read_all(struct toewatch *t)
 {
 	bool progress = isatty(STDERR_FILENO) && !t->run.live;
 	enum source_result result;
-	struct frame frame;
+	struct frame frame[FRAMES_AT_ONCE];
 	unsigned shown = 0;
+	size_t count;
 
 	for (uint64_t n = 1;; n++) {
-		result = source_next(t->source, &frame);
+		result = source_next_batch(t->source, frame, FRAMES_AT_ONCE,
+		    &count);
 		if (result == SOURCE_FRAME)
-			engine_frame(t->engine, &frame);
+			engine_frames(t->engine, frame, count);
 		else if (result == SOURCE_IDLE)
-			engine_idle(t->engine, frame.time);
+			engine_idle(t->engine, frame[0].time);
 		else
 			break;
-		if (progress && n % 16384 == 0)
+		if (progress && n % 1024 == 0)
 			show_progress(t, &shown);
 	}
 	if (shown)

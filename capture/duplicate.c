@@ -93,6 +93,13 @@ may_repeat(const struct packet *p)
 	    !(p->tcp_flags & (TCP_SYN | TCP_FIN)));
 }
 
+void
+duplicates_prepare(const struct duplicates *d, struct packet *p)
+{
+	p->signature = signature_of(p);
+	__builtin_prefetch(&d->slot[p->signature % SLOTS], 1);
+}
+
 bool
 duplicates_seen(struct duplicates *d, const struct packet *p)
 {
@@ -103,7 +110,7 @@ duplicates_seen(struct duplicates *d, const struct packet *p)
 
 	if (!p->ip_version || !p->transport.left)
 		return false;
-	signature = signature_of(p);
+	signature = p->signature ? p->signature : signature_of(p);
 	link = link_of(p);
 	slot = &d->slot[signature % SLOTS];
 	same = slot->signature == signature &&

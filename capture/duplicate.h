@@ -20,6 +20,9 @@ struct duplicates;
 
 struct duplicates *duplicates_new(void);	/* NULL if out of memory */
 void duplicates_free(struct duplicates **);
+/* Ahead of the next: have its memory fetched. Changes nothing else but
+ * p->signature, which is what is compared. */
+void duplicates_prepare(const struct duplicates *, struct packet *p);
 /* True: `p` is a copy of a recent packet, to be counted and left out. */
 bool duplicates_seen(struct duplicates *, const struct packet *p);
 

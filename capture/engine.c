@@ -34,6 +34,10 @@
  * flood of SYNs would grow with its rate. */
 enum { ENDED_MAX = 262144 };
 
+/* Frames decoded ahead: enough that memory has answered by the time it is asked
+ * again, and few enough that all of them stay in the first-level cache. */
+enum { AHEAD = 16 };
+
 /* One side only, after this many acknowledging packets, is a mirror's doing. */
 enum { ONE_WAY_PACKETS = 3 };
 
@@ -42,6 +46,17 @@ struct watch {
 	struct engine *engine;
 	struct flow *flow;
 	struct watch *unused_next;
+};
+
+struct touched {
+	uint64_t id;			/* the flow's */
+	struct flow *flow;
+};
+
+struct ahead {
+	struct frame frame;
+	enum decode_result result;
+	struct packet packet;
 };
 
 struct engine {
@@ -56,7 +71,9 @@ struct engine {
 	struct stream_pool *streams;
 	struct app_ndpi *ndpi;		/* NULL: names are not asked for */
 	struct watch *unused_watches;
-	struct flow *touched, *ended;
+	struct touched *touched, *touched_spare;	/* both have the slots */
+	struct flow **touched_flows;	/* likewise: in order, in a step */
+	size_t touched_count, touched_slots;
 	struct app_report app_report;
 	struct app_shared *shared;	/* what flows of one engine share */
 	struct capture_stats stats;
@@ -68,7 +85,7 @@ struct engine {
 	uint8_t *held_data;
 	size_t held_bytes;		/* allocated */
 	size_t ended_count;
-	bool stepped;			/* something happened since the last step */
+	struct ahead ahead[AHEAD];
 };
 
 static void flow_left(void *context, struct flow *);
@@ -153,12 +170,9 @@ dispose_all(struct engine *e)
 	e->observer = (struct engine_observer){ 0 };
 	if (e->flows)
 		flow_finish_all(e->flows, FLOW_END_CAPTURE);
-	while (e->ended) {
-		struct flow *f = e->ended;
-
-		e->ended = f->hash_next;
-		flow_dispose(e, f);
-	}
+	for (size_t i = 0; i < e->touched_count; i++)
+		if (e->touched[i].flow->flags & FLOW_ENDED)
+			flow_dispose(e, e->touched[i].flow);
 }
 
 void
@@ -177,6 +191,9 @@ engine_free(struct engine **ep)
 		free(w);
 	}
 	free(e->held_data);
+	free(e->touched);
+	free(e->touched_spare);
+	free(e->touched_flows);
 	app_ndpi_free(&e->ndpi);
 	app_shared_free(&e->shared);
 	stream_pool_free(&e->streams);
@@ -191,15 +208,38 @@ engine_free(struct engine **ep)
 
 /* --- touched flows and wakes ------------------------------------------------ */
 
+/* In both arrays at once, so that there is nothing left to fail in the step. */
+static bool
+touched_grow(struct engine *e)
+{
+	size_t more = e->touched_slots ? e->touched_slots * 2 : 1024;
+	struct touched *touched = realloc(e->touched, more * sizeof(*touched));
+	struct touched *spare;
+	struct flow **flows;
+
+	if (touched)
+		e->touched = touched;
+	spare = realloc(e->touched_spare, more * sizeof(*spare));
+	if (spare)
+		e->touched_spare = spare;
+	flows = realloc(e->touched_flows, more * sizeof(*flows));
+	if (flows)
+		e->touched_flows = flows;
+	if (!touched || !spare || !flows)
+		return false;
+	e->touched_slots = more;
+	return true;
+}
+
+/* Out of memory, a flow may go unreviewed in this step. */
 void
 engine_touch(struct engine *e, struct flow *f)
 {
-	if (f->flags & FLOW_TOUCHED)
+	if (f->flags & FLOW_TOUCHED ||
+	    (e->touched_count == e->touched_slots && !touched_grow(e)))
 		return;
 	f->flags |= FLOW_TOUCHED;
-	f->touched_next = e->touched;
-	e->touched = f;
-	e->stepped = true;
+	e->touched[e->touched_count++] = (struct touched){ f->id, f };
 }
 
 static void
@@ -244,97 +284,84 @@ flow_left(void *context, struct flow *f)
 	struct engine *e = context;
 
 	engine_touch(e, f);
-	f->hash_next = e->ended;
-	e->ended = f;
 	e->ended_count++;
 }
 
 /* --- the step phase ------------------------------------------------------------ */
 
-static struct flow *
-merge_by_id(struct flow *a, struct flow *b)
-{
-	struct flow *list = NULL, **end = &list;
-
-	while (a && b) {
-		struct flow **first = a->id < b->id ? &a : &b;
-
-		*end = *first;
-		end = &(*first)->touched_next;
-		*first = *end;
-	}
-	*end = a ? a : b;
-	return list;
-}
-
-/* Bottom-up merge sort of the touched list: the step phase must not depend on
- * the order in which flows were touched. */
-static struct flow *
-sort_by_id(struct flow *list)
-{
-	struct flow *run[48] = { NULL };
-	struct flow *all = NULL;
-
-	while (list) {
-		struct flow *one = list;
-		size_t i = 0;
-
-		list = list->touched_next;
-		one->touched_next = NULL;
-		for (; i < 47 && run[i]; i++) {
-			one = merge_by_id(run[i], one);
-			run[i] = NULL;
-		}
-		run[i] = run[i] ? merge_by_id(run[i], one) : one;
-	}
-	for (size_t i = 0; i < 48; i++)
-		all = merge_by_id(all, run[i]);
-	return all;
-}
-
+/* By id, digit by digit from the lowest: the step phase must not depend on the
+ * order in which flows were touched. */
 static void
-bury_ended(struct engine *e)
+sort_touched(struct engine *e)
 {
-	struct flow *list = e->ended;
+	enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS };
+	uint64_t highest = 0;
+	bool sorted = true;
 
-	e->ended = NULL;
-	e->ended_count = 0;
-	while (list) {
-		struct flow *f = list;
-
-		list = f->hash_next;
-		flow_dispose(e, f);
+	for (size_t i = 0; i < e->touched_count; i++) {
+		sorted &= e->touched[i].id >= highest;
+		if (highest < e->touched[i].id)
+			highest = e->touched[i].id;
 	}
+	for (unsigned shift = 0; !sorted && shift < 64 && highest >> shift;
+	    shift += DIGIT_BITS) {
+		struct touched *from = e->touched, *to = e->touched_spare;
+		size_t at[DIGITS + 1] = { 0 };
+
+		for (size_t i = 0; i < e->touched_count; i++)
+			at[(from[i].id >> shift & (DIGITS - 1)) + 1]++;
+		for (size_t d = 1; d < DIGITS; d++)
+			at[d] += at[d - 1];
+		for (size_t i = 0; i < e->touched_count; i++)
+			to[at[from[i].id >> shift & (DIGITS - 1)]++] = from[i];
+		e->touched = to;
+		e->touched_spare = from;
+	}
+	for (size_t i = 0; i < e->touched_count; i++)
+		e->touched_flows[i] = e->touched[i].flow;
 }
 
 static void
 report_ended(struct engine *e)
 {
-	if (!e->observer.on_flow_end)
-		return;
-	for (struct flow *f = e->touched; f; f = f->touched_next)
+	for (size_t i = 0; e->observer.on_flow_end && i < e->touched_count; i++)
+		if (e->touched_flows[i]->flags & FLOW_ENDED)
+			e->observer.on_flow_end(e->observer.context,
+			    e->touched_flows[i]);
+}
+
+/* What observers touched meanwhile stands behind the `seen` ones, and stays for
+ * the next step. */
+static void
+let_touched_go(struct engine *e, size_t seen)
+{
+	for (size_t i = 0; i < seen; i++) {
+		struct flow *f = e->touched[i].flow;
+
+		f->flags &= (uint16_t)~FLOW_TOUCHED;
 		if (f->flags & FLOW_ENDED)
-			e->observer.on_flow_end(e->observer.context, f);
+			flow_dispose(e, f);
+	}
+	e->touched_count -= seen;
+	if (e->touched_count)
+		memmove(e->touched, e->touched + seen,
+		    e->touched_count * sizeof(*e->touched));
+	e->ended_count = 0;
 }
 
 static void
 run_step(struct engine *e, struct instant now)
 {
+	size_t seen;
+
 	flow_expire(e->flows, now);
-	e->touched = sort_by_id(e->touched);
+	sort_touched(e);
+	seen = e->touched_count;
 	report_ended(e);
 	if (e->observer.on_step)
 		e->observer.on_step(e->observer.context, e, now);
-	while (e->touched) {
-		struct flow *f = e->touched;
-
-		e->touched = f->touched_next;
-		f->touched_next = NULL;
-		f->flags &= (uint16_t)~FLOW_TOUCHED;
-	}
-	bury_ended(e);
+	let_touched_go(e, seen);
 	e->last_step = now;
-	e->stepped = false;
 }
 
 /* The longer nothing came, the longer the strides: a capture that pauses for a
@@ -766,30 +793,31 @@ is_copy(struct engine *e, const struct packet *p)
 	return true;
 }
 
+/* `p` is what decoding the frame gave, with that result. */
 static void
-take_frame(struct engine *e, const struct frame *fr, struct instant now)
+take_packet(struct engine *e, const struct frame *fr, struct packet *p,
+    enum decode_result result, struct instant now)
 {
 	bool next_file = e->stats.packets && e->stats.file != fr->file, copy;
-	struct packet p;
 
 	note_extent(e, fr, now);
 	advance(e, now, next_file ? FILE_BREAK_NS : BREAK_NS);
 	now = clock_now(e->clock);
 	e->last_packet = now;
-	note_result(&e->stats, decode_frame(fr, &p));
-	copy = is_copy(e, &p);
-	if (p.is_fragment) {
+	note_result(&e->stats, result);
+	copy = is_copy(e, p);
+	if (p->is_fragment) {
 		e->stats.fragments++;
-		if (copy || !defrag_add(e->defrag, &p))
+		if (copy || !defrag_add(e->defrag, p))
 			return;
 	}
-	e->raw_time = p.time;
+	e->raw_time = p->time;
 	if (copy) {
-		show_copy(e, &p);
+		show_copy(e, p);
 		return;
 	}
-	p.time = now;
-	dispatch(e, &p, now);
+	p->time = now;
+	dispatch(e, p, now);
 	if (e->ended_count > ENDED_MAX)
 		run_step(e, now);
 }
@@ -830,25 +858,64 @@ static void
 let_go(struct engine *e, bool stray)
 {
 	struct frame fr = e->held;
+	struct packet p;
+	enum decode_result result;
 
 	if (!fr.data)
 		return;
 	e->held.data = NULL;
-	take_frame(e, &fr, stray ? clock_now(e->clock) :
+	result = decode_frame(&fr, &p);
+	take_packet(e, &fr, &p, result, stray ? clock_now(e->clock) :
 	    trace_time(e, clamped(fr.time)));
+}
+
+static void
+look_ahead(struct engine *e, struct ahead *a, const struct frame *fr)
+{
+	a->frame = *fr;
+	a->frame.time = bounded(fr->time);
+	a->result = decode_frame(&a->frame, &a->packet);
+	if (a->packet.transport.left)
+		duplicates_prepare(e->duplicates, &a->packet);
+	if (a->packet.has_transport)
+		flow_prepare(e->flows, &a->packet);
+}
+
+static void
+take_ahead(struct engine *e, struct ahead *a)
+{
+	struct frame *f = &a->frame;
+
+	note_regression(e, clamped(f->time));
+	let_go(e, instant_since(e->held.time, f->time) > LEAP_NS);
+	if (leaps(e, clamped(f->time)) && hold(e, f))
+		return;
+	take_packet(e, f, &a->packet, a->result,
+	    trace_time(e, clamped(f->time)));
+}
+
+void
+engine_frames(struct engine *e, const struct frame *fr, size_t count)
+{
+	while (count) {
+		size_t n = count < AHEAD ? count : AHEAD;
+
+		for (size_t i = 0; i < n; i++)
+			look_ahead(e, &e->ahead[i], &fr[i]);
+		for (size_t i = 0; i < n; i++)
+			if (e->ahead[i].packet.flow_hash)
+				flow_prefetch(e->flows, &e->ahead[i].packet);
+		for (size_t i = 0; i < n; i++)
+			take_ahead(e, &e->ahead[i]);
+		fr += n;
+		count -= n;
+	}
 }
 
 void
 engine_frame(struct engine *e, const struct frame *fr)
 {
-	struct frame f = *fr;
-
-	f.time = bounded(fr->time);
-	note_regression(e, clamped(f.time));
-	let_go(e, instant_since(e->held.time, f.time) > LEAP_NS);
-	if (leaps(e, clamped(f.time)) && hold(e, &f))
-		return;
-	take_frame(e, &f, trace_time(e, clamped(f.time)));
+	engine_frames(e, fr, 1);
 }
 
 void
@@ -876,10 +943,11 @@ engine_finish(struct engine *e)
 
 /* --- what observers may ask -------------------------------------------------------- */
 
-struct flow *
-engine_touched_flows(struct engine *e)
+struct flow *const *
+engine_touched_flows(struct engine *e, size_t *count)
 {
-	return e->touched;
+	*count = e->touched_count;
+	return e->touched_flows;
 }
 
 struct host *

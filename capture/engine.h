@@ -81,14 +81,17 @@ struct engine *engine_new(const struct engine_config *,
 void engine_free(struct engine **);
 
 void engine_frame(struct engine *, const struct frame *);
+/* Several, one after another. They are decoded first, and what they will need is
+ * fetched from memory meanwhile; what comes of it is the same. */
+void engine_frames(struct engine *, const struct frame *, size_t count);
 void engine_idle(struct engine *, struct instant now);
 /* End of capture: last step, then every flow ended as FLOW_END_CAPTURE, and a
  * step for them. */
 void engine_finish(struct engine *);
 
 /* Step phase: what was touched in this step, in the order of first frames. */
-struct flow *engine_touched_flows(struct engine *);	/* by touched_next */
-struct host *engine_touched_hosts(struct engine *);
+struct flow *const *engine_touched_flows(struct engine *, size_t *count);
+struct host *engine_touched_hosts(struct engine *);	/* by touched_next */
 struct host_table *engine_hosts(struct engine *);
 struct flow_pool *engine_pool(struct engine *);
 /* Have the flow among the touched of the step at `at` (or the first after),

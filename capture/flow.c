@@ -1,14 +1,20 @@
 /* flow.c - the table of flows, and the pooled records that hang off them.
  *
- * The hard part is what to forget. Each flow stands in one of four lists by
- * what it is worth (half-open, closed, UDP, established), in the order in which
- * they were last heard of; time-outs and the limit both take from the heads, so
- * a flood of SYNs pushes out SYNs and never a session that lived through it. */
+ * The hard part is what to forget. Each flow stands in one of four rings by what
+ * it is worth (half-open, closed, UDP, established). A ring has a list for each
+ * second, and a flow stands in that of the second in which it was put there. It
+ * is not moved when it is heard of again, but when its list is the oldest and is
+ * looked at. Time-outs and the limit both take from the oldest lists, so a flood
+ * of SYNs pushes out SYNs and never a session that lived through it.
+ *
+ * The table is one array of tags and flow numbers, probed in order: a look at a
+ * tuple that is not there touches no flow, and one that is, that flow alone. */
 #include "capture/flow.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "capture/hash.h"
 
@@ -34,6 +40,11 @@ struct slab {
 };
 
 enum { SLAB_BLOCK_RECORDS = 256 };
+
+/* Flows are found by number: chunk and place in it. A chunk is a large page or
+ * more, where the system has those. */
+enum { CHUNK_SHIFT = 12, CHUNK_FLOWS = 1 << CHUNK_SHIFT,
+	LARGE_PAGE_BYTES = 2 << 20 };
 
 static void *
 slab_take(struct slab *s)
@@ -81,7 +92,11 @@ slab_release(struct slab *s)
 }
 
 struct flow_pool {
-	struct slab flows, notes, exchanges;
+	struct flow **chunk;		/* each of CHUNK_FLOWS */
+	size_t chunks, chunk_slots;
+	uint32_t made;			/* flows that ever were; numbers from 1 */
+	uint32_t unused;		/* number of one given back, by `newer` */
+	struct slab notes, exchanges;
 	uint64_t notes_refused, exchanges_refused;
 };
 
@@ -92,7 +107,6 @@ flow_pool_new(void)
 
 	if (!pool)
 		return NULL;
-	pool->flows.record_bytes = sizeof(struct flow);
 	pool->notes.record_bytes = sizeof(struct note);
 	pool->exchanges.record_bytes = sizeof(struct exchange);
 	return pool;
@@ -106,16 +120,67 @@ flow_pool_free(struct flow_pool **poolp)
 	*poolp = NULL;
 	if (!pool)
 		return;
-	slab_release(&pool->flows);
+	for (size_t i = 0; i < pool->chunks; i++)
+		free(pool->chunk[i]);
+	free(pool->chunk);
 	slab_release(&pool->notes);
 	slab_release(&pool->exchanges);
 	free(pool);
 }
 
+static struct flow *
+flow_at(const struct flow_pool *pool, uint32_t number)
+{
+	uint32_t i = number - 1;
+
+	return &pool->chunk[i >> CHUNK_SHIFT][i & (CHUNK_FLOWS - 1)];
+}
+
+/* The first chunk is asked for in ordinary pages: most captures need no more,
+ * and not all of that. */
+static bool
+chunk_add(struct flow_pool *pool)
+{
+	size_t bytes = CHUNK_FLOWS * sizeof(struct flow);
+	size_t slots = pool->chunk_slots ? pool->chunk_slots * 2 : 64;
+	struct flow **grown;
+	void *chunk;
+
+	if (pool->chunks == pool->chunk_slots) {
+		grown = realloc(pool->chunk, slots * sizeof(*grown));
+		if (!grown)
+			return false;
+		pool->chunk = grown;
+		pool->chunk_slots = slots;
+	}
+	if (posix_memalign(&chunk, LARGE_PAGE_BYTES, bytes))
+		return false;
+	if (pool->chunks)
+		(void)madvise(chunk, bytes, MADV_HUGEPAGE);
+	pool->chunk[pool->chunks++] = chunk;
+	return true;
+}
+
 struct flow *
 flow_pool_flow(struct flow_pool *pool)
 {
-	return slab_take(&pool->flows);
+	uint32_t number = pool->unused;
+	struct flow *f;
+
+	if (number) {
+		f = flow_at(pool, number);
+		pool->unused = f->newer;
+	} else {
+		if (pool->made == UINT32_MAX ||
+		    (pool->made == pool->chunks << CHUNK_SHIFT &&
+		    !chunk_add(pool)))
+			return NULL;
+		number = ++pool->made;
+		f = flow_at(pool, number);
+	}
+	memset(f, 0, sizeof(*f));
+	f->number = number;
+	return f;
 }
 
 void
@@ -129,7 +194,8 @@ flow_release(struct flow_pool *pool, struct flow *f)
 	}
 	while (f->waiting)
 		exchange_close(pool, f, f->waiting);
-	slab_give(&pool->flows, f);
+	f->newer = pool->unused;
+	pool->unused = f->number;
 }
 
 struct note *
@@ -274,36 +340,61 @@ flow_state_name(enum flow_state state)
 	return "closed";
 }
 
-struct idle_list {
-	struct flow *oldest, *newest;
+/* One list a second, of flow numbers, for so many seconds from `first` on that
+ * the limit and the longest stride of time (engine.c) fit in. A list begins with
+ * its head, whose `older` is its end; the end's `newer` is 0. */
+struct idle_ring {
+	uint32_t *head;
+	uint32_t slots;			/* a power of two */
+	uint32_t first;			/* nothing stands before this second */
+	size_t count;
+};
+
+struct entry {
+	uint32_t tag;			/* low half of the hash */
+	uint32_t number;		/* of the flow; 0: free */
 };
 
 struct flow_table {
 	struct flow_pool *pool;
-	struct flow **bucket;
-	size_t buckets;			/* a power of two */
+	struct entry *entry;
+	size_t mask;			/* one less than a power of two */
 	size_t limit;
 	uint64_t key[2];		/* so that collisions cannot be planned */
 	uint64_t next_id;
-	struct idle_list idle[IDLE_CLASSES];
+	struct idle_ring idle[IDLE_CLASSES];
 	void (*ended)(void *, struct flow *);
 	void *ended_context;
 	struct flow_stats stats;
 };
 
+enum { ENTRIES_AT_FIRST = 4096, STRIDE_MAX_S = 3600 };
+
+static bool
+ring_init(struct idle_ring *r, int64_t limit_ns)
+{
+	for (r->slots = 64; r->slots < limit_ns / NS_PER_S + STRIDE_MAX_S + 2;)
+		r->slots *= 2;
+	r->head = calloc(r->slots, sizeof(*r->head));
+	return r->head != NULL;
+}
+
 struct flow_table *
 flow_table_new(size_t limit, struct flow_pool *pool)
 {
 	struct flow_table *t = calloc(1, sizeof(*t));
+	bool failed = false;
 
 	if (!t)
 		return NULL;
 	t->limit = limit;
 	t->pool = pool;
-	t->buckets = 4096;
-	t->bucket = calloc(t->buckets, sizeof(struct flow *));
-	if (!t->bucket) {
-		free(t);
+	t->mask = ENTRIES_AT_FIRST - 1;
+	t->entry = calloc(t->mask + 1, sizeof(*t->entry));
+	for (int c = 0; c < IDLE_CLASSES; c++)
+		failed |= !ring_init(&t->idle[c], idle_limit_ns[c]);
+	if (!t->entry || failed) {
+		flow_table_free(&t);
 		return NULL;
 	}
 	t->key[0] = hash_key();
@@ -319,7 +410,9 @@ flow_table_free(struct flow_table **tp)
 	*tp = NULL;
 	if (!t)
 		return;
-	free(t->bucket);
+	for (int c = 0; c < IDLE_CLASSES; c++)
+		free(t->idle[c].head);
+	free(t->entry);
 	free(t);
 }
 
@@ -338,6 +431,8 @@ flow_table_stats(const struct flow_table *t, struct flow_stats *out)
 	out->notes_refused = t->pool->notes_refused;
 	out->exchanges_refused = t->pool->exchanges_refused;
 }
+
+/* --- finding ------------------------------------------------------------------ */
 
 static inline uint64_t
 mix(uint64_t a, uint64_t b)
@@ -368,6 +463,12 @@ tuple_hash(const struct flow_table *t, const struct packet *p)
 }
 
 static uint32_t
+tag_of(const struct flow_table *t, const struct packet *p)
+{
+	return (uint32_t)(p->flow_hash ? p->flow_hash : tuple_hash(t, p));
+}
+
+static uint32_t
 network_of(const struct packet *p)
 {
 	return p->tunnels & (TUNNEL_VXLAN | TUNNEL_GENEVE) ? p->tunnel_id : 0;
@@ -381,49 +482,114 @@ same_endpoint(const struct flow *f, enum side s, const struct address *a,
 	    memcmp(f->addr[s].octet, a->octet, sizeof(a->octet)) == 0;
 }
 
+static bool
+is_flow_of(const struct flow *f, const struct packet *p, enum side *side)
+{
+	if (f->protocol != p->protocol || f->tunnel_id != network_of(p))
+		return false;
+	for (int s = CLIENT; s <= SERVER; s++) {
+		if (same_endpoint(f, (enum side)s, &p->src, p->sport) &&
+		    same_endpoint(f, other_side((enum side)s), &p->dst,
+		    p->dport)) {
+			*side = (enum side)s;
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+flow_prepare(const struct flow_table *t, struct packet *p)
+{
+	p->flow_hash = tuple_hash(t, p);
+	__builtin_prefetch(&t->entry[(uint32_t)p->flow_hash & t->mask]);
+}
+
+void
+flow_prefetch(const struct flow_table *t, const struct packet *p)
+{
+	enum { LINE_BYTES = 64 };
+	uint32_t tag = (uint32_t)p->flow_hash;
+	const char *at;
+
+	for (size_t i = tag & t->mask; t->entry[i].number; i = (i + 1) & t->mask) {
+		if (t->entry[i].tag != tag)
+			continue;
+		at = (const char *)flow_at(t->pool, t->entry[i].number);
+		for (size_t n = 0; n < sizeof(struct flow); n += LINE_BYTES)
+			__builtin_prefetch(at + n, 1);
+		return;
+	}
+}
+
 struct flow *
 flow_find(struct flow_table *t, const struct packet *p, enum side *side)
 {
-	uint64_t hash = tuple_hash(t, p);
-	struct flow *f = t->bucket[hash & (t->buckets - 1)];
+	uint32_t tag = tag_of(t, p);
 
-	for (; f; f = f->hash_next) {
-		if (f->hash != hash || f->protocol != p->protocol ||
-		    f->tunnel_id != network_of(p))
+	for (size_t i = tag & t->mask; t->entry[i].number; i = (i + 1) & t->mask) {
+		struct flow *f;
+
+		if (t->entry[i].tag != tag)
 			continue;
-		for (int s = CLIENT; s <= SERVER; s++) {
-			if (same_endpoint(f, (enum side)s, &p->src, p->sport) &&
-			    same_endpoint(f, other_side((enum side)s), &p->dst,
-			    p->dport)) {
-				*side = (enum side)s;
-				return f;
-			}
-		}
+		f = flow_at(t->pool, t->entry[i].number);
+		if (is_flow_of(f, p, side))
+			return f;
 	}
 	return NULL;
 }
 
 static void
-grow_buckets(struct flow_table *t)
+entry_put(struct entry *entry, size_t mask, struct entry e)
 {
-	size_t more = t->buckets * 2;
-	struct flow **bucket = calloc(more, sizeof(struct flow *));
+	size_t i = e.tag & mask;
 
-	if (!bucket)
-		return;			/* longer chains, no harm */
-	for (size_t i = 0; i < t->buckets; i++) {
-		while (t->bucket[i]) {
-			struct flow *f = t->bucket[i];
-
-			t->bucket[i] = f->hash_next;
-			f->hash_next = bucket[f->hash & (more - 1)];
-			bucket[f->hash & (more - 1)] = f;
-		}
-	}
-	free(t->bucket);
-	t->bucket = bucket;
-	t->buckets = more;
+	while (entry[i].number)
+		i = (i + 1) & mask;
+	entry[i] = e;
 }
+
+/* Twice the room before three quarters of it are used. */
+static bool
+table_grow(struct flow_table *t)
+{
+	size_t more = (t->mask + 1) * 2;
+	struct entry *entry;
+
+	if (t->stats.now < (t->mask + 1) / 4 * 3)
+		return true;
+	entry = calloc(more, sizeof(*entry));
+	if (!entry)			/* a longer way, as long as one is free */
+		return t->stats.now < t->mask;
+	for (size_t i = 0; i <= t->mask; i++)
+		if (t->entry[i].number)
+			entry_put(entry, more - 1, t->entry[i]);
+	free(t->entry);
+	t->entry = entry;
+	t->mask = more - 1;
+	return true;
+}
+
+/* What stands behind it and would be found through its place moves up. */
+static void
+table_remove(struct flow_table *t, const struct flow *f)
+{
+	size_t gap = f->tag & t->mask, i;
+
+	while (t->entry[gap].number != f->number)
+		gap = (gap + 1) & t->mask;
+	for (i = (gap + 1) & t->mask; t->entry[i].number; i = (i + 1) & t->mask) {
+		size_t home = t->entry[i].tag & t->mask;
+
+		if (((i - home) & t->mask) < ((i - gap) & t->mask))
+			continue;
+		t->entry[gap] = t->entry[i];
+		gap = i;
+	}
+	t->entry[gap].number = 0;
+}
+
+/* --- forgetting ----------------------------------------------------------------- */
 
 static enum idle_class
 class_of(const struct flow *f)
@@ -435,40 +601,129 @@ class_of(const struct flow *f)
 	return f->state == FLOW_CLOSED ? IDLE_CLOSED : IDLE_ESTABLISHED;
 }
 
-static void
-idle_remove(struct flow_table *t, struct flow *f)
+static uint32_t
+second_of(struct instant t)
 {
-	struct idle_list *list = &t->idle[f->idle_class];
+	return (uint32_t)(t.ns / NS_PER_S);	/* engine.c: below 2^32 */
+}
 
-	if (f->older)
-		f->older->newer = f->newer;
-	else
-		list->oldest = f->newer;
-	if (f->newer)
-		f->newer->older = f->older;
-	else
-		list->newest = f->older;
+static uint32_t *
+list_of(struct idle_ring *r, uint32_t second)
+{
+	return &r->head[second & (r->slots - 1)];
 }
 
 static void
-idle_append(struct flow_table *t, struct flow *f)
+list_append(struct flow_table *t, uint32_t *head, struct flow *f)
 {
-	struct idle_list *list = &t->idle[f->idle_class];
+	struct flow *first;
 
-	f->older = list->newest;
-	f->newer = NULL;
-	if (list->newest)
-		list->newest->newer = f;
+	f->newer = 0;
+	if (!*head) {
+		*head = f->older = f->number;
+		return;
+	}
+	first = flow_at(t->pool, *head);
+	f->older = first->older;
+	flow_at(t->pool, first->older)->newer = f->number;
+	first->older = f->number;
+}
+
+static void
+list_remove(struct flow_table *t, uint32_t *head, struct flow *f)
+{
+	if (*head == f->number)
+		*head = f->newer;
 	else
-		list->oldest = f;
-	list->newest = f;
+		flow_at(t->pool, f->older)->newer = f->newer;
+	if (f->newer)
+		flow_at(t->pool, f->newer)->older = f->older;
+	else if (*head)
+		flow_at(t->pool, *head)->older = f->older;
+}
+
+/* Time went further than the ring reaches and nobody asked what is overdue: what
+ * stands in it goes to the oldest second that it can have. */
+static void
+ring_turn(struct flow_table *t, struct idle_ring *r, uint32_t second)
+{
+	uint32_t first = second - r->slots + 1, all = 0;
+
+	for (uint32_t i = 0; i < r->slots; i++) {
+		uint32_t *head = list_of(r, r->first + i);
+
+		while (*head) {
+			struct flow *f = flow_at(t->pool, *head);
+
+			list_remove(t, head, f);
+			f->idle_second = first;
+			list_append(t, &all, f);
+		}
+	}
+	*list_of(r, first) = all;
+	r->first = first;
+}
+
+static void
+idle_append(struct flow_table *t, struct flow *f, uint32_t second)
+{
+	struct idle_ring *r = &t->idle[f->idle_class];
+
+	if (!r->count++)
+		r->first = second;
+	if (second < r->first)
+		second = r->first;
+	if (second - r->first >= r->slots)
+		ring_turn(t, r, second);
+	f->idle_second = second;
+	list_append(t, list_of(r, second), f);
+}
+
+static void
+idle_remove(struct flow_table *t, struct flow *f)
+{
+	struct idle_ring *r = &t->idle[f->idle_class];
+
+	list_remove(t, list_of(r, f->idle_second), f);
+	r->count--;
+}
+
+/* It was heard of since it was put where it stands. */
+static bool
+idle_catch_up(struct flow_table *t, struct flow *f)
+{
+	uint32_t second = second_of(f->last);
+
+	if (second <= f->idle_second)
+		return false;
+	idle_remove(t, f);
+	idle_append(t, f, second);
+	return true;
+}
+
+/* The one longest unheard of, to the second; of those put there first. */
+static struct flow *
+ring_oldest(struct flow_table *t, struct idle_ring *r)
+{
+	struct flow *f;
+
+	while (r->count) {
+		if (!*list_of(r, r->first)) {
+			r->first++;
+			continue;
+		}
+		f = flow_at(t->pool, *list_of(r, r->first));
+		if (!idle_catch_up(t, f))
+			return f;
+	}
+	return NULL;
 }
 
 static void
 make_room(struct flow_table *t)
 {
 	for (int c = 0; c < IDLE_CLASSES; c++) {
-		struct flow *f = t->idle[c].oldest;
+		struct flow *f = ring_oldest(t, &t->idle[c]);
 
 		if (!f)
 			continue;
@@ -488,10 +743,10 @@ flow_create(struct flow_table *t, const struct packet *p, enum side sender)
 
 	if (t->stats.now >= t->limit)
 		make_room(t);
-	f = flow_pool_flow(t->pool);
+	f = table_grow(t) ? flow_pool_flow(t->pool) : NULL;
 	if (!f)
 		return NULL;
-	f->hash = tuple_hash(t, p);
+	f->tag = tag_of(t, p);
 	f->addr[sender] = p->src;
 	f->port[sender] = p->sport;
 	f->addr[other_side(sender)] = p->dst;
@@ -502,12 +757,10 @@ flow_create(struct flow_table *t, const struct packet *p, enum side sender)
 	f->first_frame = p->frame;
 	f->file = p->file;
 	f->half[CLIENT].shift = f->half[SERVER].shift = SHIFT_UNKNOWN;
-	if (t->stats.now >= t->buckets)
-		grow_buckets(t);
-	f->hash_next = t->bucket[f->hash & (t->buckets - 1)];
-	t->bucket[f->hash & (t->buckets - 1)] = f;
+	f->last = p->time;
+	entry_put(t->entry, t->mask, (struct entry){ f->tag, f->number });
 	f->idle_class = (uint8_t)class_of(f);
-	idle_append(t, f);
+	idle_append(t, f, second_of(f->last));
 	t->stats.created++;
 	if (++t->stats.now > t->stats.peak)
 		t->stats.peak = t->stats.now;
@@ -518,9 +771,8 @@ void
 flow_heard(struct flow_table *t, struct flow *f, struct instant now)
 {
 	f->last = now;
-	if (t->idle[f->idle_class].newest == f && f->idle_class == class_of(f))
-		return;
-	flow_reclass(t, f);
+	if (f->idle_class != class_of(f))
+		flow_reclass(t, f);
 }
 
 void
@@ -528,31 +780,49 @@ flow_reclass(struct flow_table *t, struct flow *f)
 {
 	idle_remove(t, f);
 	f->idle_class = (uint8_t)class_of(f);
-	idle_append(t, f);
+	idle_append(t, f, second_of(f->last));
+}
+
+/* What is overdue in the oldest list; the rest goes where it belongs. False when
+ * something stays. */
+static bool
+expire_oldest(struct flow_table *t, struct idle_ring *r, struct instant last)
+{
+	uint32_t second = r->first, number = *list_of(r, second);
+
+	while (number) {
+		struct flow *f = flow_at(t->pool, number);
+
+		number = f->newer;
+		if (idle_catch_up(t, f) || !instant_before(f->last, last))
+			continue;
+		t->stats.timed_out++;
+		flow_finish(t, f, FLOW_END_TIMEOUT);
+	}
+	if (*list_of(r, second))
+		return false;
+	if (r->first == second)
+		r->first++;
+	return true;
 }
 
 void
 flow_expire(struct flow_table *t, struct instant now)
 {
 	for (int c = 0; c < IDLE_CLASSES; c++) {
-		struct flow *f;
+		struct instant last = instant_plus(now, -idle_limit_ns[c]);
+		struct idle_ring *r = &t->idle[c];
 
-		while ((f = t->idle[c].oldest) &&
-		    instant_since(now, f->last) > idle_limit_ns[c]) {
-			t->stats.timed_out++;
-			flow_finish(t, f, FLOW_END_TIMEOUT);
-		}
+		while (last.ns > 0 && r->count && r->first <= second_of(last) &&
+		    expire_oldest(t, r, last))
+			;
 	}
 }
 
 void
 flow_finish(struct flow_table *t, struct flow *f, enum flow_end how)
 {
-	struct flow **link = &t->bucket[f->hash & (t->buckets - 1)];
-
-	while (*link != f)
-		link = &(*link)->hash_next;
-	*link = f->hash_next;
+	table_remove(t, f);
 	idle_remove(t, f);
 	t->stats.now--;
 	/* how it closed on the wire says more than that it was forgotten */
@@ -566,7 +836,12 @@ flow_finish(struct flow_table *t, struct flow *f, enum flow_end how)
 void
 flow_finish_all(struct flow_table *t, enum flow_end how)
 {
-	for (int c = 0; c < IDLE_CLASSES; c++)
-		while (t->idle[c].oldest)
-			flow_finish(t, t->idle[c].oldest, how);
+	for (int c = 0; c < IDLE_CLASSES; c++) {
+		struct idle_ring *r = &t->idle[c];
+
+		for (; r->count; r->first++)
+			while (*list_of(r, r->first))
+				flow_finish(t, flow_at(t->pool,
+				    *list_of(r, r->first)), how);
+	}
 }

@@ -201,8 +201,7 @@ struct stream;			/* stream.h */
 struct watch;			/* engine: wakes a flow that waits */
 
 struct flow {
-	struct flow *hash_next;
-	uint64_t hash;
+	/* the first cache line: whose it is, and what each packet asks */
 	struct address addr[2];		/* by enum side */
 	uint16_t port[2];
 	uint32_t tunnel_id;		/* VXLAN or Geneve network, else 0 */
@@ -211,9 +210,11 @@ struct flow {
 	uint8_t end;			/* enum flow_end */
 	uint8_t app;			/* enum app_protocol */
 	uint16_t flags;			/* enum flow_flag */
-	uint8_t syn_count, synack_count;
-	uint8_t idle_class;		/* which idle list (flow.c) */
 	uint16_t app_name;		/* nDPI's name for it (app_ndpi.h), 0: none */
+	uint8_t syn_count, synack_count;
+	uint8_t idle_class;		/* flow.c: which idle ring, */
+	uint32_t idle_second;		/* in which of its lists, */
+	uint32_t number, tag;		/* its place in the pool and the table */
 	uint64_t id;			/* first frame: 1, 2, ... in capture order */
 	uint64_t first_frame;
 	uint32_t file;			/* of the first frame */
@@ -231,8 +232,7 @@ struct flow {
 	struct stream *stream[2];	/* being joined for a parser, or NULL */
 	void *app_state;		/* the parser's; freed by it */
 	struct watch *watch;
-	struct flow *touched_next;
-	struct flow *older, *newer;	/* by last packet, in its class */
+	uint32_t older, newer;		/* flow.c: neighbours in its idle list */
 	void *outcome;			/* the step phase's record of this flow */
 };
 
@@ -258,21 +258,31 @@ struct flow_stats {
 	size_t now, peak;
 };
 
-/* A table that never holds more than `limit` flows. */
+/* A table that never holds more than `limit` flows.
+ *
+ * Looking one up costs a cache line of the table and those of the flow itself;
+ * flow_prepare and flow_prefetch, called for some packets ahead, have both
+ * fetched by then. How long a flow has been idle costs nothing while it is
+ * busy: it stays in the list of the second in which it was put there, and is
+ * moved on when that second is looked at. */
 struct flow_table;
 struct flow_table *flow_table_new(size_t limit, struct flow_pool *);
 void flow_table_free(struct flow_table **);
+/* Ahead of flow_find: keep the hash in `p`, and have the table fetched; then,
+ * some time after, the flow. Neither changes anything else. */
+void flow_prepare(const struct flow_table *, struct packet *p);
+void flow_prefetch(const struct flow_table *, const struct packet *p);
 /* The live flow of `p`, or NULL. `side` says who sent `p`. */
 struct flow *flow_find(struct flow_table *, const struct packet *p, enum side *);
-/* A new flow in which `p`'s sender plays `sender`. At the limit the oldest
- * half-open flow makes room, then the oldest closed, then the oldest idle UDP
- * flow, an established TCP flow last. Evicted flows are handed to the `ended`
- * callback. */
+/* A new flow in which `p`'s sender plays `sender`, heard of at p->time. At the
+ * limit the oldest half-open flow (to the second) makes room, then the oldest
+ * closed, then the oldest idle UDP flow, an established TCP flow last. Evicted
+ * flows are handed to the `ended` callback. */
 struct flow *flow_create(struct flow_table *, const struct packet *p,
     enum side sender);
-/* It was heard of just now (keeps the idle lists in order). */
+/* It was heard of just now; time never runs backwards. */
 void flow_heard(struct flow_table *, struct flow *, struct instant);
-/* Move to the idle list of its present state. */
+/* Move to the idle ring of its present state. */
 void flow_reclass(struct flow_table *, struct flow *);
 /* End what has been idle too long at `now`. */
 void flow_expire(struct flow_table *, struct instant now);

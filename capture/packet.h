@@ -156,6 +156,9 @@ struct packet {
 	uint32_t payload_bytes;		/* on the wire, after the transport header */
 	struct bytes payload;		/* what was captured of it */
 	struct bytes transport;		/* IP payload as captured, header included */
+	/* 0: not asked for */
+	uint64_t flow_hash;		/* flow_prepare's */
+	uint64_t signature;		/* duplicates_prepare's */
 };
 
 /* What an ICMP error quotes of the datagram it complains about (RFC 792:

@@ -203,12 +203,15 @@ static void
 hear_step(void *context, struct engine *e, struct instant now)
 {
 	struct compare_watch *w = context;
+	struct flow *const *flows;
+	size_t count;
 
 	if (w->inner.on_step)
 		w->inner.on_step(w->inner.context, e, now);
-	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next)
-		if (f->flags & FLOW_ENDED)
-			count_flow(w, f);
+	flows = engine_touched_flows(e, &count);
+	for (size_t i = 0; i < count; i++)
+		if (flows[i]->flags & FLOW_ENDED)
+			count_flow(w, flows[i]);
 }
 
 static void

@@ -547,10 +547,13 @@ answer_count(struct registry *r, const struct answer *a)
 static void
 bring_up_to_date(struct registry *r, struct engine *e, struct instant since)
 {
+	size_t count;
+	struct flow *const *flows = engine_touched_flows(e, &count);
+
 	for (struct host *h = engine_touched_hosts(e); h; h = h->touched_next)
 		close_second(r, h, since);
-	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next)
-		flow_update(r, f, since);
+	for (size_t i = 0; i < count; i++)
+		flow_update(r, flows[i], since);
 	for (struct server *s = r->servers; s; s = s->next)
 		server_judge_ids(s);
 	for (size_t i = 0; i < r->answer_count; i++)
@@ -563,7 +566,11 @@ bring_up_to_date(struct registry *r, struct engine *e, struct instant since)
 static void
 review_flows(struct registry *r, struct engine *e)
 {
-	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next) {
+	size_t count;
+	struct flow *const *flows = engine_touched_flows(e, &count);
+
+	for (size_t n = 0; n < count; n++) {
+		struct flow *f = flows[n];
 		struct server *s = f->host[SERVER] ? f->host[SERVER]->server :
 		    NULL;
 

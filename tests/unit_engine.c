@@ -31,11 +31,13 @@ static void
 on_step(void *context, struct engine *e, struct instant now)
 {
 	struct watcher *w = context;
-	size_t ended = 0;
+	struct flow *const *flows;
+	size_t ended = 0, count;
 
 	(void)now;
-	for (struct flow *f = engine_touched_flows(e); f; f = f->touched_next)
-		ended += (f->flags & FLOW_ENDED) != 0;
+	flows = engine_touched_flows(e, &count);
+	for (size_t i = 0; i < count; i++)
+		ended += (flows[i]->flags & FLOW_ENDED) != 0;
 	if (ended > w->most_ended)
 		w->most_ended = ended;
 	w->steps++;
