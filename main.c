@@ -156,6 +156,38 @@ report_flow(struct toewatch *t, const struct flow *f)
 	source_stop(t->source);
 }
 
+/* A whole report into memory, for the page. 0, or -1. */
+static int
+render(struct report *(*make)(FILE *), const struct run *run, char **text,
+    size_t *bytes)
+{
+	FILE *out = open_memstream(text, bytes);
+	struct report *report = out ? make(out) : NULL;
+	int failed = !report || report->finish(report, run);
+
+	if (report)
+		report->free(&report);
+	if (out)
+		failed |= fclose(out) != 0;
+	return failed ? -1 : 0;
+}
+
+/* The report as the page shows it. 0, or -1 after a sentence. */
+static int
+publish_report(struct toewatch *t)
+{
+	size_t bytes = 0;
+	char *page = NULL;
+
+	if (render(report_page_new, &t->run, &page, &bytes)) {
+		free(page);
+		log_warn("cannot make the page's report: out of memory");
+		return -1;
+	}
+	web_report(t->web, &page, bytes);
+	return 0;
+}
+
 /* Flows are reported once the detectors have seen how they ended. */
 static void
 hear_step(void *context, struct engine *e, struct instant now)
@@ -167,6 +199,8 @@ hear_step(void *context, struct engine *e, struct instant now)
 	t->detectors.on_step(t->detectors.context, e, now);
 	if (t->feed && t->run.live)
 		feed_step(t->feed, now);
+	if (t->web && t->run.live && web_report_wanted(t->web))
+		(void)publish_report(t);
 	if (!t->options->flows || !t->report->flow)
 		return;
 	flows = engine_touched_flows(e, &count);
@@ -230,21 +264,42 @@ open_packets(struct toewatch *t)
 	return -1;
 }
 
-/* The port is taken before the first packet is read. */
+/* The port is taken before the first packet is read. A live run goes on without
+ * a page that nobody asked for. */
 static int
 open_web(struct toewatch *t)
 {
+	const char *where = t->options->web ? t->options->web :
+	    is_live(t) && !t->options->no_web ? "127.0.0.1:8080" : NULL;
+	struct web_settings settings = { .live = is_live(t),
+		.style = report_style() };
 	char err[WEB_ERROR_BYTES];
-	struct web_where where;
 
-	if (!t->options->web)
+	if (!where)
 		return 0;
-	if (web_where_parse(t->options->web, &where, err) == 0)
-		t->web = web_open(&where, err);
+	if (web_where_parse(where, &settings.where, err) == 0) {
+		settings.findings_text = explain_json();
+		t->web = web_open(&settings, err);
+	}
 	if (t->web)
 		return 0;
-	log_warn("%s", err);
-	return -1;
+	log_warn(t->options->web ? "%s" : "%s; going on without it (-w ADDR:PORT "
+	    "or -w none)", err);
+	return t->options->web ? -1 : 0;
+}
+
+static void
+hear_event(void *context, struct event *e)
+{
+	web_event(context, e);
+}
+
+static int
+listen_with_page(struct toewatch *t)
+{
+	struct feed_listener page = { .context = t->web, .event = hear_event };
+
+	return t->web ? keep_listen(&t->keep, t->feed, &page) : 0;
 }
 
 /* Live, standard output gets each thing when it happens. */
@@ -268,10 +323,10 @@ open_live_report(struct toewatch *t)
 static int
 open_feed(struct toewatch *t)
 {
-	if (!is_live(t) && !t->keep.store)
+	if (!is_live(t) && !t->keep.store && !t->web)
 		return 0;
 	t->feed = feed_new(&t->run, keep_past(&t->keep));
-	if (t->feed && open_live_report(t) == 0)
+	if (t->feed && open_live_report(t) == 0 && listen_with_page(t) == 0)
 		return keep_start(&t->keep, t->feed, &t->run);
 	log_warn("out of memory");
 	return -1;
@@ -295,6 +350,8 @@ toewatch_open(struct toewatch *t)
 	    keep_open(&t->keep, t->options->keep, &t->config, t->source,
 	    is_live(t)))
 		return -1;
+	if (t->web)
+		fprintf(stderr, "serving %s (Ctrl-C ends)\n", web_url(t->web));
 	t->registry = registry_new(&t->config);
 	t->report = t->options->report_new(stdout);
 	if (t->config.server_count) {
@@ -322,13 +379,15 @@ toewatch_open(struct toewatch *t)
 
 /* Percent of the files read so far, on a terminal; only when it has changed. */
 static void
-show_progress(const struct toewatch *t, unsigned *shown)
+show_progress(const struct toewatch *t, bool terminal, unsigned *shown)
 {
 	struct source_stats s = { 0 };
 	unsigned percent;
 
 	source_stats(t->source, &s);
-	if (s.bytes_total == 0)
+	if (t->web)
+		web_progress(t->web, s.bytes_read, s.bytes_total);
+	if (s.bytes_total == 0 || !terminal)
 		return;
 	percent = (unsigned)(s.bytes_read * 100 / s.bytes_total);
 	if (percent == *shown)
@@ -341,7 +400,8 @@ show_progress(const struct toewatch *t, unsigned *shown)
 static int
 read_all(struct toewatch *t)
 {
-	bool progress = isatty(STDERR_FILENO) && !t->run.live;
+	bool terminal = isatty(STDERR_FILENO), progress = !t->run.live &&
+	    (terminal || t->web);
 	enum source_result result;
 	struct frame frame[FRAMES_AT_ONCE];
 	unsigned shown = 0;
@@ -357,7 +417,7 @@ read_all(struct toewatch *t)
 		else
 			break;
 		if (progress && n % 1024 == 0)
-			show_progress(t, &shown);
+			show_progress(t, terminal, &shown);
 	}
 	if (shown)
 		fputs("\r\033[K", stderr);
@@ -420,7 +480,7 @@ write_all(struct toewatch *t)
 		t->write_failed = true;
 	}
 	/* as JSON lines a live run has said it all */
-	if (!t->write_failed && !(t->feed &&
+	if (!t->write_failed && !(t->run.live &&
 	    t->options->report_new == report_json_new) &&
 	    t->report->finish(t->report, &t->run)) {
 		t->write_error = errno;
@@ -432,37 +492,6 @@ write_all(struct toewatch *t)
 		failed = -1;
 	}
 	return failed;
-}
-
-/* A whole report into memory, for the page. 0, or -1. */
-static int
-render(struct report *(*make)(FILE *), const struct run *run, char **text,
-    size_t *bytes)
-{
-	FILE *out = open_memstream(text, bytes);
-	struct report *report = out ? make(out) : NULL;
-	int failed = !report || report->finish(report, run);
-
-	if (report)
-		report->free(&report);
-	if (out)
-		failed |= fclose(out) != 0;
-	return failed ? -1 : 0;
-}
-
-static int
-publish(struct toewatch *t)
-{
-	struct web_content c = { .style = report_style() };
-
-	if (render(report_page_new, &t->run, &c.page, &c.page_bytes) == 0 &&
-	    render(report_json_new, &t->run, &c.lines, &c.lines_bytes) == 0 &&
-	    web_publish(t->web, &c) == 0)
-		return 0;
-	free(c.page);
-	free(c.lines);
-	log_warn("cannot make the page: out of memory");
-	return -1;
 }
 
 /* Until a signal; one that came while reading ends it at once. */
@@ -484,11 +513,12 @@ wait_for_signal(void)
 static int
 show_page(struct toewatch *t)
 {
-	if (!t->web || interrupted)
+	if (!t->web || t->run.live || interrupted)
 		return 0;
-	if (publish(t))
+	if (publish_report(t))
 		return -1;
-	fprintf(stderr, "serving %s (Ctrl-C ends)\n", web_url(t->web));
+	web_finished(t->web);
+	fprintf(stderr, "all read; the page stays until Ctrl-C\n");
 	wait_for_signal();
 	return 0;
 }

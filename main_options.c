@@ -56,7 +56,7 @@ options_help(FILE *out)
 "  -o DIR          keep the run in DIR (findings.db, SQLite); the next run there\n"
 "                  goes on where it ended\n"
 "  --exit-code     exit status 3 when there was an incident\n"
-"  -w ADDR:PORT    with -r: serve the report there when it is done, until Ctrl-C\n"
+"  -w ADDR:PORT    serve the page there; live: 127.0.0.1:8080 unless -w none\n"
 "  -j N            analysis workers; the output is the same for every N\n"
 "  -v              say more on standard error\n"
 "\n"
@@ -169,13 +169,11 @@ check_web(struct options *o)
 		return 0;
 	if (strcmp(o->web, "none") == 0) {
 		o->web = NULL;
+		o->no_web = true;
 		return 0;
 	}
 	if (web_where_parse(o->web, &where, err))
 		return options_error("%s", err);
-	if (!o->file_count)
-		return options_error("-w %s serves the report of a finished run: "
-		    "it needs -r", o->web);
 	return 0;
 }
 

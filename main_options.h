@@ -21,7 +21,8 @@ struct options {
 	const char **files, **interfaces;
 	size_t file_count, interface_count;
 	const char *filter, *config, *keep, *packets;
-	const char *web;		/* a sound ADDR:PORT; NULL: no page */
+	const char *web;		/* a sound ADDR:PORT; NULL: not asked for */
+	bool no_web;			/* -w none */
 	struct report *(*report_new)(FILE *);
 	bool flows, exit_code;
 };

@@ -1,6 +1,7 @@
 /* explain.c - what toewatch can find, from the detectors' own texts. */
 #include "detectors/explain.h"
 
+#include <jansson.h>
 #include <string.h>
 
 #include "detectors/paper.h"
@@ -77,4 +78,45 @@ explain_finding(FILE *out, enum finding_name name)
 	explain_kinds(&p, d);
 	explain_part(&p, "source", d->source);
 	return 0;
+}
+
+static void
+set_text(json_t *o, const char *key, const char *text)
+{
+	json_object_set_new(o, key, text && *text ? json_string(text) :
+	    json_null());
+}
+
+static json_t *
+explain_value(const struct detector *d)
+{
+	json_t *o = json_object(), *kinds = json_array();
+
+	set_text(o, "meaning", d->meaning);
+	set_text(o, "decided", d->decided);
+	set_text(o, "mimics", d->mimics);
+	set_text(o, "source", d->source);
+	for (size_t i = 0; d->kinds && d->kinds[i]; i++)
+		json_array_append_new(kinds, json_string(d->kinds[i]));
+	json_object_set_new(o, "kinds", kinds);
+	return o;
+}
+
+char *
+explain_json(void)
+{
+	json_t *all = json_object();
+	char *text;
+
+	for (int n = 0; n < FINDING_COUNT; n++) {
+		const struct detector *d = registry_find((enum finding_name)n);
+
+		if (d)
+			json_object_set_new(all,
+			    finding_name_text((enum finding_name)n),
+			    explain_value(d));
+	}
+	text = json_dumps(all, JSON_COMPACT);
+	json_decref(all);
+	return text;
 }

@@ -50,7 +50,8 @@ judge() {
 		door("microhttpd", "^web/server\\.c$")
 		door("nettle", "^capture/community_id\\.c$")
 		door("confuse", "^detectors/config\\.c$")
-		door("jansson", "^(detectors/(report_json|report_compare_json|compare_kept)|web/[a-z_]*)\\.c$")
+		door("zlib", "^web/gzip\\.c$")
+		door("jansson", "^(detectors/(report_json|report_compare_json|explain|compare_kept)|web/[a-z_]*)\\.c$")
 	}
 	$2 ~ /^"/ {
 		target = substr($2, 2, length($2) - 2)
@@ -166,6 +167,7 @@ planted detectors/store.c '<microhttpd.h>'
 planted web/server.c '<sqlite3.h>'
 planted web/server.c '<confuse.h>'
 planted capture/flow.h '<nettle/sha1.h>'
+planted web/server.c '<zlib.h>'
 
 cd "$srcdir" || exit 99
 breaks "${1:-$srcdir}" >"$scratch/found"

@@ -1,72 +1,76 @@
-/* unit_web.c - the web room without its sockets: where it may be served, what a
- * snapshot holds, what the metrics say. tests/web.sh asks over HTTP. */
+/* unit_web.c - the web room without its sockets: where it may be served, what it
+ * remembers of events, what those who follow them are given. tests/web.sh asks
+ * over HTTP. */
 #include "tests/unit.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
+#include "web/gzip.h"
+#include "web/inbox.h"
 #include "web/listen.h"
+#include "web/model.h"
 #include "web/server.h"
-#include "web/snapshot.h"
+#include "web/stream.h"
 
-static const char lines[] =
-    "{\"event_type\":\"finding\",\"finding\":\"rpc_stall\",\"severity\":\"high\","
-    "\"server\":{\"ip\":\"10.0.0.5\",\"name\":\"EX01\"}}\n"
-    "{\"event_type\":\"finding\",\"finding\":\"rpc_stall\",\"severity\":\"high\","
-    "\"server\":{\"ip\":\"10.0.0.6\",\"name\":null}}\n"
-    "{\"event_type\":\"finding\",\"finding\":\"no\\\"label\","
-    "\"severity\":\"odd\",\"server\":null}\n"
-    "{\"event_type\":\"incident\",\"verdict\":\"server_host\",\"end\":null,"
-    "\"server\":{\"ip\":\"10.0.0.5\",\"name\":\"EX01\"}}\n"
-    "{\"event_type\":\"server\",\"health\":\"silent\","
-    "\"server\":{\"ip\":\"10.0.0.5\",\"name\":\"EX01\"}}\n"
-    "{\"event_type\":\"capture\",\"packets\":7,\"bytes\":420,"
-    "\"lost_estimate\":0.25}\n";
+/* An event about to be applied; number 0: the next one. */
+static uint64_t last_number;
 
-static struct snapshot *
-snapshot_of(const char *text)
+static struct event *
+event_of(const char *json)
 {
-	char *page = strdup("<p>page"), *copy = strdup(text);
-	struct snapshot *s = snapshot_new(&page, 7, &copy, strlen(text), "p{}");
+	struct event model = { .number = ++last_number };
+	struct event *e = event_new(&model, strdup(json), strlen(json));
 
-	CHECK(page == NULL);
-	CHECK(copy == NULL);
-	return s;
+	CHECK(e != NULL);
+	return e;
 }
 
-/* A body as one text; to be freed. */
-static char *
-text_of(const struct snapshot *s, enum resource r, const char *server,
-    const char *finding, uint64_t *tag)
+static void
+apply(struct model *m, const char *format, ...)
 {
-	struct record_filter filter = { server, finding };
-	struct body b;
-	char *text;
-	size_t n = 0;
+	char json[600];
+	struct event *e;
+	va_list args;
 
-	CHECK_EQ(snapshot_body(s, r, &filter, &b), 0);
-	text = malloc(b.bytes + 1);
-	CHECK(text != NULL);
-	for (size_t i = 0; i < b.count; i++) {
-		memcpy(text + n, b.piece[i].iov_base, b.piece[i].iov_len);
-		n += b.piece[i].iov_len;
-	}
-	text[n] = '\0';
-	CHECK_EQ(n, b.bytes);
-	if (tag)
-		*tag = b.tag;
-	free(b.piece);
-	return text;
+	va_start(args, format);
+	vsnprintf(json, sizeof(json), format, args);
+	va_end(args);
+	e = event_of(json);
+	model_apply(m, e);
+	event_release(&e);
 }
 
-static unsigned
-count_in(const char *text, const char *word)
+static void
+apply_finding(struct model *m, unsigned id, const char *change)
 {
-	unsigned n = 0;
+	apply(m, "{\"event_type\":\"finding\",\"finding_id\":%u,"
+	    "\"finding\":\"rpc_stall\",\"severity\":\"high\",\"change\":"
+	    "\"%s\",\"client_ip\":\"10.0.0.7\",\"server\":{\"ip\":"
+	    "\"10.0.0.5\",\"name\":\"EX01\"},\"incident_id\":3,"
+	    "\"first_seen\":\"2008-03-18T10:39:14.000000Z\","
+	    "\"last_seen\":\"2008-03-18T10:40:14.000000Z\"}", id, change);
+}
 
-	for (const char *at = text; (at = strstr(at, word)); at++)
-		n++;
-	return n;
+static void
+apply_server(struct model *m, const char *ip, unsigned minute, const char *health,
+    unsigned flows)
+{
+	apply(m, "{\"timestamp\":\"2008-03-18T%02u:%02u:30.000000Z\","
+	    "\"event_type\":\"server\",\"server\":{\"ip\":\"%s\"},"
+	    "\"flows\":%u,\"bytes\":%u,\"health\":\"%s\",\"response_times\":"
+	    "{\"smb\":{\"p95\":2.5},\"http\":{\"p95\":7.25}}}", minute / 60,
+	    minute % 60, ip, flows, flows * 100, health);
+}
+
+static struct model *
+fresh_model(void)
+{
+	struct model *m = model_new();
+
+	CHECK(m != NULL);
+	last_number = 0;
+	return m;
 }
 
 static void
@@ -164,151 +168,395 @@ test_a_port_in_use_is_named(void **state)
 }
 
 static void
-test_records_become_one_array_a_kind(void **state)
+test_the_newest_word_on_a_finding_counts(void **state)
 {
-	struct snapshot *s = snapshot_of(lines);
-	char *all = text_of(s, RESOURCE_FINDINGS, NULL, NULL, NULL);
-	char *page = text_of(s, RESOURCE_PAGE, NULL, NULL, NULL);
+	struct model *m = fresh_model();
+	const struct model_finding *f;
 
 	(void)state;
-	CHECK_EQ(count_in(all, "\"event_type\":\"finding\""), 3);
-	CHECK_EQ(count_in(all, "event_type"), 3);
-	CHECK_EQ(count_in(all, "},\n{"), 2);
-	CHECK(strncmp(all, "[\n{", 3) == 0);
-	CHECK_STR(all + strlen(all) - 4, "}\n]\n");
-	CHECK_STR(page, "<p>page");
-	free(all);
-	free(page);
-	snapshot_release(&s);
+	apply_finding(m, 7, "new");
+	apply_finding(m, 3, "new");
+	apply_finding(m, 7, "over");
+	CHECK_EQ(m->finding_count, 2);
+	CHECK_EQ(m->finding[0]->id, 3);
+	f = model_find(m, 7);
+	CHECK(f && f->over && !f->withdrawn);
+	CHECK_EQ(f->event->number, 3);
+	CHECK_EQ(f->to_us - f->from_us, 60000000);
+	CHECK_EQ(f->severity, SEVERITY_HIGH);
+	CHECK_EQ(f->incident_id, 3);
+	CHECK_STR(f->client, "10.0.0.7");
+	CHECK_STR(f->server_name, "EX01");
+	CHECK(model_find(m, 4) == NULL);
+	model_free(&m);
 }
 
 static void
-check_selected(const struct snapshot *s, const char *server,
-    const char *finding, unsigned want)
+test_the_limit_takes_the_withdrawn_then_the_over_then_the_old(void **state)
 {
-	char *some = text_of(s, RESOURCE_FINDINGS, server, finding, NULL);
-
-	CHECK_EQ(count_in(some, "event_type"), want);
-	CHECK_EQ(count_in(some, ",\n{"), want ? want - 1 : 0);
-	if (!want)
-		CHECK_STR(some, "[]\n");
-	free(some);
-}
-
-static void
-test_a_filter_takes_an_address_a_name_and_a_finding(void **state)
-{
-	struct snapshot *s = snapshot_of(lines);
+	struct model *m = fresh_model();
 
 	(void)state;
-	check_selected(s, "10.0.0.5", NULL, 1);
-	check_selected(s, "EX01", NULL, 1);
-	check_selected(s, NULL, "rpc_stall", 2);
-	check_selected(s, "10.0.0.6", "rpc_stall", 1);
-	check_selected(s, "10.0.0.6", "rpc", 0);
-	check_selected(s, "10.0.0.60", NULL, 0);
-	snapshot_release(&s);
+	for (unsigned id = 1; id <= MODEL_FINDINGS; id++)
+		apply_finding(m, id, id == 500 ? "withdrawn" :
+		    id > 1000 && id <= 1100 ? "over" : "new");
+	CHECK_EQ(m->finding_count, MODEL_FINDINGS);
+	apply_finding(m, MODEL_FINDINGS + 1, "new");
+	CHECK(model_find(m, 500) == NULL);
+	CHECK(model_find(m, 1050) == NULL);
+	CHECK(model_find(m, 1) == NULL);
+	CHECK(model_find(m, 2000) != NULL);
+	CHECK(model_find(m, MODEL_FINDINGS + 1) != NULL);
+	CHECK_EQ(m->forgotten, MODEL_FINDINGS / 16);
+	model_free(&m);
 }
 
 static void
-test_without_records_an_array_is_empty(void **state)
+test_an_incident_keeps_a_brief_and_can_be_withdrawn(void **state)
 {
-	struct snapshot *s = snapshot_of("");
+	static const char incident[] = "{\"event_type\":\"incident\","
+	    "\"incident_id\":%u,\"end\":null,\"verdict\":\"server_host\","
+	    "\"start\":\"2008-03-18T10:39:14.000000Z\",\"summary\":\"so\","
+	    "\"evidence\":[1],\"against\":[2],\"remedy\":[3],\"change\":\"%s\"}";
+	struct model *m = fresh_model();
+	const struct model_incident *i;
 
 	(void)state;
-	check_selected(s, NULL, NULL, 0);
-	check_selected(s, "10.0.0.5", NULL, 0);
-	snapshot_release(&s);
+	apply(m, incident, 2, "new");
+	apply(m, incident, 1, "new");
+	i = model_find_incident(m, 2);
+	CHECK(i && i->to_us == INT64_MAX);
+	CHECK(strstr(i->event->json, "evidence"));
+	CHECK(strstr(i->brief, "\"summary\":\"so\""));
+	CHECK(!strstr(i->brief, "evidence"));
+	CHECK(!strstr(i->brief, "remedy"));
+	apply(m, incident, 2, "withdrawn");
+	CHECK(model_find_incident(m, 2) == NULL);
+	CHECK(model_find_incident(m, 1) != NULL);
+	model_free(&m);
 }
 
 static void
-test_lines_that_are_not_json_make_no_snapshot(void **state)
+test_a_server_keeps_its_minutes_with_gaps(void **state)
 {
-	(void)state;
-	CHECK(snapshot_of("{\"event_type\":\"finding\"") == NULL);
-	CHECK(snapshot_of("{}\n") == NULL);
-}
-
-static void
-test_the_tag_follows_the_bytes(void **state)
-{
-	struct snapshot *a = snapshot_of(lines), *b = snapshot_of(lines);
-	struct snapshot *none = snapshot_of("");
-	uint64_t tag[4];
-
-	(void)state;
-	free(text_of(a, RESOURCE_FINDINGS, NULL, NULL, &tag[0]));
-	free(text_of(b, RESOURCE_FINDINGS, NULL, NULL, &tag[1]));
-	free(text_of(none, RESOURCE_FINDINGS, NULL, NULL, &tag[2]));
-	free(text_of(a, RESOURCE_FINDINGS, "EX01", NULL, &tag[3]));
-	CHECK(tag[0] == tag[1]);
-	CHECK(tag[0] != tag[2]);
-	CHECK(tag[0] != tag[3]);
-	snapshot_release(&a);
-	snapshot_release(&b);
-	snapshot_release(&none);
-}
-
-static void
-test_metrics_count_records_under_bounded_labels(void **state)
-{
-	struct snapshot *s = snapshot_of(lines);
-	char *m = text_of(s, RESOURCE_METRICS, NULL, NULL, NULL);
+	struct model *m = fresh_model();
+	const struct model_server *s;
 
 	(void)state;
-	CHECK(strstr(m, "\ntoewatch_packets_total 7\n"));
-	CHECK(strstr(m, "\ntoewatch_bytes_total 420\n"));
-	CHECK(strstr(m, "\ntoewatch_lost_ratio 0.25\n"));
-	CHECK(strstr(m, "\ntoewatch_servers{health=\"silent\"} 1\n"));
-	CHECK(strstr(m, "{verdict=\"server_host\",state=\"open\"} 1\n"));
-	CHECK(strstr(m, "{verdict=\"server_host\",state=\"over\"} 0\n"));
-	CHECK(strstr(m, "{verdict=\"undetermined\",state=\"open\"} 0\n"));
-	CHECK(strstr(m, "{finding=\"rpc_stall\",severity=\"high\"} 2\n"));
-	CHECK(!strstr(m, "label"));
-	CHECK_STR(m + strlen(m) - 6, "# EOF\n");
-	free(m);
-	snapshot_release(&s);
+	apply_server(m, "10.0.0.5", 10, "ok", 4);
+	apply_server(m, "10.0.0.5", 11, "ok", 6);
+	apply_server(m, "10.0.0.5", 14, "failing", 13);
+	s = model_find_server(m, "10.0.0.5");
+	CHECK(s != NULL);
+	CHECK_EQ(s->minute_count, 5);
+	CHECK_EQ(model_minute(s, 0)->health, 'f');
+	CHECK_EQ(model_minute(s, 1)->health, '-');
+	CHECK_EQ(model_minute(s, 4)->health, 'o');
+	CHECK(model_minute(s, 0)->flows == 7);
+	CHECK(model_minute(s, 3)->flows == 2);
+	CHECK(model_minute(s, 0)->p95_ms == 7.25);
+	CHECK(model_minute(s, 5) == NULL);
+	for (unsigned minute = 20; minute < 20 + MODEL_MINUTES + 5; minute++)
+		apply_server(m, "10.0.0.5", minute, "ok", minute);
+	CHECK_EQ(s->minute_count, MODEL_MINUTES);
+	CHECK_EQ(model_minute(s, MODEL_MINUTES - 1)->health, 'o');
+	model_free(&m);
 }
 
 static void
-test_an_answer_under_way_outlives_the_next_state(void **state)
+test_more_servers_than_the_limit_replace_the_silent_ones(void **state)
 {
-	struct snapshot *s = snapshot_of(lines), *held = snapshot_hold(s);
-	char *page;
+	struct model *m = fresh_model();
+	char ip[ADDRESS_TEXT_BYTES];
 
 	(void)state;
-	snapshot_release(&s);
-	CHECK(s == NULL);
-	page = text_of(held, RESOURCE_PAGE, NULL, NULL, NULL);
-	CHECK_STR(page, "<p>page");
-	free(page);
-	snapshot_release(&held);
+	for (unsigned i = 0; i <= MODEL_SERVERS; i++) {
+		snprintf(ip, sizeof(ip), "10.0.%u.%u", i / 256, i % 256);
+		apply_server(m, ip, 1, "ok", 1);
+		if (i == 1)
+			apply_server(m, "10.0.0.0", 2, "ok", 1);
+	}
+	CHECK_EQ(m->server_count, MODEL_SERVERS);
+	CHECK(model_find_server(m, "10.0.0.0") != NULL);
+	CHECK(model_find_server(m, "10.0.0.1") == NULL);
+	model_free(&m);
 }
 
 static void
-test_a_server_opens_takes_states_and_closes(void **state)
+test_what_is_no_record_changes_nothing(void **state)
 {
+	struct model *m = fresh_model();
+
+	(void)state;
+	apply(m, "{\"event_type\":\"finding\"");
+	apply(m, "{}");
+	apply(m, "[]");
+	apply(m, "{\"event_type\":\"server\",\"server\":null}");
+	CHECK_EQ(m->unreadable, 3);
+	CHECK_EQ(m->server_count, 0);
+	CHECK_EQ(m->last_event, 4);
+	model_free(&m);
+}
+
+static void
+test_times_are_read_whole_and_cut_short(void **state)
+{
+	static const char *const bad[] = {
+		"", "now", "2008-03", "2008-03-18T10", "2008-03-18x",
+		"2008-03-18T10:39:14+01", "1e99", "nan",
+	};
+	int64_t us;
+
+	(void)state;
+	CHECK(model_time_parse("2008-03-18T10:39:14.447901Z", &us));
+	CHECK_EQ(us, INT64_C(1205836754447901));
+	CHECK(model_time_parse("2008-03-18T10:39", &us));
+	CHECK_EQ(us, INT64_C(1205836740000000));
+	CHECK(model_time_parse("2008-03-18", &us));
+	CHECK_EQ(us, INT64_C(1205798400000000));
+	CHECK(model_time_parse("1205836754.5", &us));
+	CHECK_EQ(us, INT64_C(1205836754500000));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK(!model_time_parse(bad[i], &us));
+}
+
+/* Streams ------------------------------------------------------------------- */
+
+/* All that a viewer is given in pieces of `room` bytes; to be freed. */
+static char *
+all_of(struct viewer *v, struct stream *s, size_t room)
+{
+	char *text = calloc(1, 1 << 20);
+	size_t n = 0, got;
+
+	CHECK(text != NULL);
+	while ((got = viewer_read(v, s, text + n, room)) > 0) {
+		CHECK(got <= room);
+		n += got;
+		CHECK(n < (1 << 20) - room);
+	}
+	return text;
+}
+
+static void
+check_gets(struct viewer *v, struct stream *s, const char *want)
+{
+	char *text = all_of(v, s, 100);
+
+	CHECK_STR(text, want);
+	free(text);
+}
+
+static void
+add(struct stream *s, uint64_t number, const char *json)
+{
+	struct event *e;
+
+	last_number = number - 1;
+	e = event_of(json);
+	stream_add(s, e);
+	event_release(&e);
+}
+
+static void
+test_a_viewer_gets_each_event_once_in_any_pieces(void **state)
+{
+	struct stream *s = stream_new("run");
+	struct viewer v;
+
+	(void)state;
+	add(s, 1, "{\"a\":1}");
+	viewer_begin(&v, s, NULL);
+	check_gets(&v, s, "");
+	add(s, 2, "{\"b\":2}");
+	add(s, 3, "{\"c\":3}");
+	for (size_t room = 1; room < 60; room++) {
+		char *text;
+
+		viewer_begin(&v, s, "run.1");
+		text = all_of(&v, s, room);
+		CHECK_STR(text, "event: finding\nid: run.2\ndata: {\"b\":2}\n\n"
+		    "event: finding\nid: run.3\ndata: {\"c\":3}\n\n");
+		free(text);
+		viewer_end(&v);
+	}
+	stream_free(&s);
+}
+
+static void
+test_a_mark_that_is_too_old_or_foreign_begins_with_a_reset(void **state)
+{
+	static const char reset[] = "event: reset\nid: run.20001\n"
+	    "data: {\"mark\":\"run.20001\"}\n\n";
+	static const char *const marks[] = {
+		"run.3", "run.10000", "nur.20001", "run.20002", "run", "", "run.",
+		"run.20001x", "run.99999999999999999999", "20001",
+	};
+	struct stream *s = stream_new("run");
+	struct viewer v;
+
+	(void)state;
+	for (unsigned n = 1; n <= 20001; n++)
+		add(s, n, "{}");
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		viewer_begin(&v, s, marks[i]);
+		check_gets(&v, s, reset);
+	}
+	viewer_begin(&v, s, "run.20001");
+	check_gets(&v, s, "");
+	viewer_begin(&v, s, "run.10001");
+	CHECK(!v.behind);
+	stream_free(&s);
+}
+
+static void
+test_a_slow_viewer_gets_a_reset_after_the_record_it_holds(void **state)
+{
+	struct stream *s = stream_new("run");
+	char text[80] = "";
+	struct viewer v;
+
+	(void)state;
+	viewer_begin(&v, s, NULL);
+	add(s, 1, "{\"a\":1}");
+	CHECK_EQ(viewer_read(&v, s, text, 30), 30);
+	for (unsigned n = 2; n <= STREAM_EVENTS + 9; n++)
+		add(s, n, "{}");
+	CHECK_EQ(viewer_read(&v, s, text + 30, 18), 18);
+	CHECK_STR(text, "event: finding\nid: run.1\ndata: {\"a\":1}\n\nevent: r");
+	stream_gap(s);
+	viewer_end(&v);
+	stream_free(&s);
+}
+
+static void
+test_lost_events_and_progress_are_told(void **state)
+{
+	struct stream *s = stream_new("run");
+	struct viewer v;
+
+	(void)state;
+	add(s, 1, "{}");
+	viewer_begin(&v, s, "run.1");
+	CHECK(!viewer_has_news(&v, s));
+	CHECK(stream_set_state(s, "{\"read\":1}"));
+	CHECK(!stream_set_state(s, "{\"read\":1}"));
+	CHECK(viewer_has_news(&v, s));
+	check_gets(&v, s, "event: progress\ndata: {\"read\":1}\n\n");
+	stream_gap(s);
+	add(s, 9, "{}");
+	check_gets(&v, s, "event: reset\nid: run.9\ndata: {\"mark\":\"run.9\"}"
+	    "\n\n");
+	viewer_begin(&v, s, "run.1");
+	CHECK(v.behind);
+	viewer_begin(&v, s, "run.9");
+	CHECK(!v.behind);
+	v.heartbeat = true;
+	v.state_version = s->state_version;
+	check_gets(&v, s, ":\n\n");
+	check_gets(&v, s, "");
+	stream_free(&s);
+}
+
+static void
+test_large_records_bound_the_stream_too(void **state)
+{
+	struct stream *s = stream_new("run");
+	size_t bytes = 1 << 20;
+	char *json = malloc(bytes + 1);
+
+	(void)state;
+	CHECK(json != NULL);
+	memset(json, ' ', bytes);
+	json[bytes] = '\0';
+	for (unsigned n = 1; n <= 50; n++)
+		add(s, n, json);
+	CHECK_EQ(s->end - s->first, STREAM_BYTES >> 20);
+	CHECK_EQ(s->bytes, STREAM_BYTES);
+	free(json);
+	stream_free(&s);
+}
+
+/* The inbox ----------------------------------------------------------------- */
+
+static void
+test_a_full_inbox_drops_its_oldest_and_counts_them(void **state)
+{
+	struct inbox *in = inbox_new();
+	struct inbox_content *c = calloc(1, sizeof(*c));
+	uint64_t next = 11, taken = 0;
+
+	(void)state;
+	CHECK(in && c);
+	last_number = 0;
+	for (unsigned i = 0; i < INBOX_EVENTS + 10; i++) {
+		struct event *e = event_of("{}");
+
+		inbox_event(in, e);
+		event_release(&e);
+	}
+	inbox_report(in, strdup("one"), 3);
+	inbox_report(in, strdup("two"), 3);
+	do {
+		inbox_take(in, c);
+		CHECK_EQ(c->lost, 10);
+		for (size_t i = 0; i < c->count; i++, taken++) {
+			CHECK_EQ(c->event[i]->number, next++);
+			event_release(&c->event[i]);
+		}
+		if (c->report)
+			CHECK_STR(c->report, "two");
+		free(c->report);
+	} while (c->more);
+	CHECK_EQ(taken, INBOX_EVENTS);
+	free(c);
+	inbox_free(&in);
+}
+
+static void
+test_packed_text_is_smaller_or_not_packed(void **state)
+{
+	char text[4096];
+	size_t n = 0;
+	char *packed;
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	packed = gzip_pack(text, sizeof(text), &n);
+	CHECK(packed && n < 100);
+	CHECK_MEM(packed, "\x1f\x8b\x08", 3);
+	free(packed);
+	CHECK(gzip_pack("x", 1, &n) == NULL);
+}
+
+static void
+test_a_server_opens_takes_events_and_closes(void **state)
+{
+	struct web_settings settings = { .style = "" };
 	char err[WEB_ERROR_BYTES] = "";
-	struct web_where w;
 	struct web *web;
 
 	(void)state;
-	CHECK_EQ(web_where_parse("[::1]:0", &w, err), 0);
-	web = web_open(&w, err);
+	CHECK_EQ(web_where_parse("[::1]:0", &settings.where, err), 0);
+	web = web_open(&settings, err);
 	if (!web) {			/* a machine without IPv6 */
-		CHECK_EQ(web_where_parse("127.0.0.1:0", &w, err), 0);
-		web = web_open(&w, err);
+		CHECK_EQ(web_where_parse("127.0.0.1:0", &settings.where, err), 0);
+		web = web_open(&settings, err);
 	}
 	CHECK(web != NULL);
 	CHECK(!strstr(web_url(web), ":0/"));
-	for (int i = 0; i < 3; i++) {
-		struct web_content c = { strdup("<p>"), strdup(lines), 3,
-			sizeof(lines) - 1, "" };
+	for (int i = 0; i < 300; i++) {
+		struct event *e = event_of("{\"event_type\":\"capture\"}");
+		char *page = strdup("<p>");
 
-		CHECK_EQ(web_publish(web, &c), 0);
-		CHECK(!c.page);
-		CHECK(!c.lines);
+		web_event(web, e);
+		event_release(&e);
+		web_report(web, &page, 3);
+		CHECK(!page);
+		web_progress(web, 1, 2);
 	}
+	web_finished(web);
+	CHECK(!web_report_wanted(web));
 	web_close(&web);
 	CHECK(web == NULL);
 }
@@ -319,12 +567,19 @@ UNIT_TESTS(
     cmocka_unit_test(test_addresses_that_others_can_reach_need_a_token),
     cmocka_unit_test(test_only_loopback_hosts_are_answered),
     cmocka_unit_test(test_a_port_in_use_is_named),
-    cmocka_unit_test(test_records_become_one_array_a_kind),
-    cmocka_unit_test(test_a_filter_takes_an_address_a_name_and_a_finding),
-    cmocka_unit_test(test_without_records_an_array_is_empty),
-    cmocka_unit_test(test_lines_that_are_not_json_make_no_snapshot),
-    cmocka_unit_test(test_the_tag_follows_the_bytes),
-    cmocka_unit_test(test_metrics_count_records_under_bounded_labels),
-    cmocka_unit_test(test_an_answer_under_way_outlives_the_next_state),
-    cmocka_unit_test(test_a_server_opens_takes_states_and_closes),
+    cmocka_unit_test(test_the_newest_word_on_a_finding_counts),
+    cmocka_unit_test(test_the_limit_takes_the_withdrawn_then_the_over_then_the_old),
+    cmocka_unit_test(test_an_incident_keeps_a_brief_and_can_be_withdrawn),
+    cmocka_unit_test(test_a_server_keeps_its_minutes_with_gaps),
+    cmocka_unit_test(test_more_servers_than_the_limit_replace_the_silent_ones),
+    cmocka_unit_test(test_what_is_no_record_changes_nothing),
+    cmocka_unit_test(test_times_are_read_whole_and_cut_short),
+    cmocka_unit_test(test_a_viewer_gets_each_event_once_in_any_pieces),
+    cmocka_unit_test(test_a_mark_that_is_too_old_or_foreign_begins_with_a_reset),
+    cmocka_unit_test(test_a_slow_viewer_gets_a_reset_after_the_record_it_holds),
+    cmocka_unit_test(test_lost_events_and_progress_are_told),
+    cmocka_unit_test(test_large_records_bound_the_stream_too),
+    cmocka_unit_test(test_a_full_inbox_drops_its_oldest_and_counts_them),
+    cmocka_unit_test(test_packed_text_is_smaller_or_not_packed),
+    cmocka_unit_test(test_a_server_opens_takes_events_and_closes),
 )

@@ -1,5 +1,5 @@
 /* metrics.c - the run in numbers: OpenMetrics text (the specification of that
- * name, version 1.0.0), counted from the JSON records.
+ * name, version 1.0.0), counted from the model.
  *
  * The hard part is what is not there: a series that only appears with its first
  * incident cannot be watched, so the words that an alarm would be built on are
@@ -7,7 +7,24 @@
 #include "web/metrics.h"
 
 #include <jansson.h>
+#include <stdint.h>
 #include <string.h>
+
+#include "web/api.h"
+
+enum { METRICS_HEALTHS = 5, METRICS_VERDICTS = 10, METRICS_SEVERITIES = 6,
+    METRICS_FINDINGS = 64 };
+
+/* The last of each: a word that the list does not have. */
+struct metrics {
+	uint64_t servers[METRICS_HEALTHS];
+	uint64_t incidents_open[METRICS_VERDICTS], incidents_over[METRICS_VERDICTS];
+	unsigned finding_count;
+	struct {
+		const char *name;
+		uint64_t by_severity[METRICS_SEVERITIES];
+	} finding[METRICS_FINDINGS];
+};
 
 static const char *const healths[METRICS_HEALTHS] = {
 	"ok", "degraded", "failing", "silent", "other",
@@ -23,83 +40,58 @@ static const char *const severities[METRICS_SEVERITIES] = {
 	"info", "low", "medium", "high", "critical", "other",
 };
 
-/* The place of a record's word in a list, which ends with "other". */
+/* The place of a word in a list, which ends with "other". */
 static unsigned
-place_of(const json_t *event, const char *key, const char *const *list,
-    unsigned count)
+place_of(const char *word, const char *const *list, unsigned count)
 {
-	const char *word = json_string_value(json_object_get(event, key));
 	unsigned i = 0;
 
-	while (i < count - 1 && (!word || strcmp(word, list[i]) != 0))
+	while (i < count - 1 && strcmp(word, list[i]) != 0)
 		i++;
 	return i;
 }
 
-static uint64_t
-count_of(const json_t *event, const char *key)
+/* A name that could be a label's value as it is; others are not counted. */
+static bool
+is_plain(const char *name)
 {
-	json_int_t v = json_integer_value(json_object_get(event, key));
-
-	return v > 0 ? (uint64_t)v : 0;
+	return *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz_")];
 }
 
 static void
-add_finding(struct metrics *m, const json_t *event)
+count_finding(struct metrics *m, const struct model_finding *f)
 {
-	const char *name = json_string_value(json_object_get(event, "finding"));
-	size_t n = name ? strspn(name, "abcdefghijklmnopqrstuvwxyz_") : 0;
-	unsigned i;
+	unsigned i = 0;
 
-	if (n == 0 || name[n] || n >= METRICS_NAME_BYTES)
+	if (f->withdrawn || !is_plain(f->name))
 		return;
-	for (i = 0; i < m->finding_count; i++)
-		if (strcmp(m->finding[i].name, name) == 0)
-			break;
+	while (i < m->finding_count && strcmp(m->finding[i].name, f->name) != 0)
+		i++;
 	if (i == METRICS_FINDINGS)
 		return;
-	if (i == m->finding_count) {
-		memcpy(m->finding[i].name, name, n + 1);
-		m->finding_count++;
-	}
-	m->finding[i].by_severity[place_of(event, "severity", severities,
-	    METRICS_SEVERITIES)]++;
+	if (i == m->finding_count)
+		m->finding[m->finding_count++].name = f->name;
+	m->finding[i].by_severity[f->severity]++;
 }
 
 static void
-add_capture(struct metrics *m, const json_t *event)
+count_all(struct metrics *m, const struct model *model)
 {
-	m->packets += count_of(event, "packets");
-	m->bytes += count_of(event, "bytes");
-	m->duplicates += count_of(event, "duplicates");
-	m->decode_errors += count_of(event, "decode_errors");
-	m->dropped_kernel += count_of(event, "dropped_kernel");
-	m->dropped_interface += count_of(event, "dropped_interface");
-	m->lost_share = json_number_value(json_object_get(event,
-	    "lost_estimate"));
-	m->one_way_share = json_number_value(json_object_get(event,
-	    "one_way_share"));
-}
+	for (size_t i = 0; i < model->finding_count; i++)
+		count_finding(m, model->finding[i]);
+	for (size_t i = 0; i < model->incident_count; i++) {
+		const struct model_incident *n = model->incident[i];
+		unsigned v = place_of(n->verdict, verdicts, METRICS_VERDICTS);
 
-void
-metrics_add(struct metrics *m, const char *type, const json_t *event)
-{
-	if (strcmp(type, "finding") == 0) {
-		add_finding(m, event);
-	} else if (strcmp(type, "incident") == 0) {
-		unsigned v = place_of(event, "verdict", verdicts,
-		    METRICS_VERDICTS);
-
-		if (json_is_null(json_object_get(event, "end")))
+		if (n->to_us == INT64_MAX)
 			m->incidents_open[v]++;
 		else
 			m->incidents_over[v]++;
-	} else if (strcmp(type, "server") == 0) {
-		m->servers[place_of(event, "health", healths,
-		    METRICS_HEALTHS)]++;
-	} else if (strcmp(type, "capture") == 0) {
-		add_capture(m, event);
 	}
+	for (size_t i = 0; i < model->server_count; i++)
+		if (model->server[i]->event)
+			m->servers[place_of(model->server[i]->health, healths,
+			    METRICS_HEALTHS)]++;
 }
 
 static void
@@ -116,26 +108,38 @@ counter(FILE *out, const char *name, const char *help, uint64_t value)
 	fprintf(out, "toewatch_%s_total %llu\n", name, (unsigned long long)value);
 }
 
-static void
-write_capture(const struct metrics *m, FILE *out)
+static uint64_t
+count_of(const json_t *record, const char *key)
 {
-	counter(out, "packets", "Frames read.", m->packets);
-	counter(out, "bytes", "Bytes on the wire of the frames read.", m->bytes);
-	counter(out, "duplicates", "Mirror copies taken out.", m->duplicates);
+	json_int_t v = json_integer_value(json_object_get(record, key));
+
+	return v > 0 ? (uint64_t)v : 0;
+}
+
+static void
+write_capture(const json_t *c, FILE *out)
+{
+	counter(out, "packets", "Frames read.", count_of(c, "packets"));
+	counter(out, "bytes", "Bytes on the wire of the frames read.",
+	    count_of(c, "bytes"));
+	counter(out, "duplicates", "Mirror copies taken out.",
+	    count_of(c, "duplicates"));
 	counter(out, "decode_errors", "Frames that could not be decoded.",
-	    m->decode_errors);
+	    count_of(c, "decode_errors"));
 	family(out, "dropped_packets", "counter",
 	    "Packets that the sniffer dropped.");
 	fprintf(out, "toewatch_dropped_packets_total{where=\"kernel\"} %llu\n"
 	    "toewatch_dropped_packets_total{where=\"interface\"} %llu\n",
-	    (unsigned long long)m->dropped_kernel,
-	    (unsigned long long)m->dropped_interface);
+	    (unsigned long long)count_of(c, "dropped_kernel"),
+	    (unsigned long long)count_of(c, "dropped_interface"));
 	family(out, "lost_ratio", "gauge", "Share of acknowledged TCP bytes that "
 	    "the sniffer never saw.");
-	fprintf(out, "toewatch_lost_ratio %.9g\n", m->lost_share);
+	fprintf(out, "toewatch_lost_ratio %.9g\n",
+	    json_number_value(json_object_get(c, "lost_estimate")));
 	family(out, "one_way_ratio", "gauge", "Share of connections of which one "
 	    "direction is not mirrored.");
-	fprintf(out, "toewatch_one_way_ratio %.9g\n", m->one_way_share);
+	fprintf(out, "toewatch_one_way_ratio %.9g\n",
+	    json_number_value(json_object_get(c, "one_way_share")));
 }
 
 static void
@@ -165,17 +169,48 @@ write_findings(const struct metrics *m, FILE *out)
 				    m->finding[i].by_severity[s]);
 }
 
-void
-metrics_write(const struct metrics *m, FILE *out)
+/* The page itself. */
+static void
+write_page(const struct api *api, FILE *out)
 {
+	const struct web_figures *f = &api->figures;
+
+	counter(out, "page_requests", "Requests for the page.", f->requests);
+	counter(out, "page_refused", "Requests that were turned away.",
+	    f->refused);
+	family(out, "page_connections", "gauge", "Open connections to the page.");
+	fprintf(out, "toewatch_page_connections %u\n", f->connections);
+	family(out, "page_viewers", "gauge", "Connections that follow events.");
+	fprintf(out, "toewatch_page_viewers %u\n", f->viewers);
+	counter(out, "page_viewer_resets", "Times that a viewer had fallen "
+	    "behind.", api->stream->resets);
+	counter(out, "page_events", "Events that the page has taken in.",
+	    f->events);
+	counter(out, "page_events_lost", "Events that the page was too far behind "
+	    "for.", f->events_lost);
+	counter(out, "page_records_forgotten", "Records that the page dropped for "
+	    "newer ones.", api->model->forgotten);
+}
+
+void
+metrics_write(const struct api *api, FILE *out)
+{
+	const struct event *capture = api->model->capture;
+	json_t *c = capture ? json_loadb(capture->json, capture->bytes, 0, NULL) :
+	    NULL;
+	struct metrics m = { 0 };
+
+	count_all(&m, api->model);
 	family(out, "build", "info", "What serves this.");
 	fputs("toewatch_build_info{version=\"" PACKAGE_VERSION "\"} 1\n", out);
-	write_capture(m, out);
+	write_capture(c, out);
+	json_decref(c);
 	family(out, "servers", "gauge", "Servers by health.");
 	for (unsigned h = 0; h < METRICS_HEALTHS; h++)
 		fprintf(out, "toewatch_servers{health=\"%s\"} %llu\n", healths[h],
-		    (unsigned long long)m->servers[h]);
-	write_incidents(m, out);
-	write_findings(m, out);
+		    (unsigned long long)m.servers[h]);
+	write_incidents(&m, out);
+	write_findings(&m, out);
+	write_page(api, out);
 	fputs("# EOF\n", out);
 }

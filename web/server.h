@@ -1,37 +1,61 @@
-/* server.h - the page, served over HTTP: read only, on loopback.
+/* server.h - the page, served over HTTP: read only.
  *
- * Resources: / (the report), /style.css, /api/v1/{capture,servers,incidents,
- * findings} (JSON arrays of the -T json records, ?server= and ?finding= select),
- * /metrics (OpenMetrics), /healthz. Until something is published they answer
- * 503. */
+ * Everything it shows is made of the events that it is given, in a thread of its
+ * own, which blocks all signals; nothing here waits for a browser, and a fault of
+ * the page is no fault of the run. The resources are in web/openapi.json. */
 #ifndef WEB_SERVER_H
 #define WEB_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "web/listen.h"
 
+struct event;
 struct web;
 
-/* Bind and serve from a thread of its own, which blocks all signals and sees
- * nothing but what is published. NULL with a sentence in `err`. */
-struct web *web_open(const struct web_where *, char err[WEB_ERROR_BYTES]);
+/* The packets behind a finding or an incident. Called from a thread of the page;
+ * what is handed over comes from malloc. */
+struct web_evidence {
+	void *context;
+	/* JSON of a finding's packets. 0; -1: there are none */
+	int (*ladder)(void *context, uint64_t finding_id, char **json,
+	    size_t *bytes);
+	/* pcapng; `kind` is "finding" or "incident". 0; -1: there is none */
+	int (*pcapng)(void *context, const char *kind, uint64_t id, char **data,
+	    size_t *bytes);
+};
+
+struct web_settings {
+	struct web_where where;
+	bool live;			/* no end to wait for */
+	const struct web_evidence *evidence;	/* borrowed; NULL: none */
+	const char *style;		/* of the rendered report; static */
+	char *findings_text;		/* JSON, from malloc, taken over; NULL */
+};
+
+/* Bind and serve. NULL with a sentence in `err`. */
+struct web *web_open(const struct web_settings *, char err[WEB_ERROR_BYTES]);
 /* Ends within a second; answers under way are cut. */
 void web_close(struct web **);
 
 /* "http://127.0.0.1:8080/", with the port that was taken. */
 const char *web_url(const struct web *);
 
-/* A state of the run. `page` is HTML that links /style.css; `lines` are JSON
- * lines. Both come from malloc, are taken over and nulled whatever the outcome;
- * `style` is static. */
-struct web_content {
-	char *page, *lines;
-	size_t page_bytes, lines_bytes;
-	const char *style;
-};
-/* Serve this from now on. 0, or -1 without memory (what was served stays). */
-int web_publish(struct web *, struct web_content *);
+/* Any thread, quick: holds the event for the page's own thread. When that one
+ * is far behind, the oldest that wait are dropped and counted. */
+void web_event(struct web *, struct event *);
+/* Any thread, quick: how much of the files has been read. */
+void web_progress(struct web *, uint64_t read, uint64_t total);
+/* The run is over; what was shown stays. */
+void web_finished(struct web *);
+
+/* Has somebody asked for the rendered report (/report), and is the one at hand
+ * not from just now? */
+bool web_report_wanted(struct web *);
+/* HTML that links /style.css; from malloc, taken over and nulled. */
+void web_report(struct web *, char **page, size_t bytes);
 
 /* "libmicrohttpd version 0.9.75" */
 const char *web_library_version(void);
