@@ -35,6 +35,9 @@
 	X(rss_p_value, 1e-6, "chance below which stalled flows share a queue") \
 	X(witness_min, 2.0, "clients or flows that must agree before an incident") \
 	X(incident_gap_s, 120.0, "quiet time after which trouble is a new incident") \
+	X(doubt_s, 90.0, "live, an incident that no part can be blamed for is told " \
+	    "of after this: requests that only take long are answered by then " \
+	    "(IIS gives a script 90 s)")				\
 	X(leak_min_sessions, 20.0, "sessions held after their client left")	\
 	X(leak_hours, 1.0, "time over which they must have grown")	\
 	X(checksum_min, 3.0, "segments or datagrams with a wrong sum that were " \

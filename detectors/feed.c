@@ -13,13 +13,15 @@
 #include "capture/log.h"
 #include "detectors/report_common.h"
 
-/* What was last said of an incident. */
+/* What was last said of an incident, and when; before it is told: since when it
+ * stands. */
 struct said {
 	uint64_t id;
 	struct instant at;
 	uint64_t print;			/* of what a person would read */
 	enum verdict verdict;
 	bool over;
+	bool told;			/* not on probation any more */
 };
 
 struct feed {
@@ -219,7 +221,7 @@ said_new(struct feed *f, uint64_t id)
 		f->said = more;
 		f->said_slots = slots;
 	}
-	f->said[f->said_count] = (struct said){ .id = id };
+	f->said[f->said_count] = (struct said){ .id = id, .at = f->now };
 	return &f->said[f->said_count++];
 }
 
@@ -233,14 +235,27 @@ print_of_incident(const struct incident *i)
 	return print_number(h, (uint64_t)(i->confidence * 100));
 }
 
+/* Some requests wait, and nothing tells why: they may yet be answered, and prove
+ * to have been long ones. An alarm that is taken back costs more than a late
+ * one. */
+static bool
+is_on_probation(const struct feed *f, const struct said *s,
+    const struct incident *i)
+{
+	double stands_s = (double)instant_since(f->now, s->at) / NS_PER_S;
+
+	return i->verdict == VERDICT_undetermined && !f->ending &&
+	    stands_s < f->run->config->limit.doubt_s;
+}
+
 static enum event_change
 incident_change(const struct feed *f, const struct said *s,
     const struct incident *i)
 {
 	bool over = instant_is_set(i->end);
 
-	if (!s)
-		return CHANGE_NEW;
+	if (!s->told)
+		return is_on_probation(f, s, i) ? CHANGE_NONE : CHANGE_NEW;
 	if (over && !s->over)
 		return CHANGE_OVER;
 	if (over != s->over || i->verdict != s->verdict)
@@ -281,24 +296,28 @@ static void
 tell_incident(struct feed *f, const struct incident *i)
 {
 	struct said *s = said_of(f, i->id);
-	enum event_change change = incident_change(f, s, i);
+	enum event_change change;
 
+	s = s ? s : said_new(f, i->id);
+	change = s ? incident_change(f, s, i) : CHANGE_NONE;
 	if (change == CHANGE_NONE)
 		return;
-	s = s ? s : said_new(f, i->id);
-	if (s)
-		*s = (struct said){ i->id, f->now, print_of_incident(i),
-		    i->verdict, instant_is_set(i->end) };
+	*s = (struct said){ i->id, f->now, print_of_incident(i), i->verdict,
+	    instant_is_set(i->end), true };
 	publish_incident(f, i, change);
 }
 
 static void
-forget_said(struct feed *f, uint64_t id)
+take_back(struct feed *f, const struct incident *i)
 {
-	struct said *s = said_of(f, id);
+	struct said *s = said_of(f, i->id);
+
+	bool told = s && s->told;
 
 	if (s)
 		*s = f->said[--f->said_count];
+	if (told)
+		publish_incident(f, i, CHANGE_WITHDRAWN);
 }
 
 static void
@@ -311,10 +330,8 @@ tell_incidents(struct feed *f)
 	    registry_judge(r));
 	/* findings first: whoever reads of an incident knows its witnesses */
 	tell_findings(f);
-	for (const struct incident *i = gone; i; i = i->next) {
-		publish_incident(f, i, CHANGE_WITHDRAWN);
-		forget_said(f, i->id);
-	}
+	for (const struct incident *i = gone; i; i = i->next)
+		take_back(f, i);
 	incidents_free(&gone);
 	for (const struct incident *i = f->run->incidents; i; i = i->next)
 		tell_incident(f, i);

@@ -100,6 +100,8 @@ struct finding {
 	uint64_t published_print;
 	enum severity published_severity;
 	uint64_t incident_id;		/* 0: none */
+	struct instant lasts_until;	/* its connection is still ill, as long as
+					 * it was watched; 0: no (incident.c) */
 };
 
 /* A detector had it in hand at `now`: it may have changed. */

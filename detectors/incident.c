@@ -93,6 +93,20 @@ findings_of(const struct server *s, size_t *count)
 	return list;
 }
 
+/* A condition that lasts until something ends it, as against an event. */
+static bool
+is_condition(enum finding_name name)
+{
+	switch (name) {
+	case FINDING_reply_missing: case FINDING_rpc_stall:
+	case FINDING_flow_blackholed: case FINDING_keepalive_unanswered:
+	case FINDING_zero_window_stall: case FINDING_orphaned_session:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Clients give up what is not acknowledged after about this (KB 170359: five
  * retransmissions, 0.3 s doubled each time). */
 #define ABORT_NS (19 * NS_PER_S)
@@ -128,13 +142,17 @@ cluster_take(const struct judge *j, struct server *s, struct finding **list,
 	struct cluster c = { .server = s, .finding = list,
 		.start = list[0]->first_seen, .last = list[0]->last_seen };
 	int64_t gap = (int64_t)(j->limit->incident_gap_s * 1e9);
+	struct instant lasts = { 0 };
 
 	for (; c.count < count; c.count++) {
 		const struct finding *x = list[c.count];
 
-		if (instant_since(x->first_seen, c.last) > gap ||
+		if ((instant_since(x->first_seen, c.last) > gap &&
+		    instant_before(lasts, x->first_seen)) ||
 		    is_another(j, &c, x))
 			break;
+		if (instant_before(lasts, x->lasts_until))
+			lasts = x->lasts_until;
 		if (instant_before(c.last, x->last_seen))
 			c.last = x->last_seen;
 	}
@@ -247,7 +265,7 @@ by_flow(const void *a, const void *b)
 }
 
 static void
-cluster_index(struct cluster *c, const struct finding **index)
+cluster_index(struct cluster *c, struct finding **index)
 {
 	for (size_t i = 0; i < c->count; i++)
 		index[i] = c->finding[i];
@@ -255,7 +273,7 @@ cluster_index(struct cluster *c, const struct finding **index)
 	c->by_flow = index;
 }
 
-const struct finding *const *
+struct finding *const *
 cluster_of_flow(const struct cluster *c, uint64_t flow_id, size_t *count)
 {
 	size_t low = 0, high = c->count;
@@ -278,7 +296,7 @@ static const struct finding *
 finding_of_flow(const struct cluster *c, uint64_t flow_id)
 {
 	size_t count;
-	const struct finding *const *list = cluster_of_flow(c, flow_id, &count);
+	struct finding *const *list = cluster_of_flow(c, flow_id, &count);
 
 	return count ? list[0] : NULL;
 }
@@ -563,35 +581,13 @@ still_open(const struct cluster *c)
 	return false;
 }
 
-/* A condition that lasts until something ends it, as against an event. */
-static bool
-is_condition(enum finding_name name)
-{
-	switch (name) {
-	case FINDING_reply_missing: case FINDING_rpc_stall:
-	case FINDING_flow_blackholed: case FINDING_keepalive_unanswered:
-	case FINDING_zero_window_stall: case FINDING_orphaned_session:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* Is one of the stricken connections still there, and still not served? */
 static bool
 still_ill(const struct cluster *c)
 {
-	for (size_t i = 0; i < c->server->outcome_count; i++) {
-		const struct outcome *o = c->server->outcome[i];
-		const struct finding *x;
-
-		if ((o->end != FLOW_END_NONE && o->end != FLOW_END_CAPTURE) ||
-		    !o->established.ns || o->recovered.ns)
-			continue;
-		x = finding_of_flow(c, o->flow_id);
-		if (x && !x->ended && is_condition(x->name))
+	for (size_t i = 0; i < c->count; i++)
+		if (instant_is_set(c->finding[i]->lasts_until))
 			return true;
-	}
 	return false;
 }
 
@@ -748,6 +744,37 @@ insert_by_start(struct incident **list, struct incident *i)
 	*list = i;
 }
 
+static void
+mark_lasting(const struct cluster *c, uint64_t flow_id, struct instant until)
+{
+	size_t count;
+	struct finding *const *list = cluster_of_flow(c, flow_id, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (!list[i]->ended && is_condition(list[i]->name))
+			list[i]->lasts_until = until;
+}
+
+/* Whose connection is still there, and still not served? */
+static void
+find_lasting(const struct judge *j, const struct server *s,
+    struct finding **finding, size_t count, struct finding **index)
+{
+	struct cluster all = { .finding = finding, .count = count };
+
+	for (size_t i = 0; i < count; i++)
+		finding[i]->lasts_until.ns = 0;
+	cluster_index(&all, index);
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		const struct outcome *o = s->outcome[i];
+
+		if ((o->end == FLOW_END_NONE || o->end == FLOW_END_CAPTURE) &&
+		    o->established.ns && !o->recovered.ns)
+			mark_lasting(&all, o->flow_id, instant_before(o->last,
+			    j->capture->resumed) ? o->ended : j->now);
+	}
+}
+
 /* The incidents of one server into `list`; `before`: those judged last time. */
 static void
 judge_server(const struct judge *j, struct server *s, struct incident **list,
@@ -755,9 +782,11 @@ judge_server(const struct judge *j, struct server *s, struct incident **list,
 {
 	size_t count, at = 0;
 	struct finding **finding = findings_of(s, &count);
-	const struct finding **index = malloc((count + 1) * sizeof(*index));
+	struct finding **index = malloc((count + 1) * sizeof(*index));
 	struct view v;
 
+	if (finding && index)
+		find_lasting(j, s, finding, count, index);
 	while (finding && index && at < count) {
 		struct cluster c = cluster_take(j, s, finding + at, count - at);
 		struct incident *i = NULL;
@@ -823,6 +852,18 @@ take_of_server(struct incident **list, const struct server *s)
 	return taken;
 }
 
+/* The incident that has taken this one's place, or 0. */
+static uint64_t
+covering(const struct incident *list, const struct incident *i)
+{
+	for (; list; list = list->next)
+		if (list->server == i->server &&
+		    !instant_before(i->start, list->start) &&
+		    !instant_before(list->last, i->start))
+			return list->id;
+	return 0;
+}
+
 void
 incidents_update(struct incident **list, struct incident **gone,
     struct incident_ids *ids, struct registry *r, struct judge *j)
@@ -839,6 +880,7 @@ incidents_update(struct incident **list, struct incident **gone,
 			struct incident *i = before;
 
 			before = i->next;
+			i->merged_into = covering(*list, i);
 			insert_by_start(gone, i);
 		}
 	}

@@ -58,6 +58,7 @@ struct incident {
 	struct instant start, last, end;	/* end 0: not over */
 	struct instant carried;		/* its start in the run before; 0: none */
 	struct instant judged;		/* when it was weighed last */
+	uint64_t merged_into;		/* gone: the one that it became part of */
 	uint32_t clients_affected, clients_seen, flows_affected, flows_seen;
 	uint32_t finding_count[FINDING_COUNT];
 	struct offload_table offload;

@@ -8,7 +8,7 @@
 struct cluster {
 	struct server *server;
 	struct finding **finding;	/* by time */
-	const struct finding *const *by_flow; /* the same, by flow and time */
+	struct finding *const *by_flow; /* the same, by flow and time */
 	size_t count;
 	struct instant start, last;
 };
@@ -48,7 +48,7 @@ enum want {
 };
 enum want cluster_want(const struct cluster *);
 /* The findings about one flow, `count` of them, by time. */
-const struct finding *const *cluster_of_flow(const struct cluster *,
+struct finding *const *cluster_of_flow(const struct cluster *,
     uint64_t flow_id, size_t *count);
 uint32_t cluster_flows(const struct cluster *, enum finding_name,
     const char *kind);

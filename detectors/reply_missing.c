@@ -97,15 +97,16 @@ is_blind(const struct judge *j, const struct flow *f)
 
 /* Whoever asks over HTTP, in the clear or not, may be asking for news: a long
  * poll, ActiveSync's Ping, MAPI/HTTP's NotificationWait (MS-OXCMAPIHTTP 2.2.4.4:
- * up to five minutes). Once the service has been watched for longer than that,
- * its habits tell; before, nobody can. */
+ * up to five minutes). A ClientHello wants its answer at once. When the service
+ * has been watched for longer than that, its habits tell; before, nobody can. */
 static bool
 may_be_parked(const struct judge *j, const struct flow *f,
     const struct service *v, const struct exchange *e, double waited)
 {
 	double limit = j->limit->parked_limit_s;
+	bool hello = f->app == APP_TLS && !f->turns;
 	bool asks_like_it = f->app == APP_HTTP || (e->flags & EXCHANGE_TURN &&
-	    (f->app == APP_TLS || f->app == APP_UNKNOWN));
+	    ((f->app == APP_TLS && !hello) || f->app == APP_UNKNOWN));
 
 	return asks_like_it && waited < limit && (!v ||
 	    seconds_of(instant_since(e->asked, v->first_seen)) < limit);

@@ -296,6 +296,8 @@ incident_record(const struct incident *i, enum event_change change)
 
 	set(e, "dest_ip", address_value(&i->server->address));
 	set(e, "incident_id", count_value(i->id));
+	if (i->merged_into)
+		set(e, "merged_into", count_value(i->merged_into));
 	set(e, "server", server_value(i->server));
 	set(e, "verdict", json_string(verdict_name(i->verdict)));
 	set(e, "confidence", number_value(i->confidence));

@@ -95,7 +95,7 @@ static bool
 is_explained(const struct scale *s, uint64_t flow_id)
 {
 	size_t count;
-	const struct finding *const *x = cluster_of_flow(s->c, flow_id, &count);
+	struct finding *const *x = cluster_of_flow(s->c, flow_id, &count);
 
 	for (size_t i = 0; i < count; i++)
 		if (x[i]->name == FINDING_checksum_discarded ||

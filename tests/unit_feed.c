@@ -5,8 +5,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "capture/source.h"
 #include "detectors/report_common.h"
+#include "tests/trial.h"
 #include "tests/unit.h"
 
 enum { THINGS = 4096 };
@@ -49,94 +49,14 @@ forget(struct known *k)
 			event_release(&k->last[kind][i]);
 }
 
-/* One run over a capture. */
-struct trial {
-	struct config config;
-	struct registry *registry;
-	struct engine_observer detectors;
-	struct source *source;
-	struct engine *engine;
-	struct feed *feed;
-	struct run run;
-};
-
 static void
-step(void *context, struct engine *e, struct instant now)
+open_sample(struct trial *t, const char *name)
 {
-	struct trial *t = context;
-
-	t->detectors.on_step(t->detectors.context, e, now);
-	if (t->feed)
-		feed_step(t->feed, now);
-}
-
-static void
-segment(void *context, struct flow *f, const struct segment *s)
-{
-	struct trial *t = context;
-
-	t->detectors.on_segment(t->detectors.context, f, s);
-}
-
-static void
-packet(void *context, const struct packet *p)
-{
-	struct trial *t = context;
-
-	t->detectors.on_packet(t->detectors.context, p);
-}
-
-static void
-app(void *context, const struct app_event *e)
-{
-	struct trial *t = context;
-
-	t->detectors.on_app(t->detectors.context, e);
-}
-
-static void
-trial_open(struct trial *t, const char *name)
-{
-	struct engine_observer o = { .context = t, .on_step = step,
-		.on_segment = segment, .on_packet = packet, .on_app = app };
 	const char *top = getenv("srcdir");
 	char path[4096], err[SOURCE_ERROR_BYTES];
-	const char *paths[] = { path };
 
 	snprintf(path, sizeof(path), "%s/pcaps/%s", top ? top : ".", name);
-	memset(t, 0, sizeof(*t));
-	config_default(&t->config);
-	t->registry = registry_new(&t->config);
-	CHECK(t->registry);
-	registry_observe(t->registry, &t->detectors);
-	CHECK_EQ(source_open_files(paths, 1, NULL, &t->source, err), 0);
-	t->engine = engine_new(NULL, &o);
-	CHECK(t->engine);
-	registry_attach(t->registry, t->engine);
-	t->run = (struct run){ .source = t->source, .engine = t->engine,
-		.registry = t->registry, .config = &t->config, .live = true };
-}
-
-static void
-trial_play(struct trial *t)
-{
-	struct frame f;
-
-	while (source_next(t->source, &f) == SOURCE_FRAME)
-		engine_frame(t->engine, &f);
-	registry_finishing(t->registry);
-	engine_finish(t->engine);
-	registry_finish(t->registry, t->engine);
-}
-
-static void
-trial_close(struct trial *t)
-{
-	feed_free(&t->feed);
-	incidents_free(&t->run.incidents);
-	engine_free(&t->engine);
-	registry_free(&t->registry);
-	source_close(&t->source);
+	CHECK_EQ(trial_open(t, path, err), 0);
 }
 
 static void
@@ -147,7 +67,7 @@ play_live(struct trial *t, const char *name, const struct feed_past *past,
 
 	memset(k, 0, sizeof(*k));
 	k->last_number = past ? past->last_event : 0;
-	trial_open(t, name);
+	open_sample(t, name);
 	t->feed = feed_new(&t->run, past);
 	CHECK(t->feed);
 	CHECK_EQ(feed_listen(t->feed, &listener), 0);
@@ -161,7 +81,7 @@ play_live(struct trial *t, const char *name, const struct feed_past *past,
 static void
 play_at_once(struct trial *t, const char *name)
 {
-	trial_open(t, name);
+	open_sample(t, name);
 	trial_play(t);
 	t->run.incidents = incidents_judge(t->registry,
 	    registry_judge(t->registry));
