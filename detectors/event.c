@@ -21,7 +21,7 @@ const char *
 event_kind_name(enum event_kind kind)
 {
 	static const char *const name[] = {
-		"finding", "incident", "server", "capture",
+		"finding", "incident", "server", "capture", "timeline",
 	};
 
 	return name[kind];

@@ -14,7 +14,8 @@
 #include "detectors/finding.h"
 
 enum event_kind {
-	EVENT_FINDING, EVENT_INCIDENT, EVENT_SERVER, EVENT_CAPTURE, EVENT_KINDS
+	EVENT_FINDING, EVENT_INCIDENT, EVENT_SERVER, EVENT_CAPTURE,
+	EVENT_TIMELINE, EVENT_KINDS
 };
 const char *event_kind_name(enum event_kind);	/* "finding" ... */
 

@@ -285,6 +285,7 @@ store_put_event(struct store *s, const struct event *e)
 	case EVENT_CAPTURE:
 		return store_sql(&s->writer, SQL_CAPTURE, "tit", time, s->run,
 		    e->json);
+	case EVENT_TIMELINE:		/* a picture of now */
 	case EVENT_KINDS:
 		break;
 	}
