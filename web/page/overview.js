@@ -1,0 +1,173 @@
+/* overview.js - which server is in trouble, since when, why, and what to type;
+ * or, as plainly, that nothing is wrong. */
+import { h } from "./dom.js";
+import { bytes, clock, count, dayAndClock, duration, number, zone } from "./format.js";
+import { doNow, findingRow, incidentRow, lasting, newestFirst, share } from "./parts.js";
+import { rates } from "./marks.js";
+import { sparkline, thumbnail } from "./picture.js";
+import { link } from "./route.js";
+import { data, findingsSoon, incidentsOf, isLive, now, openIncident, spanStart,
+	timelineOf } from "./store.js";
+import { about, affected, badge, carriedBy, graver, nameOf, responses, sentence, sure,
+	unfit } from "./words.js";
+
+const NEWEST = 8, TIMELINES = 24;
+
+/* The answer, in one line ----------------------------------------------------- */
+
+const troubled = (list) => list.filter((r) => r.health !== "ok" ||
+    openIncident(r.server.ip));
+
+function watched() {
+	const c = data.capture, servers = data.servers.size;
+
+	return [servers && count(servers, "server"), c && count(c.packets, "packet"),
+	    c?.duration && duration(now() - spanStart())].filter(Boolean).join(", ");
+}
+
+function answer(servers, bad) {
+	const sound = unfit(data.capture).length === 0;
+	const health = bad.some((r) => r.health !== "degraded") ? "failing" :
+	    bad.length ? "degraded" : sound && servers.length ? "ok" : "degraded";
+	const words = bad.length === 1 ? `${nameOf(bad[0].server)} is in trouble` :
+	    bad.length ? `${number(bad.length)} servers are in trouble` :
+	    !servers.length ? "No server could be judged" :
+	    sound ? "Nothing is wrong" : "Nothing found wrong, as far as could be seen";
+
+	return h("section", { class: `answer ${health}` },
+	    badge(health, ""),
+	    h("div", null, h("h1", null, words),
+		h("p", null, `Watched: ${watched()}` +
+		    (data.capture ? `; ${isLive() ? "now" : "the data ends"} ` +
+		    `${dayAndClock(now())} ${zone()}.` : "."))));
+}
+
+/* A server in trouble --------------------------------------------------------- */
+
+/* Left what is wrong and what to type, right what it looks like. */
+function trouble(r, i) {
+	const t = timelineOf(r.server.ip), onset = Date.parse(i.start);
+
+	return h("article", { class: `card trouble ${r.health}`,
+	    "data-key": r.server.ip },
+	    h("div", null,
+		h("header", null, badge(r.health),
+		    h("span", { class: "sure" }, sure(i))),
+		h("h2", null, h("a", { href: link("incident", i.incident_id) },
+		    nameOf(r.server)), h("small", null, about(r.server))),
+		h("p", { class: "verdict" }, i.verdict_text),
+		h("p", { class: "since" }, sentence(lasting(i))),
+		h("p", null, sentence(affected(i))), doNow(i)),
+	    h("div", null,
+		t && h("a", { class: "look", href: link("incident", i.incident_id),
+		    "aria-label": "see what happened, client by client" },
+		    thumbnail(t, onset)),
+		h("div", { class: "figures" },
+		    share("clients", i.clients_affected, i.clients_seen),
+		    share("connections", i.flows_affected, i.flows_seen),
+		    offload(r), times(r)),
+		h("p", null, h("a", { class: "button", href: link("incident",
+		    i.incident_id) }, "See what happened"),
+		    others(r.server.ip, i))));
+}
+
+const offload = (r) => h("div", { class: "share" },
+    h("span", { class: "dim" }, "offload"), h("strong", null,
+	r.offload_state), h("span", { class: "dim" }, carriedBy[r.offload_state]));
+
+function others(ip, shown) {
+	const more = incidentsOf(ip).filter((i) => i !== shown && !i.end).length;
+
+	return more > 0 && h("span", { class: "dim" },
+	    ` and ${count(more, "other open incident")} there`);
+}
+
+/* Any other server ------------------------------------------------------------ */
+
+/* Against the time before, where the record knows it. */
+function times(r) {
+	const list = responses(r, 2), rate = rates(r.server.ip);
+
+	return h("div", { class: "share times" },
+	    h("span", { class: "dim" }, "answers, p95"),
+	    list.length ? list.map((p) => h("span", null, h("strong", null,
+		`${p.name} ${duration(p.p95)}`), h("span", { class: "dim" },
+		p.usual ? ` usually ${duration(p.usual)}` :
+		` over ${number(p.n)}`))) : h("span", null, "none seen"),
+	    rate && h("span", { class: "dim" }, rate));
+}
+
+function spark(r, wanted) {
+	const t = wanted ? timelineOf(r.server.ip) : data.timelines.get(r.server.ip);
+
+	return t ? sparkline(t.answered, "answers over time") : null;
+}
+
+function small(r, wanted) {
+	return h("article", { class: `card ${r.health}`, "data-key": r.server.ip },
+	    h("header", null, badge(r.health), spark(r, wanted)),
+	    h("h2", null, h("a", { href: link("server", r.server.ip) },
+		nameOf(r.server)), h("small", null, about(r.server))),
+	    h("p", { class: "dim" }, `${count(r.clients, "client")}, ` +
+		`${count(r.flows, "connection")}, ${carriedBy[r.offload_state]}`),
+	    times(r));
+}
+
+const card = (r, place) => {
+	const i = openIncident(r.server.ip);
+
+	return i ? trouble(r, i) : small(r, r.health !== "ok" || place < TIMELINES);
+};
+
+/* The rest -------------------------------------------------------------------- */
+
+function past() {
+	const list = [...data.incidents.values()].filter((i) => i.end)
+	    .sort((a, b) => a.end < b.end ? 1 : -1);
+
+	return list.length > 0 && h("section", null, h("h2", null, "Past incidents"),
+	    h("ul", { class: "rows" }, list.slice(0, 20).map(incidentRow)));
+}
+
+function newest() {
+	const list = [...data.findings.values()].sort(newestFirst);
+
+	return list.length > 0 && h("section", null,
+	    h("h2", null, "Newest findings"),
+	    h("ul", { class: "rows findings" }, list.slice(0, NEWEST).map(findingRow)),
+	    h("p", null, h("a", { href: link("findings") },
+		data.allFindings ? `All ${number(list.length)}, with filters` :
+		"All, with filters")));
+}
+
+function aboutCapture() {
+	const c = data.capture;
+
+	return c && h("footer", { class: "dim" },
+	    `${c.pcap_filename ?? c.in_iface ?? count(c.sources, "capture")}: ` +
+	    `${bytes(c.bytes)}, ${dayAndClock(spanStart())} to ${clock(now())} ` +
+	    `${zone()}` + (c.duplicates ? `, ${number(c.duplicates)} mirror copies ` +
+	    "left out" : "") + (unfit(c).length ? "" : ". Capture sound: nothing " +
+	    "lost, both directions seen") + ".");
+}
+
+export const title = () => {
+	const n = troubled([...data.servers.values()]).length;
+
+	return n ? `(${n}!) in trouble` : "nothing is wrong";
+};
+
+export function view() {
+	const open = (r) => openIncident(r.server.ip) ? 1 : 0;
+	const servers = [...data.servers.values()].sort((a, b) =>
+	    open(b) - open(a) || graver(a.health, b.health) ||
+	    nameOf(a.server).localeCompare(nameOf(b.server), "en",
+		{ numeric: true }));
+	const bad = troubled(servers);
+
+	findingsSoon();
+	return [answer(servers, bad),
+		h("section", { class: "cards", "aria-label": "servers" },
+		    servers.map(card)),
+		past(), newest(), aboutCapture()];
+}

@@ -1,0 +1,81 @@
+/* server.js - one server: how it is, how fast it answers, what befell it. */
+import { h } from "./dom.js";
+import { bytes, count, duration, number } from "./format.js";
+import { beforeAfter, momentsOf } from "./marks.js";
+import { facts, findingRow, incidentRow, newestFirst, timeTag } from "./parts.js";
+import { picture } from "./picture.js";
+import { link } from "./route.js";
+import { data, incidentsOf, needFindings, timelineOf } from "./store.js";
+import { about, badge, carriedBy, nameOf, responses } from "./words.js";
+
+const SHOWN = 12;
+
+export const title = ({ id }) => {
+	const r = data.servers.get(id);
+
+	return r ? nameOf(r.server) : id;
+};
+
+const sentences = { ok: "It is well", degraded: "It is degraded",
+	failing: "It is failing", silent: "It says nothing any more" };
+
+function answer(r) {
+	return h("section", { class: `answer ${r.health}` }, badge(r.health, ""),
+	    h("div", null, h("p", { class: "dim" }, about(r.server)),
+		h("h1", null, `${nameOf(r.server)}: ` +
+		    (sentences[r.health] ?? r.health).toLowerCase()),
+		facts([["clients", number(r.clients)],
+		    ["connections", number(r.flows)], ["bytes", bytes(r.bytes)],
+		    ["offload", carriedBy[r.offload_state]],
+		    ["card", r.server.mac],
+		    ["seen", [timeTag(r.first_seen), " to ",
+			timeTag(r.last_seen)]]])));
+}
+
+function times(r) {
+	const list = responses(r, 20), usual = list.some((p) => p.usual);
+
+	return list.length > 0 && h("section", null, h("h2", null, "Response times"),
+	    h("div", { class: "scroll" }, h("table", { class: "numbers" },
+		h("thead", null, h("tr", null, ["protocol", "half within", "95 % within",
+		    "99 % within", "longest", "answers"].map((text) =>
+			h("th", { scope: "col" }, text)),
+		    usual && h("th", { scope: "col" }, "usually, 95 %"))),
+		h("tbody", null, list.map((p) => h("tr", null,
+		    h("th", { scope: "row" }, p.name),
+		    [p.p50, p.p95, p.p99, p.max].map((ms) =>
+			h("td", null, duration(ms))),
+		    h("td", null, number(p.n)),
+		    usual && h("td", null, p.usual ? duration(p.usual) : "")))))));
+}
+
+function clients(r, width) {
+	const t = timelineOf(r.server.ip);
+
+	return t && h("section", { "data-server": r.server.ip },
+	    h("h2", null, "Client by client"),
+	    picture(t, width, momentsOf(r.server.ip, incidentsOf(r.server.ip))));
+}
+
+function findings(ip) {
+	needFindings();
+	const list = [...data.findings.values()].filter((f) => f.server?.ip === ip)
+	    .sort(newestFirst);
+
+	return list.length > 0 && h("section", null, h("h2", null, "Findings"),
+	    h("ul", { class: "rows findings" }, list.slice(0, SHOWN).map(findingRow)),
+	    h("p", null, h("a", { href: link("findings", "", { server: ip }) },
+		`${count(list.length, "finding")}, with filters`)));
+}
+
+export function view({ id }, width) {
+	const r = data.servers.get(id), incidents = incidentsOf(id);
+
+	if (!r)
+		return [h("section", { class: "answer" }, h("h1", null,
+		    data.ready ? "No such server was seen" : "..."))];
+	return [answer(r), incidents.length > 0 && h("section", null,
+	    h("h2", null, "Incidents"),
+	    h("ul", { class: "rows" }, incidents.map(incidentRow))),
+	times(r), clients(r, width), beforeAfter(id), findings(id)];
+}
