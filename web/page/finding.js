@@ -54,7 +54,7 @@ function meaning(f) {
 	const text = textOf(f.finding);
 
 	return text && h("section", null, h("h2", null, "What it means"),
-	    h("dl", { class: "meaning" }, row("means", text.means),
+	    h("dl", { class: "meaning" }, row("means", text.meaning),
 		row("is decided by", text.decided),
 		row("looks alike", text.mimics), row("source", text.source)));
 }
@@ -84,6 +84,8 @@ function packets(l, width) {
 }
 
 function sameFlow(f) {
+	if (f.flow_id && f.server && f.client_ip)
+		needFindings({ server: f.server.ip, client: f.client_ip }, 100);
 	const list = [...data.findings.values()].filter((other) => other !== f &&
 	    f.flow_id && other.flow_id === f.flow_id).sort(newestFirst);
 
@@ -98,7 +100,6 @@ export function view({ id }, width) {
 	if (!f)
 		return [h("section", { class: "answer" }, h("h1", null,
 		    f === null ? "No such finding (any more)" : "..."))];
-	needFindings();
 	const l = ladderOf(f.finding_id);
 	return [answer(f), packets(l, width), lookUp(f, l), meaning(f), sameFlow(f)];
 }

@@ -4,22 +4,29 @@ import { h, s, action } from "./dom.js";
 import { clock, count, fieldTime, number, timeOfField, zone } from "./format.js";
 import { findingRow, newestFirst } from "./parts.js";
 import { route, setQuery } from "./route.js";
-import { changed, data, needFindings, now, spanStart } from "./store.js";
+import { data, needFindings, now, spanStart } from "./store.js";
 import { nameOf } from "./words.js";
 
-const SHOWN = 200;
+const SHOWN = 200, FETCHED = 1000, CLIENTS_OFFERED = 300;
 const severities = ["info", "low", "medium", "high", "critical"];
 
 export const title = () => "findings";
 
 /* Choosing -------------------------------------------------------------------- */
 
+const filterKeys = ["server", "client", "finding", "severity", "from", "to",
+	"incident"];
+
+/* The same choice, in the server's words. */
+const asked = (q) => Object.fromEntries(filterKeys.filter((key) => q[key])
+    .map((key) => [key, q[key]]));
+
 function chosen(q) {
 	const least = severities.indexOf(q.severity);
 	const from = Date.parse(q.from), to = Date.parse(q.to);
 	const test = (f) =>
 	    (!q.server || f.server?.ip === q.server) &&
-	    (!q.client || f.client_ip?.includes(q.client)) &&
+	    (!q.client || f.client_ip === q.client) &&
 	    (!q.finding || f.finding === q.finding) &&
 	    (!q.incident || f.incident_id === Number(q.incident)) &&
 	    severities.indexOf(f.severity) >= least &&
@@ -28,14 +35,15 @@ function chosen(q) {
 	return [...data.findings.values()].filter(test).sort(newestFirst);
 }
 
-action("filter", (field) => setQuery({ [field.name]: field.value, show: "" }));
+action("filter", (field) => setQuery({ [field.name]: field.value.trim(),
+	show: "" }));
 action("filter-time", (field) => {
 	const ms = field.value ? timeOfField(field.value) : NaN;
 
 	setQuery({ [field.name]: ms ? new Date(ms).toISOString() : "", show: "" });
 });
-action("filter-clear", () => setQuery({ server: "", client: "", finding: "",
-	severity: "", from: "", to: "", incident: "", show: "" }));
+action("filter-clear", () => setQuery(Object.fromEntries(
+    [...filterKeys, "show"].map((key) => [key, ""]))));
 action("more", (button) => setQuery({ show: button.dataset.show }, true));
 
 function choice(name, label, value, options) {
@@ -53,8 +61,9 @@ function field(name, label, value) {
 }
 
 function filters(q) {
-	const names = [...new Set([...data.findings.values()].map((f) => f.finding))]
-	    .sort();
+	const all = [...data.findings.values()];
+	const distinct = (values) => [...new Set(values)].filter(Boolean).sort();
+	const names = distinct([...all.map((f) => f.finding), q.finding]);
 	const servers = [...data.servers.values()].map((r) => [r.server.ip,
 	    r.server.name ? `${r.server.name} (${r.server.ip})` : r.server.ip])
 	    .sort((a, b) => a[1].localeCompare(b[1], "en", { numeric: true }));
@@ -64,8 +73,10 @@ function filters(q) {
 	    "aria-label": "filter the findings" },
 	    choice("server", "server", q.server, servers),
 	    h("label", null, "client", h("input", { type: "text", name: "client",
-		placeholder: "address or a part", "data-do": "filter",
+		placeholder: "address", list: "clients", "data-do": "filter",
 		value: q.client ?? "", spellcheck: "false" })),
+	    h("datalist", { id: "clients" }, distinct(all.map((f) => f.client_ip))
+		.slice(0, CLIENTS_OFFERED).map((ip) => h("option", { value: ip }))),
 	    choice("finding", "finding", q.finding, names.map((n) =>
 		[n, n.replaceAll("_", " ")])),
 	    choice("severity", "at least", q.severity, severities.slice(1)
@@ -110,16 +121,16 @@ action("stretch", (bar) => setQuery({ from: bar.dataset.from,
 	to: bar.dataset.to, show: "" }));
 
 export function view({ query }, width) {
-	const ready = needFindings(), list = chosen(query);
+	const answer = needFindings(asked(query), FETCHED), list = chosen(query);
+	const total = answer?.more ? answer.total : list.length;
 	const show = Number(query.show) || SHOWN;
 
 	return [h("h1", null, "Findings"), filters(query),
 		list.length > 1 && overTime(list, width),
-		h("p", { "aria-live": "polite" }, !ready ? "Fetching ..." :
-		    list.length === data.findings.size ?
-		    count(list.length, "finding") :
-		    `${number(list.length)} of ${count(data.findings.size,
-			"finding")}`),
+		h("p", { "aria-live": "polite" }, !answer ? "Fetching ..." :
+		    count(total, "finding") + (answer.more ? "; here are the " +
+			`newest ${number(list.length)}: a filter or a stretch of ` +
+			"time brings the others" : "")),
 		h("ul", { class: "rows findings" },
 		    list.slice(0, show).map(findingRow)),
 		list.length > show && h("p", null, h("button", { "data-do": "more",

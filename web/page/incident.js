@@ -8,12 +8,12 @@ import { doNow, findingRow, incidentRow, lasting, newestFirst, serverLink, share
 import { picture } from "./picture.js";
 import { link } from "./route.js";
 import { split } from "./split.js";
-import { data, findingsOfIncident, incidentsOf, needFindings, timelineOf } from "./store.js";
+import { data, incidentOf, incidentsOf, needFindings, timelineOf } from "./store.js";
 import { about, affected, badge, nameOf, sentence, sure, weightWord } from "./words.js";
 
 const GROUP_SHOWN = 5;
 
-const find = (id) => data.incidents.get(Number(id));
+const find = (id) => incidentOf(Number(id));
 
 export function title({ id }) {
 	const i = find(id);
@@ -127,14 +127,16 @@ function group(i, name, list) {
 		.map(findingRow)),
 	    list.length > GROUP_SHOWN && h("p", null, h("a", { href:
 		link("findings", "", { incident: i.incident_id, finding: name }) },
-		`All ${list.length}`)));
+		`All ${i.findings[name] ?? list.length}`)));
 }
 
 function findings(i) {
-	needFindings();
+	needFindings({ incident: i.incident_id }, 500);
 	const groups = new Map();
+	const list = [...data.findings.values()].filter((f) =>
+	    f.incident_id === i.incident_id);
 
-	for (const f of findingsOfIncident(i.incident_id).sort(newestFirst))
+	for (const f of list.sort(newestFirst))
 		groups.set(f.finding, [...groups.get(f.finding) ?? [], f]);
 	return groups.size > 0 && h("section", null, h("h2", null, "Its findings"),
 	    [...groups].map(([name, list]) => group(i, name, list)));
@@ -154,7 +156,8 @@ export function view({ id }, width) {
 	if (!i)
 		return [h("section", { class: "answer" }, h("h1", null,
 		    data.ready ? "There is no such incident (any more)" : "..."))];
-	return [story(i), whatHappened(i, width), proof(i, width), toDo(i),
+	return [story(i), whatHappened(i, width), i.remedy && [proof(i, width),
+		toDo(i)],
 		beforeAfter(i.server.ip), findings(i), others(i),
 		h("p", null, h("a", { class: "button", download: "",
 		    href: `api/v1/incidents/${i.incident_id}/evidence.pcapng` },

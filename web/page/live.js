@@ -1,13 +1,14 @@
 /* live.js - server-sent events: what is new reaches the page within a second.
  *
- * The browser connects again by itself and says which event it had last, and
- * the server sends what came since; where it no longer can, it says `reset` and
- * all is asked for anew. Numbers only grow, so an event that comes twice is
- * known by its number. While the reader pauses, what comes waits here: the last
- * word on each subject, and so never more than there are subjects. */
+ * The overview comes with a mark, and the events are those after it: nothing is
+ * lost between the two. When the connection breaks, the browser connects again
+ * and says which event it had last; where the server cannot go on from there (it
+ * was started anew, or too much has passed), it says `reset`, and the overview is
+ * asked for again. While the reader pauses, what comes waits here: the last word
+ * on each subject, and so never more than there are subjects. */
 import * as store from "./store.js";
 
-const AGAIN_MS = 2000;
+const AGAIN_MS = 1500;
 
 export const live = {
 	state: "connecting",		/* "open", "lost" */
@@ -15,7 +16,8 @@ export const live = {
 	waiting: new Map(),		/* identity -> [kind, record] */
 };
 
-let source = null, last = 0, wasLost = false;
+let source = null;
+let last = { run: "", number: 0 };
 
 export function pause(yes) {
 	live.paused = yes;
@@ -31,13 +33,22 @@ export function pause(yes) {
 export const waitingCount = () => [...live.waiting.values()].filter(
     ([kind]) => kind === "finding" || kind === "incident").length;
 
-function take(kind, event) {
-	const id = Number(event.lastEventId);
+/* Marks are "RUN.NUMBER", and numbers of a run only grow. */
+function isNew(mark) {
+	const dot = mark.lastIndexOf(".");
+	const run = mark.slice(0, dot), number = Number(mark.slice(dot + 1));
 
-	if (id && id <= last)
+	if (run === last.run && number <= last.number)
+		return false;
+	last = { run, number };
+	return true;
+}
+
+function take(kind, event) {
+	if (!isNew(event.lastEventId))
 		return;
-	last = id || last;
 	const record = JSON.parse(event.data);
+
 	if (live.paused)
 		live.waiting.set(store.identity(kind, record), [kind, record]);
 	else
@@ -46,37 +57,27 @@ function take(kind, event) {
 }
 
 function reset() {
-	last = 0;
 	live.waiting.clear();
-	store.forget();
 	store.load();
 }
 
-function opened() {
-	live.state = "open";
-	if (wasLost)
-		store.load();		/* little, and then surely right */
-	wasLost = false;
-	store.changed();
-}
-
-/* The browser tries again unless the answer was no stream at all (a proxy's
- * error page, a server that is just starting). */
+/* The browser tries again by itself unless the answer was no stream at all: a
+ * proxy's error page, a server that is full or just starting. */
 function failed() {
 	live.state = "lost";
-	wasLost = true;
 	if (source.readyState === EventSource.CLOSED)
-		setTimeout(() => {
-			connect();
-			reset();
-		}, AGAIN_MS);
+		setTimeout(start, AGAIN_MS);
 	store.changed();
 }
 
-export function connect() {
+function connect(mark) {
 	source?.close();
-	source = new EventSource("api/v1/events");
-	source.addEventListener("open", opened);
+	source = new EventSource("api/v1/events?" +
+	    new URLSearchParams({ after: mark }));
+	source.addEventListener("open", () => {
+		live.state = "open";
+		store.changed();
+	});
 	source.addEventListener("error", failed);
 	for (const kind of ["finding", "incident", "server", "capture", "timeline"])
 		source.addEventListener(kind, (event) => take(kind, event));
@@ -85,4 +86,8 @@ export function connect() {
 		store.data.progress = JSON.parse(event.data);
 		store.changed();
 	});
+}
+
+export async function start() {
+	connect(await store.load());
 }

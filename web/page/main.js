@@ -1,10 +1,10 @@
 /* main.js - wiring: which view, when it is drawn anew, and the bar on top. */
 import { action, h, patch } from "./dom.js";
 import { clock, isLocal, isLong, number, percent, setLocal, setSpan, zone } from "./format.js";
-import { connect, live, pause, waitingCount } from "./live.js";
+import { live, pause, start, waitingCount } from "./live.js";
 import { keep } from "./memory.js";
 import { link, route } from "./route.js";
-import { data, isLive, load, now, onChange, spanStart } from "./store.js";
+import { data, isLive, now, onChange, spanStart } from "./store.js";
 import { unfit } from "./words.js";
 import * as finding from "./finding.js";
 import * as findings from "./findings.js";
@@ -28,9 +28,11 @@ function subject() {
 
 const states = { connecting: "connecting", open: "live", lost: "connection lost" };
 
+const progress = { live: "live", reading: "reading", done: "read to its end" };
+
 function light() {
 	const state = live.paused ? "paused" : states[live.state];
-	const words = state === "live" && data.ready && !isLive() ? "file read to its end" :
+	const words = state === "live" && data.progress ? progress[data.progress.state] :
 	    state;
 
 	return h("span", { class: `light ${live.paused ? "paused" : live.state}`,
@@ -75,7 +77,7 @@ function warnings() {
 function progressBar() {
 	const p = data.progress, share = p?.total ? p.read / p.total : null;
 
-	if (!data.reading && !(share !== null && share < 1))
+	if (p?.state !== "reading")
 		return null;
 	return h("div", { class: "reading" }, h("label", { for: "read" },
 	    share === null ? "Reading the capture" :
@@ -109,8 +111,7 @@ function draw() {
 	    data.ready ? view.view(at, width) : waiting()));
 }
 
-const waiting = () => h("p", { class: "dim" }, data.reading ?
-    "toewatch is reading; the report comes when it is done." : "Asking toewatch ...");
+const waiting = () => h("p", { class: "dim" }, "Asking toewatch ...");
 
 /* Bursts of events are one drawing. A reader's own doing is shown at once. */
 function soon() {
@@ -172,5 +173,4 @@ setInterval(() => isLive() && !document.hidden && soon(), 1000);
 
 shown = `${route().page}/${route().id}`;
 draw();
-connect();
-load();
+start();

@@ -7,7 +7,7 @@ import { clock, dayAndClock, duration, fieldTime, figure, number, percent, timeO
 	zone } from "./format.js";
 import { keep, recall } from "./memory.js";
 import { route, setQuery } from "./route.js";
-import { data, now, openIncident, spanStart } from "./store.js";
+import { data, needFindings, now, openIncident, spanStart } from "./store.js";
 
 /* { ms, text } or null. */
 export function markOf(ip) {
@@ -50,7 +50,7 @@ action("mark-clear", (button) => setMark(ipHere(button), 0, ""));
 
 /* Counting -------------------------------------------------------------------- */
 
-const middle = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
+export const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 
 /* What the timeline says of the cells [from, to). */
 function within(t, from, to) {
@@ -65,7 +65,7 @@ function within(t, from, to) {
 			stalled += state === "s" || state === "x";
 		}
 	return { minutes, answers: t.answered.slice(from, to).reduce((a, b) =>
-	    a + b, 0), wait: middle(waits), worst: waits.length ?
+	    a + b, 0), wait: median(waits), worst: waits.length ?
 	    Math.max(...waits) : null, ill: ill.length, share: busy ?
 	    stalled / busy : null };
 }
@@ -113,6 +113,7 @@ function timelineRows(t, ms) {
 }
 
 function findingRows(ip, ms) {
+	needFindings({ server: ip, severity: "medium" }, 1000);
 	const list = [...data.findings.values()].filter((f) => f.server?.ip === ip &&
 	    f.severity !== "info" && f.severity !== "low");
 	const before = list.filter((f) => Date.parse(f.first_seen) < ms).length;

@@ -3,15 +3,15 @@
 import { h } from "./dom.js";
 import { bytes, clock, count, dayAndClock, duration, number, zone } from "./format.js";
 import { doNow, findingRow, incidentRow, lasting, newestFirst, share } from "./parts.js";
-import { rates } from "./marks.js";
+import { median, rates } from "./marks.js";
 import { sparkline, thumbnail } from "./picture.js";
 import { link } from "./route.js";
-import { data, findingsSoon, incidentsOf, isLive, now, openIncident, spanStart,
-	timelineOf } from "./store.js";
+import { data, incidentOf, incidentsOf, isLive, needFindings, now, openIncident,
+	spanStart, timelineOf } from "./store.js";
 import { about, affected, badge, carriedBy, graver, nameOf, responses, sentence, sure,
 	unfit } from "./words.js";
 
-const NEWEST = 8, TIMELINES = 24;
+const NEWEST = 8, MINUTES_SHOWN = 3;
 
 /* The answer, in one line ----------------------------------------------------- */
 
@@ -84,9 +84,18 @@ function others(ip, shown) {
 
 /* Any other server ------------------------------------------------------------ */
 
+/* The last minute against the hour before it. */
+function against(r) {
+	const p95 = (r.minutes?.p95_ms ?? []).filter((ms) => ms !== null);
+
+	return p95.length > 2 * MINUTES_SHOWN &&
+	    `slowest, last minute ${duration(p95.at(-1))}; usually ` +
+	    duration(median(p95.slice(0, -1)));
+}
+
 /* Against the time before, where the record knows it. */
 function times(r) {
-	const list = responses(r, 2), rate = rates(r.server.ip);
+	const list = responses(r, 2), rate = rates(r.server.ip) ?? against(r);
 
 	return h("div", { class: "share times" },
 	    h("span", { class: "dim" }, "answers, p95"),
@@ -97,15 +106,19 @@ function times(r) {
 	    rate && h("span", { class: "dim" }, rate));
 }
 
-function spark(r, wanted) {
-	const t = wanted ? timelineOf(r.server.ip) : data.timelines.get(r.server.ip);
+/* The slowest answers of each minute; of a short run, how many there were. */
+function spark(r) {
+	const p95 = (r.minutes?.p95_ms ?? []).filter((ms) => ms !== null);
+	const t = data.timelines.get(r.server.ip);
 
-	return t ? sparkline(t.answered, "answers over time") : null;
+	return p95.length >= MINUTES_SHOWN ? sparkline(p95,
+	    "response times, minute by minute") :
+	    t ? sparkline(t.answered, "answers over time") : null;
 }
 
-function small(r, wanted) {
+function small(r) {
 	return h("article", { class: `card ${r.health}`, "data-key": r.server.ip },
-	    h("header", null, badge(r.health), spark(r, wanted)),
+	    h("header", null, badge(r.health), spark(r)),
 	    h("h2", null, h("a", { href: link("server", r.server.ip) },
 		nameOf(r.server)), h("small", null, about(r.server))),
 	    h("p", { class: "dim" }, `${count(r.clients, "client")}, ` +
@@ -113,10 +126,10 @@ function small(r, wanted) {
 	    times(r));
 }
 
-const card = (r, place) => {
+const card = (r) => {
 	const i = openIncident(r.server.ip);
 
-	return i ? trouble(r, i) : small(r, r.health !== "ok" || place < TIMELINES);
+	return i ? trouble(r, incidentOf(i.incident_id)) : small(r);
 };
 
 /* The rest -------------------------------------------------------------------- */
@@ -130,14 +143,15 @@ function past() {
 }
 
 function newest() {
+	needFindings({}, NEWEST);
 	const list = [...data.findings.values()].sort(newestFirst);
 
 	return list.length > 0 && h("section", null,
 	    h("h2", null, "Newest findings"),
 	    h("ul", { class: "rows findings" }, list.slice(0, NEWEST).map(findingRow)),
 	    h("p", null, h("a", { href: link("findings") },
-		data.allFindings ? `All ${number(list.length)}, with filters` :
-		"All, with filters")));
+		`All ${number(Math.max(list.length, data.totals?.findings ?? 0))}, ` +
+		"with filters")));
 }
 
 function aboutCapture() {
@@ -165,7 +179,6 @@ export function view() {
 		{ numeric: true }));
 	const bad = troubled(servers);
 
-	findingsSoon();
 	return [answer(servers, bad),
 		h("section", { class: "cards", "aria-label": "servers" },
 		    servers.map(card)),

@@ -63,10 +63,11 @@ export const typed = (r, text, what) => r.advice || text.startsWith("the same") 
     h("span", null, text) : copyable(text, what);
 
 /* The one to try first. */
-export const firstRemedy = (i) => i.remedy.find((r) => !r.for_good) ?? i.remedy[0];
+export const firstRemedy = (i) => i.remedy?.find((r) => !r.for_good) ??
+    i.remedy?.[0];
 
 export function doNow(i) {
-	const r = firstRemedy(i), more = i.remedy.length - 1;
+	const r = firstRemedy(i), more = (i.remedy?.length ?? 0) - 1;
 
 	return r && h("div", { class: "do-now" },
 	    h("span", { class: "dim" }, `What to do (${r.applies_to})`),

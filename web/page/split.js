@@ -35,8 +35,8 @@ function chance(o) {
 		return "All of them were carried the same way, so there is nothing " +
 		    "to compare.";
 	if (o.p_value > 0.05)
-		return "The card has no more than its share of the trouble: chance " +
-		    `alone would do this ${oneIn(o.p_value)}.`;
+		return "The card has no more of the trouble than chance would " +
+		    "give it: it is not the card's connection offload.";
 	return `The odds of being affected are ${figure(o.odds_ratio)} times as ` +
 	    "high on the card. Chance alone would spread them like this " +
 	    `${oneIn(o.p_value)}.`;

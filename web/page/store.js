@@ -1,24 +1,28 @@
 /* store.js - what the page knows: the records of /api/v1, kept up to date by
  * events.
  *
- * The hard part is the moment between asking for a state and its arrival: an
- * event that came meanwhile is newer than the answer, and must not be undone by
- * it. Identities make all of this safe to repeat: a record replaces the one of
- * the same number, whether it came twice or out of turn. */
+ * The hard part is the moment between asking and the answer: an event that came
+ * meanwhile is newer, and must not be undone by it. Identities make all of this
+ * safe to repeat: a record replaces the one of the same number, whether it came
+ * twice or out of turn. */
 
 export const data = {
+	ready: false,			/* the overview is here */
 	capture: null,
+	progress: null,			/* { state, read, total } */
+	totals: null,
 	servers: new Map(),		/* by address */
-	incidents: new Map(),		/* by number */
-	findings: new Map(),		/* by number; all of them only once asked for */
+	incidents: new Map(),		/* by number; those of the overview are
+					 * without evidence and remedies */
+	findings: new Map(),		/* by number: those that were asked for, and
+					 * what came since */
 	timelines: new Map(),		/* by server; null: there is none */
 	ladders: new Map(),		/* by finding; null: there is none */
 	texts: null,			/* by finding's name */
-	progress: null,			/* { read, total } while a file is read */
-	reading: false,			/* no report yet */
-	ready: false,			/* capture, servers and incidents are here */
-	allFindings: false,
+	lists: new Map(),		/* by query: { total, more } */
 };
+
+const FINDINGS_MOST = 20000;		/* a page may stay open for months */
 
 const kinds = {
 	finding: { map: data.findings, id: (r) => r.finding_id },
@@ -33,7 +37,7 @@ export const changed = () => listener();
 
 /* The data's own time ------------------------------------------------------- */
 
-const arrival = { data: 0, page: 0 };	/* the newest moment, and when it came */
+const newest = { data: 0, page: 0 };	/* its moment, and when it came */
 
 /* Findings and incidents are stamped with their beginning; `last_seen` is what
  * moves. */
@@ -41,113 +45,132 @@ function notice(record) {
 	const t = Math.max(Date.parse(record.timestamp) || 0,
 	    Date.parse(record.last_seen) || 0);
 
-	if (t > arrival.data) {
-		arrival.data = t;
-		arrival.page = performance.now();
+	if (t > newest.data) {
+		newest.data = t;
+		newest.page = performance.now();
 	}
 }
 
-export const isLive = () => Boolean(data.capture?.in_iface ?? data.capture?.live);
+export const isLive = () => data.progress?.state === "live";
 
 /* Now, by the capture's clock: the end of a file, and live what has passed since
  * the newest record. */
-export const now = () => arrival.data +
-    (isLive() ? performance.now() - arrival.page : 0);
+export const now = () => newest.data +
+    (isLive() ? performance.now() - newest.page : 0);
 
-export const spanStart = () => Date.parse(data.capture?.first_seen) || arrival.data;
+export const spanStart = () => Date.parse(data.capture?.first_seen) || newest.data;
 
 /* Events -------------------------------------------------------------------- */
 
-const touched = new Set();		/* by events, while an answer is awaited */
+const touched = new Set();		/* what events brought: newer than answers */
+let since = null;			/* events, while the overview is awaited */
 
 export const identity = (kind, record) =>
     `${kind} ${kinds[kind] ? kinds[kind].id(record) : ""}`;
 
+const MINUTES = 60;
+
+/* An event has no minutes: the ones that are known go on. */
+function withMinutes(record) {
+	const last = data.servers.get(record.server.ip)?.minutes;
+	const p95 = Object.values(record.response_times ?? {}).map((r) => r.p95);
+
+	return last && !record.minutes ? { ...record, minutes: { ...last,
+	    p95_ms: [...last.p95_ms, p95.length ? Math.max(...p95) : null]
+		.slice(-MINUTES) } } : record;
+}
+
 export function apply(kind, record) {
 	touched.add(identity(kind, record));
+	since?.push([kind, record]);
 	if (kind !== "timeline")
 		notice(record);
+	if (kind === "finding" && record.change === "new" && data.totals)
+		data.totals.findings++;
 	if (kind === "capture")
 		data.capture = record;
 	else if (record.change === "withdrawn")
 		kinds[kind].map.delete(kinds[kind].id(record));
 	else
-		kinds[kind].map.set(kinds[kind].id(record), record);
+		kinds[kind].map.set(kinds[kind].id(record), kind === "server" ?
+		    withMinutes(record) : record);
+	for (const id of data.findings.keys()) {
+		if (data.findings.size <= FINDINGS_MOST)
+			break;
+		data.findings.delete(id);	/* the one known longest */
+	}
 }
 
 /* Asking -------------------------------------------------------------------- */
 
-/* null: there is no such thing. Throws Reading while there is no report yet. */
-class Reading extends Error {}
-
+/* null: there is no such thing (any more; or a link asks for nonsense). */
 async function ask(path) {
 	const answer = await fetch("api/v1/" + path);
 
-	if (answer.status === 404)
+	if ([400, 404, 410].includes(answer.status))
 		return null;
-	if (answer.status === 503)
-		throw new Reading();
 	if (!answer.ok)
 		throw new Error(`${path}: ${answer.status}`);
 	return answer.json();
 }
 
-/* The answer replaces all of that kind, but for what events brought since. */
+/* What events brought since we asked is newer. */
 function take(kind, records) {
 	const { map, id } = kinds[kind];
-	const theirs = new Set();
 
 	for (const r of records) {
-		theirs.add(id(r));
 		notice(r);
-		if (!touched.has(identity(kind, r)))
+		if (!touched.has(identity(kind, r)) || !map.has(id(r)))
 			map.set(id(r), r);
 	}
-	for (const [key] of map)
-		if (!theirs.has(key) && !touched.has(`${kind} ${key}`))
-			map.delete(key);
 }
 
 const AGAIN_MS = 700;
+const asked = new Set();
 
-/* Capture, servers and incidents; small, whatever the number of findings. Tries
- * until there is a report. */
-export async function load() {
+/* All that is known may be of a former run. */
+function forget() {
+	for (const map of [data.findings, data.incidents, data.servers,
+	    data.timelines, data.ladders, data.lists])
+		map.clear();
+	asked.clear();
 	touched.clear();
-	try {
-		const [capture, servers, incidents] = await Promise.all(
-		    [ask("capture"), ask("servers"), ask("incidents")]);
-
-		if (!touched.has("capture "))
-			data.capture = capture.at(-1) ?? null;
-		if (data.capture)
-			notice(data.capture);
-		take("server", servers);
-		take("incident", incidents);
-		data.reading = false;
-		data.ready = true;
-	} catch (e) {
-		data.reading = e instanceof Reading;
-		setTimeout(load, AGAIN_MS);
-	}
-	changed();
+	data.capture = null;
+	newest.data = 0;
 }
 
-/* All that is known is of a former run. */
-export function forget() {
-	for (const map of [data.findings, data.incidents, data.servers,
-	    data.timelines, data.ladders])
-		map.clear();
-	data.capture = null;
-	data.allFindings = false;
-	arrival.data = 0;
-	asked.clear();
+/* The overview: small, whatever the number of findings. Tries until it is there;
+ * gives the mark after which events are new. */
+export async function load() {
+	for (;;) {
+		since = [];
+		const o = await ask("overview").catch(() => null);
+
+		if (!o) {
+			await new Promise((go) => setTimeout(go, AGAIN_MS));
+			continue;
+		}
+		const meanwhile = since;
+
+		since = null;
+		forget();
+		data.capture = o.capture;
+		data.progress = o.progress;
+		data.totals = o.totals;
+		data.ready = true;
+		if (o.capture)
+			notice(o.capture);
+		take("server", o.servers);
+		take("incident", o.incidents);
+		for (const [kind, record] of meanwhile)
+			apply(kind, record);
+		changed();
+		return o.mark;
+	}
 }
 
 /* What only some views need is asked for by them, once; changed() tells when it
  * came. */
-const asked = new Set();
-
 async function once(path, use) {
 	if (asked.has(path))
 		return;
@@ -161,25 +184,22 @@ async function once(path, use) {
 	changed();			/* who still needs it asks again */
 }
 
-export function needFindings() {
-	if (!data.allFindings && !asked.has("findings"))
-		touched.clear();
-	once("findings", (records) => {
-		take("finding", records ?? []);
-		data.allFindings = true;
-	});
-	return data.allFindings;
-}
+/* The newest findings that `query` selects come into data.findings; events bring
+ * what is newer. { total, more }, undefined: not yet. */
+export function needFindings(query, limit) {
+	const path = "findings?" + new URLSearchParams({ ...query, limit });
 
-/* For a list at the foot of a page: when there is nothing better to do. */
-export function findingsSoon() {
-	if (!data.allFindings && !asked.has("findings"))
-		(window.requestIdleCallback ?? setTimeout)(needFindings);
+	once(path, (answer) => {
+		take("finding", answer?.items ?? []);
+		data.lists.set(path, { total: answer?.total ?? 0,
+		    more: Boolean(answer?.next) });
+	});
+	return data.lists.get(path);
 }
 
 /* undefined: not yet; null: there is none. */
 export function timelineOf(ip) {
-	if (data.timelines.get(ip) === undefined)
+	if (!data.timelines.get(ip))
 		once(`servers/${encodeURIComponent(ip)}/timeline`, (t) => {
 			if (!data.timelines.get(ip))
 				data.timelines.set(ip, t);
@@ -193,25 +213,29 @@ export function ladderOf(id) {
 }
 
 export function textOf(name) {
-	once("findings-text", (list) => {
-		data.texts = new Map((list ?? []).map((t) => [t.finding, t]));
-	});
-	return data.texts?.get(name);
+	once("findings-text", (texts) => { data.texts = texts ?? {}; });
+	return data.texts?.[name];
 }
 
 /* undefined: not yet; null: there is none (any more). */
 export function findingOf(id) {
-	if (data.findings.has(id))
-		return data.findings.get(id);
-	if (data.allFindings)
-		return null;
-	once(`findings/${id}`, (f) => {
-		if (f)
-			data.findings.set(id, f);
-		else
-			needFindings();
-	});
-	return undefined;
+	if (!data.findings.has(id))
+		once(`findings/${id}`, (f) => data.lists.set(`finding ${id}`,
+		    f && data.findings.set(id, f)));
+	return data.findings.get(id) ??
+	    (data.lists.get(`finding ${id}`) === null ? null : undefined);
+}
+
+/* Its evidence and remedies are there only after a while. */
+export function incidentOf(id) {
+	const i = data.incidents.get(id);
+
+	if (!i?.remedy)
+		once(`incidents/${id}`, (full) => {
+			if (full && !data.incidents.get(id)?.remedy)
+				data.incidents.set(id, full);
+		});
+	return data.incidents.get(id);
 }
 
 /* Asking the other way round ------------------------------------------------ */
@@ -220,8 +244,5 @@ export const incidentsOf = (ip) => [...data.incidents.values()]
     .filter((i) => i.server.ip === ip)
     .sort((a, b) => b.start < a.start ? -1 : 1);
 
-/* Of several at one server, the one to show first: open, then new. */
+/* Of several at one server, the one to show first. */
 export const openIncident = (ip) => incidentsOf(ip).find((i) => !i.end);
-
-export const findingsOfIncident = (id) => [...data.findings.values()]
-    .filter((f) => f.incident_id === id);
