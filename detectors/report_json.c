@@ -272,6 +272,7 @@ remedies_value(const struct incident *i)
 		set(o, "undo", text_or_null(list[k].undo));
 		set(o, "source", text_or_null(list[k].source));
 		set(o, "for_good", json_boolean(list[k].for_good));
+		set(o, "advice", json_boolean(list[k].advice));
 		json_array_append_new(all, o);
 	}
 	return all;
