@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "capture/decode.h"
+#include "capture/hash.h"
 
 enum {
 	UNIT_BYTES = 8,
@@ -48,6 +49,7 @@ struct datagram {
 
 struct defrag {
 	size_t limit_bytes, used_bytes;
+	uint64_t hash_key;		/* so that collisions cannot be planned */
 	struct datagram *oldest, *newest;
 	struct datagram *bucket[BUCKETS];
 	uint8_t *whole;			/* what was handed out last */
@@ -59,8 +61,10 @@ defrag_new(size_t limit_bytes)
 {
 	struct defrag *d = calloc(1, sizeof(*d));
 
-	if (d)
-		d->limit_bytes = limit_bytes;
+	if (!d)
+		return NULL;
+	d->limit_bytes = limit_bytes;
+	d->hash_key = hash_key();
 	return d;
 }
 
@@ -115,14 +119,12 @@ key_of(const struct packet *p)
 }
 
 static uint32_t
-bucket_of(const struct key *k)
+bucket_of(const struct defrag *d, const struct key *k)
 {
-	uint64_t hash = k->id * UINT64_C(0x9e3779b97f4a7c15) ^ k->tunnel_id;
+	uint64_t hash = hash_octets(k->src.octet, d->hash_key) +
+	    hash_octets(k->dst.octet, d->hash_key ^ k->id);
 
-	for (int i = 0; i < 16; i++)
-		hash = (hash ^ k->src.octet[i] ^ (unsigned)k->dst.octet[i] << 8)
-		    * UINT64_C(0x100000001b3);
-	return (uint32_t)(hash >> 32) % BUCKETS;
+	return (uint32_t)(hash ^ hash >> 32) % BUCKETS;
 }
 
 static struct datagram *
@@ -338,7 +340,7 @@ static bool
 take(struct defrag *d, struct packet *p)
 {
 	struct key k = key_of(p);
-	uint32_t bucket = bucket_of(&k), bytes = usable_bytes(p);
+	uint32_t bucket = bucket_of(d, &k), bytes = usable_bytes(p);
 	struct datagram *g;
 
 	d->stats.fragments++;

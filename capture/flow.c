@@ -449,7 +449,9 @@ endpoint_hash(const struct flow_table *t, const struct address *a, uint16_t port
 	uint64_t half[2];
 
 	memcpy(half, a->octet, sizeof(half));
-	return mix(half[0] ^ t->key[0], mix(half[1] ^ port ^ t->key[1], t->key[0]));
+	/* the port by the key, not by the address: who owns an IPv6 network could
+	 * undo the one with the other */
+	return mix(half[0] ^ t->key[0], mix(half[1] ^ t->key[1], t->key[0] ^ port));
 }
 
 /* The same for both directions. */

@@ -8,4 +8,7 @@
  * table, never what comes out: output is a function of the packets alone. */
 uint64_t hash_key(void);
 
+/* Of 16 octets, an address as a rule, under such a key. */
+uint64_t hash_octets(const uint8_t octet[16], uint64_t key);
+
 #endif

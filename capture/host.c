@@ -25,13 +25,7 @@ struct host_table {
 uint64_t
 address_hash(const struct address *a, uint64_t key)
 {
-	__extension__ typedef unsigned __int128 wide;
-	uint64_t half[2];
-	wide product;
-
-	memcpy(half, a->octet, sizeof(half));
-	product = (wide)(half[0] ^ key) * (half[1] ^ (key << 32 | key >> 32));
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
+	return hash_octets(a->octet, key);
 }
 
 struct host_table *

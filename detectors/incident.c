@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/hash.h"
 #include "detectors/registry.h"
 
 const char *
@@ -205,19 +206,17 @@ cluster_want(const struct cluster *c)
 
 /* --- the view: who fares ill, who well ----------------------------------------- */
 
-/* The sets live for one judgement, of addresses already bounded. */
-#define MARKS_KEY UINT64_C(0x9e3779b97f4a7c15)
-
 struct marks {			/* distinct clients, by address */
 	struct address *address;	/* unspecified: an empty slot */
 	size_t count, slots;
+	uint64_t key;			/* so that collisions cannot be planned */
 };
 
 static struct address *
 mark_slot(const struct marks *m, const struct address *a)
 {
 	static const struct address none;
-	size_t i = (size_t)address_hash(a, MARKS_KEY) & (m->slots - 1);
+	size_t i = (size_t)address_hash(a, m->key) & (m->slots - 1);
 
 	while (memcmp(&m->address[i], &none, sizeof(none)) != 0 &&
 	    memcmp(&m->address[i], a, sizeof(*a)) != 0)
@@ -229,7 +228,7 @@ static bool
 marks_grow(struct marks *m)
 {
 	struct marks more = { .slots = m->slots ? m->slots * 2 : 64,
-		.count = m->count };
+		.count = m->count, .key = m->slots ? m->key : hash_key() };
 
 	more.address = calloc(more.slots, sizeof(*more.address));
 	if (!more.address)

@@ -381,18 +381,23 @@ rule_application(struct scale *s)
 		    "the same host answer (%u connections)", s->v->served);
 }
 
+/* Half a request is its client's doing; the server's part begins where others
+ * wait because of it. */
 static void
 rule_fragment(struct scale *s)
 {
 	const struct finding *x = first(s, FINDING_rpc_fragment_stuck, NULL);
+	uint32_t waiting = flows(s, FINDING_rpc_stall, NULL) +
+	    flows(s, FINDING_reply_missing, NULL);
 	char who[ADDRESS_TEXT_BYTES];
 
 	if (!x)
 		return;
 	address_text(&x->client, who);
-	weigh(s, VERDICT_server_application, 5, x, "client %s left a request half "
-	    "sent; a store that waits for the rest serves nobody else (Q149819)",
-	    who);
+	if (waiting)
+		weigh(s, VERDICT_server_application, 5, x, "client %s left a "
+		    "request half sent; a store that waits for the rest serves "
+		    "nobody else (Q149819)", who);
 	weigh(s, VERDICT_client_side, 2, x, "client %s never sent the rest of its "
 	    "request", who);
 }

@@ -2,6 +2,7 @@
  *
  *	maker SCENE FILE [SCALE] [FOLDER]
  *	maker		the scenes: name, megabytes at scale 1, what they are
+ *	maker attacks	the same of those that are attacks (megabytes: 0)
  *
  * FOLDER, with captures in it, is for the scene `mix` alone. */
 #include "tests/bench/scenes.h"
@@ -28,10 +29,21 @@ list_all(void)
 	return 0;
 }
 
+static int
+list_attacks(void)
+{
+	for (const struct scene *s = attacks; s->name; s++)
+		list(s);
+	return 0;
+}
+
 static const struct scene *
 find(const char *name)
 {
 	for (const struct scene *s = scenes; s->name; s++)
+		if (strcmp(s->name, name) == 0)
+			return s;
+	for (const struct scene *s = attacks; s->name; s++)
 		if (strcmp(s->name, name) == 0)
 			return s;
 	if (strcmp(name, mix.name) != 0)
@@ -48,8 +60,10 @@ main(int argc, char **argv)
 
 	if (argc == 1)
 		return list_all();
+	if (argc == 2 && strcmp(argv[1], "attacks") == 0)
+		return list_attacks();
 	if (argc < 3 || argc > 5)
-		give_up("usage: maker [SCENE FILE [SCALE] [FOLDER]]");
+		give_up("usage: maker [attacks | SCENE FILE [SCALE] [FOLDER]]");
 	s = find(argv[1]);
 	if (argc > 3)
 		scale = strtod(argv[3], NULL);

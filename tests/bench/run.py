@@ -50,8 +50,8 @@ def measure(args, command, seconds=0, megabytes=0):
     return Run(done.stdout)
 
 
-def make(args, scene, scale):
-    path = os.path.join(args.dir, scene + ".pcap")
+def make(args, scene, scale, name=None):
+    path = os.path.join(args.dir, (name or scene) + ".pcap")
     done = subprocess.run([args.maker, scene, path, str(scale), args.pcaps],
                           capture_output=True, text=True)
     if done.returncode:
@@ -161,11 +161,11 @@ def level(args):
     command = [args.toewatch, "-r", "{}", "-T", "json", "-j", "1"]
     cost = {}
     print("level: a packet's cost by the number of connections open at once")
-    empty, _, _ = make(args, "million", 1e-9)
+    empty, _, _ = make(args, "million", 1e-9, "level")
     start = min(measure(args, [empty if c == "{}" else c for c in command]).cpu
                 for _ in range(max(args.runs, 3)))
     for part in LEVEL:
-        path, packets, _ = make(args, "million", part * args.scale)
+        path, packets, _ = make(args, "million", part * args.scale, "level")
         least = min(measure(args, [path if c == "{}" else c for c in command]).cpu
                     for _ in range(args.runs))
         cost[part] = max((least - start) * 1e9 / packets, 1)

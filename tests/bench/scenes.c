@@ -1,5 +1,4 @@
-/* scenes.c - what load looks like: the scenes of `make bench`. Each is healthy
- * but for the freeze in synflood-freeze. */
+/* scenes.c - what load looks like: the scenes of `make bench`. All are healthy. */
 #include "tests/bench/scenes.h"
 
 #include <string.h>
@@ -153,14 +152,13 @@ flood_step(struct stage *s, struct talk *t)
 }
 
 static void
-synflood(struct wire *w, double scale, bool freezes)
+synflood_make(struct wire *w, double scale)
 {
 	const uint32_t sources = scaled(FLOOD_SOURCES, scale, 1000);
 	const uint64_t length_ns = (uint64_t)sources * S_NS / FLOOD_RATE;
 	const struct script flood = { .step = flood_step, .port = 1035 };
 	struct script through = farm_script;
 	struct line lines[LINES(farm_line)];
-	struct talk *t;
 	struct stage s;
 
 	/* the session was there before, and calls about fifty times */
@@ -168,32 +166,12 @@ synflood(struct wire *w, double scale, bool freezes)
 	lines[8].wait_low_us = (uint32_t)(length_ns / US_NS / 75);
 	lines[8].wait_high_us = (uint32_t)(length_ns / US_NS / 25);
 	through.line = lines;
-	through.again = freezes ? 25 : 60;
-	if (freezes) {
-		/* from there on requests are acknowledged and never answered */
-		lines[10] = lines[8];
-		lines[10].acked = true;
-		lines[10].wait_low_us = lines[10].wait_high_us = 5000000;
-		through.lines = 11;
-	}
+	through.again = 60;
 	stage_open(&s, w, 2, 1);
 	stage_add(&s, &through, 0, NETWORK(10, 3) + 7, 1077, 0)->offloaded = true;
-	t = stage_add(&s, &flood, 2 * S_NS, 0, 0, 0);
-	t->size = sources;
+	stage_add(&s, &flood, 2 * S_NS, 0, 0, 0)->size = sources;
 	stage_play(&s);
 	stage_close(&s);
-}
-
-static void
-synflood_make(struct wire *w, double scale)
-{
-	synflood(w, scale, false);
-}
-
-static void
-synflood_freeze_make(struct wire *w, double scale)
-{
-	synflood(w, scale, true);
 }
 
 /* --- small: what a busy office says in short packets ---------------------------------- */
@@ -270,8 +248,6 @@ const struct scene scenes[] = {
 	    "a million connections open at once, one request each" },
 	{ "synflood", true, synflood_make, 456,
 	    "three million SYNs, and one session that goes on through them" },
-	{ "synflood-freeze", true, synflood_freeze_make, 456,
-	    "the same, but the session freezes midway" },
 	{ "small", false, small_make, 308,
 	    "keystrokes and their echoes, DNS lookups" },
 	{ .name = NULL },

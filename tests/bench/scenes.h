@@ -12,8 +12,8 @@ struct scene {
 	const char *text;
 };
 
-/* The last one has no name. */
-extern const struct scene scenes[];
+/* The last one has no name. Load to be measured on; attacks (attacks.c). */
+extern const struct scene scenes[], attacks[];
 
 /* The captures in `folder`, each many times over, with addresses and times of
  * their own (mix.c). */

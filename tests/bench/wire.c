@@ -144,6 +144,16 @@ wire_sum(const uint8_t *p, size_t bytes, uint32_t start)
 	return (uint32_t)sum;
 }
 
+uint32_t
+wire_sum_be(const uint8_t *p, size_t bytes)
+{
+	uint16_t sum = (uint16_t)wire_sum(p, bytes, 0);
+	uint8_t octet[2];
+
+	memcpy(octet, &sum, 2);
+	return (uint32_t)(octet[0] << 8 | octet[1]);
+}
+
 static void
 put_sum(uint8_t *field, uint32_t sum)
 {

@@ -68,6 +68,9 @@ uint64_t wire_bytes_written(const struct wire *);
 /* RFC 1071, of bytes at an even offset; folded, not complemented. */
 uint32_t wire_sum(const uint8_t *, size_t bytes, uint32_t start);
 
+/* The same in host order. */
+uint32_t wire_sum_be(const uint8_t *, size_t bytes);
+
 /* Noise to take payload from: FRAME_BYTES_MAX of it, wherever one looks. */
 const uint8_t *wire_noise(uint32_t where);
 
