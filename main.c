@@ -232,11 +232,12 @@ static int
 open_source(struct toewatch *t)
 {
 	const struct options *o = t->options;
+	struct live_options live = { .filter = o->filter };
 	char err[SOURCE_ERROR_BYTES];
 	int failed = o->file_count ?
 	    source_open_files(o->files, o->file_count, o->filter, &t->source,
 		err) :
-	    source_open_interfaces(o->interfaces, o->interface_count, o->filter,
+	    source_open_interfaces(o->interfaces, o->interface_count, &live,
 		&t->source, err);
 
 	if (failed)
@@ -414,6 +415,8 @@ read_all(struct toewatch *t)
 			engine_frames(t->engine, frame, count);
 		else if (result == SOURCE_IDLE)
 			engine_idle(t->engine, frame[0].time);
+		else if (result == SOURCE_BREAK)
+			engine_break(t->engine, frame[0].time);
 		else
 			break;
 		if (progress && n % 1024 == 0)

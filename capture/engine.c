@@ -928,6 +928,15 @@ engine_idle(struct engine *e, struct instant now)
 }
 
 void
+engine_break(struct engine *e, struct instant now)
+{
+	if (!instant_is_set(e->step_end))
+		return;
+	engine_idle(e, now);
+	take_break(e, clock_now(e->clock));
+}
+
+void
 engine_finish(struct engine *e)
 {
 	struct instant now;

@@ -85,6 +85,9 @@ void engine_frame(struct engine *, const struct frame *);
  * fetched from memory meanwhile; what comes of it is the same. */
 void engine_frames(struct engine *, const struct frame *, size_t count);
 void engine_idle(struct engine *, struct instant now);
+/* The sniffer saw nothing, or one interface of several, for a while that ends or
+ * begins by `now`: what is open ends as FLOW_END_CAPTURE, as at a break. */
+void engine_break(struct engine *, struct instant now);
 /* End of capture: last step, then every flow ended as FLOW_END_CAPTURE, and a
  * step for them. */
 void engine_finish(struct engine *);

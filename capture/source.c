@@ -189,6 +189,13 @@ source_stats(const struct source *s, struct source_stats *out)
 	s->kind->stats(s->state, out);
 }
 
+bool
+source_interface(const struct source *s, size_t i, struct source_interface *out)
+{
+	memset(out, 0, sizeof(*out));
+	return s->kind->interface && s->kind->interface(s->state, i, out);
+}
+
 void
 source_stop(struct source *s)
 {

@@ -3,6 +3,7 @@
 #ifndef CAPTURE_SOURCE_H
 #define CAPTURE_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,9 @@ enum source_result {
 	SOURCE_FRAME,		/* `frame` is filled in, valid until the next call */
 	SOURCE_IDLE,		/* live: nothing for now; `frame->time` is a time
 				 * that no later frame will precede */
+	SOURCE_BREAK,		/* live: an interface went down or came back.
+				 * Frames went by unseen, so what was open by
+				 * `frame->time` cannot be judged by what follows */
 	SOURCE_END,
 	SOURCE_FAILED,		/* could not go on: source_error() says why */
 };
@@ -29,9 +33,26 @@ enum { SOURCE_ERROR_BYTES = 512 };
 int source_open_files(const char *const *paths, size_t count, const char *filter,
     struct source **out, char err[SOURCE_ERROR_BYTES]);
 
-/* Live, one or more interfaces. */
+enum {
+	SOURCE_BUFFER_BYTES = 128 << 20,
+	SOURCE_BUFFER_BYTES_MAX = 2047 << 20,	/* libpcap takes an int */
+	SOURCE_SNAP_BYTES = 262144,		/* no frame is larger */
+};
+
+struct live_options {
+	const char *filter;		/* or NULL */
+	size_t buffer_bytes;		/* the kernel's, for each interface; 0:
+					 * SOURCE_BUFFER_BYTES */
+	uint32_t snap_bytes;		/* of each frame; 0: all */
+	bool only_own;			/* not promiscuous */
+};
+
+/* Live, one or more interfaces. What goes down, is renamed or is removed later
+ * ends nothing: it is watched again when it comes back, between two
+ * SOURCE_BREAKs. */
 int source_open_interfaces(const char *const *names, size_t count,
-    const char *filter, struct source **out, char err[SOURCE_ERROR_BYTES]);
+    const struct live_options *, struct source **out,
+    char err[SOURCE_ERROR_BYTES]);
 
 enum source_result source_next(struct source *, struct frame *);
 /* As source_next, and with SOURCE_FRAME as many more frames as are at hand
@@ -49,11 +70,29 @@ const char *source_name(const struct source *, uint32_t file);
 size_t source_count(const struct source *);
 
 struct source_stats {
-	uint64_t dropped_kernel, dropped_interface;	/* live only */
+	/* Live only: frames lost because our buffer in the kernel was full; and
+	 * before, in the card, its driver or the kernel's queue. */
+	uint64_t dropped_kernel, dropped_interface;
+	unsigned blind;			/* interfaces that show nothing now */
 	uint64_t cut_files;		/* captures that ended in mid-record */
 	uint64_t bytes_read, bytes_total; /* of files; total 0 when unknown */
 };
 void source_stats(const struct source *, struct source_stats *);
+
+enum { SOURCE_MERGING_BYTES = 128 };
+
+/* One interface of a live source. */
+struct source_interface {
+	const char *name;		/* as it was at the start */
+	const char *state;		/* "watched", "no_carrier", "down", "gone" */
+	uint64_t frames, dropped_kernel, dropped_interface;
+	/* What merges segments before we see them, as ethtool -K names it:
+	 * "gro lro", or "". */
+	char merging[SOURCE_MERGING_BYTES];
+};
+/* False if there is no such: number `i`, from 0. */
+bool source_interface(const struct source *, size_t i,
+    struct source_interface *);
 
 /* Ask source_next to end soon; safe in a signal handler. */
 void source_stop(struct source *);

@@ -11,7 +11,7 @@
 
 /* No frame is larger: what libpcap and Wireshark hold for the maximum, and
  * four times the largest IPv4 packet. A record that claims more is damaged. */
-enum { FRAME_BYTES_MAX = 262144 };
+enum { FRAME_BYTES_MAX = SOURCE_SNAP_BYTES };
 
 /* The filter, made for each link type that turns up. */
 struct filter;
@@ -34,6 +34,8 @@ struct source_kind {
 	const char *(*name)(const void *state, uint32_t file);
 	size_t (*count)(const void *state);
 	void (*stats)(void *state, struct source_stats *);
+	/* optional: live ones */
+	bool (*interface)(const void *state, size_t i, struct source_interface *);
 	void (*free)(void *state);
 };
 

@@ -15,141 +15,216 @@
 
 #include "capture/log.h"
 #include "capture/source_internal.h"
+#include "capture/source_port.h"
 
 enum {
-	BUFFER_BYTES = 64 << 20,	/* 50 ms at 10 Gbit/s */
-	BLOCK_MS = 100,			/* a block is handed over by then */
 	/* Hand-over and our own waking come late on a busy machine. */
-	HOLD_MS = 2 * BLOCK_MS,
-	IDLE_LAG_MS = 5 * BLOCK_MS,
+	HOLD_MS = 2 * PORT_BLOCK_MS,
+	IDLE_LAG_MS = 5 * PORT_BLOCK_MS,
 	HOLD_POLL_MS = 10,
-};
-
-struct port {
-	char *name;
-	pcap_t *pcap;
-	int64_t ns_per_unit;		/* of its time stamps' fraction */
-	bool pending;			/* `frame` waits to be handed out */
-	struct frame frame;
-	struct pcap_stat seen;		/* counted so far; libpcap's wrap */
-	uint64_t dropped_kernel, dropped_interface;
+	LOOK_MS = 250,			/* at counters and notices */
+	ASK_MS = 1000,			/* the kernel, of each interface */
+	MERGING_MS = 60000,
 };
 
 struct live {
+	struct live_options options;
+	char *filter;
 	struct port *port;
-	struct pollfd *poll;
+	struct pollfd *poll;		/* one a port, and the kernel's notices */
 	size_t count;
+	struct nic_watch watch;
+	bool broken;			/* a SOURCE_BREAK is due */
+	int64_t looked_ns, asked_ns, merging_ns;
 	uint64_t bytes_read;
 };
+
+static int64_t
+clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
 
 static struct instant
 wall_clock(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (struct instant){ t.tv_sec * NS_PER_S + t.tv_nsec };
+	return (struct instant){ clock_ns(CLOCK_REALTIME) };
 }
 
-/* 1 with a frame pending, 0 without, -1 when the interface failed. */
-static int
-fetch(struct port *p)
+/* Looking after the interfaces ------------------------------------------------- */
+
+static struct port *
+port_numbered(struct live *l, int index)
 {
-	struct frame *f = &p->frame;
-	struct pcap_pkthdr *h;
-	const u_char *data;
+	for (size_t i = 0; i < l->count; i++)
+		if (l->port[i].pcap && l->port[i].nic.index == index)
+			return &l->port[i];
+	return NULL;
+}
+
+/* A port whose state changed has left frames unseen, or will. */
+static void
+check(struct live *l, struct port *p, const struct nic *fresh, int64_t now)
+{
+	bool was = p->state == PORT_WATCHED;
+
+	port_check(p, &l->watch, fresh, now);
+	if (was != (p->state == PORT_WATCHED))
+		l->broken = true;
+}
+
+static void
+take_notices(struct live *l, int64_t now)
+{
+	struct nic told;
+	struct port *p;
 	int status;
 
-	if (p->pending)
-		return 1;
-	status = pcap_next_ex(p->pcap, &h, &data);
-	if (status == 0)
-		return 0;
-	if (status != 1)
-		return -1;
-	f->time.ns = h->ts.tv_sec * NS_PER_S + h->ts.tv_usec * p->ns_per_unit;
-	f->captured_bytes = h->caplen;
-	f->wire_bytes = h->len < h->caplen ? h->caplen : h->len;
-	f->data = data;
-	f->number++;
-	p->pending = true;
-	return 1;
+	while ((status = nic_next(&l->watch, &told)) > 0)
+		if ((p = port_numbered(l, told.index)))
+			check(l, p, &told, now);
+	if (status < 0)
+		l->asked_ns = 0;	/* some got lost: ask */
 }
 
-/* The port with the earliest pending frame, and how many have one. */
+static void
+look_after(struct live *l)
+{
+	int64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (now - l->looked_ns < LOOK_MS * NS_PER_MS)
+		return;
+	l->looked_ns = now;
+	take_notices(l, now);
+	for (size_t i = 0; i < l->count; i++)
+		port_count(&l->port[i], now);
+	if (now - l->asked_ns >= ASK_MS * NS_PER_MS) {
+		l->asked_ns = now;
+		for (size_t i = 0; i < l->count; i++)
+			check(l, &l->port[i], NULL, now);
+	}
+	if (now - l->merging_ns >= MERGING_MS * NS_PER_MS) {
+		l->merging_ns = now;
+		for (size_t i = 0; i < l->count; i++)
+			port_check_merging(&l->port[i]);
+	}
+}
+
+/* Fetch what the ports have, where nothing is in hand. True if some came. */
+static bool
+fetch(struct live *l, struct port *p)
+{
+	bool was = p->state == PORT_WATCHED;
+
+	if (p->next < p->count)
+		return true;
+	if (port_fetch(p, l->looked_ns))
+		return true;
+	if (was && p->state != PORT_WATCHED)
+		l->broken = true;
+	return false;
+}
+
+/* One stream ------------------------------------------------------------------- */
+
+/* The port with the earliest frame in hand, if each port that can has one, or
+ * this one waited long enough; `held`: there is one, and it has to wait. */
 static struct port *
-earliest(struct live *l, size_t *pending)
+earliest(struct live *l, bool *held)
 {
 	struct port *first = NULL;
+	bool all = true;
 
-	*pending = 0;
+	*held = false;
 	for (size_t i = 0; i < l->count; i++) {
 		struct port *p = &l->port[i];
 
-		if (!p->pending)
-			continue;
-		++*pending;
-		if (!first || instant_before(p->frame.time, first->frame.time))
+		if (!fetch(l, p))
+			all &= p->state != PORT_WATCHED;
+		else if (!first || instant_before(port_frame(p)->time,
+		    port_frame(first)->time))
 			first = p;
 	}
-	return first;
-}
-
-static enum source_result
-idle(struct frame *f)
-{
-	memset(f, 0, sizeof(*f));
-	f->time = instant_plus(wall_clock(), -(int64_t)IDLE_LAG_MS * NS_PER_MS);
-	return SOURCE_IDLE;
+	if (!first || all || instant_since(wall_clock(),
+	    port_frame(first)->time) >= HOLD_MS * NS_PER_MS)
+		return first;
+	*held = true;
+	return NULL;
 }
 
 static enum source_result
 hand_out(struct live *l, struct port *p, struct frame *f)
 {
-	*f = p->frame;
-	p->pending = false;
+	*f = p->frame[p->next++];
 	l->bytes_read += f->captured_bytes;
 	return SOURCE_FRAME;
 }
 
-static bool
-may_be_preceded(const struct live *l, const struct port *p, size_t pending)
+static enum source_result
+tick(struct frame *f, enum source_result how)
 {
-	return pending < l->count && instant_since(wall_clock(),
-	    p->frame.time) < (int64_t)HOLD_MS * NS_PER_MS;
+	memset(f, 0, sizeof(*f));
+	f->time = instant_plus(wall_clock(), -IDLE_LAG_MS * NS_PER_MS);
+	return how;
+}
+
+/* Did all that is not watched now hand out what it had? */
+static bool
+is_drained(struct live *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->port[i].state != PORT_WATCHED && fetch(l, &l->port[i]))
+			return false;
+	return true;
+}
+
+/* Until a frame or a notice comes, or the time is over: what poll() says. */
+static int
+wait(struct live *l, int ms)
+{
+	for (size_t i = 0; i < l->count; i++)
+		l->poll[i].fd = l->port[i].fd;
+	return poll(l->poll, l->count + 1, ms);
 }
 
 static enum source_result
 live_next(struct source *src, void *state, struct frame *f)
 {
 	struct live *l = state;
-	struct port *p;
-	size_t pending;
+	struct port *p = &l->port[0];
+	bool held;
 	int ready;
 
+	/* the common case: the next of a batch */
+	if (l->count == 1 && p->next < p->count)
+		return hand_out(l, p, f);
 	while (!atomic_load_explicit(&src->stopped, memory_order_relaxed)) {
-		for (size_t i = 0; i < l->count; i++) {
-			if (fetch(&l->port[i]) >= 0)
-				continue;
-			snprintf(src->error, sizeof(src->error),
-			    "'%.100s' can no longer be watched: %.200s",
-			    l->port[i].name, pcap_geterr(l->port[i].pcap));
-			return SOURCE_FAILED;
+		look_after(l);
+		if (l->broken && is_drained(l)) {
+			l->broken = false;
+			return tick(f, SOURCE_BREAK);
 		}
-		p = earliest(l, &pending);
-		if (p && !may_be_preceded(l, p, pending))
+		p = earliest(l, &held);
+		if (p)
 			return hand_out(l, p, f);
-		ready = poll(l->poll, l->count, p ? HOLD_POLL_MS : BLOCK_MS);
+		ready = wait(l, held ? HOLD_POLL_MS : PORT_BLOCK_MS);
 		if (ready < 0 && errno != EINTR) {
 			snprintf(src->error, sizeof(src->error),
 			    "cannot wait for frames: %s", strerror(errno));
 			return SOURCE_FAILED;
 		}
-		if (ready <= 0 && !p)
-			return idle(f);
+		if (l->poll[l->count].revents)
+			l->looked_ns = 0;
+		if (ready <= 0 && !held)
+			return tick(f, SOURCE_IDLE);
 	}
 	return SOURCE_END;
 }
+
+/* What is known of it ------------------------------------------------------------ */
 
 static const char *
 live_name(const void *state, uint32_t file)
@@ -171,19 +246,28 @@ live_stats(void *state, struct source_stats *out)
 	struct live *l = state;
 
 	for (size_t i = 0; i < l->count; i++) {
-		struct port *p = &l->port[i];
-		struct pcap_stat now;
-
-		if (pcap_stats(p->pcap, &now) == 0) {
-			p->dropped_kernel += now.ps_drop - p->seen.ps_drop;
-			p->dropped_interface +=
-			    now.ps_ifdrop - p->seen.ps_ifdrop;
-			p->seen = now;
-		}
-		out->dropped_kernel += p->dropped_kernel;
-		out->dropped_interface += p->dropped_interface;
+		out->dropped_kernel += l->port[i].kernel.total;
+		out->dropped_interface += l->port[i].interface.total;
+		out->blind += l->port[i].state != PORT_WATCHED;
 	}
 	out->bytes_read = l->bytes_read;
+}
+
+static bool
+live_interface(const void *state, size_t i, struct source_interface *out)
+{
+	const struct live *l = state;
+	const struct port *p = &l->port[i];
+
+	if (i >= l->count)
+		return false;
+	out->name = p->name;
+	out->state = port_state_text(p->state);
+	out->frames = p->template.number;
+	out->dropped_kernel = p->kernel.total;
+	out->dropped_interface = p->interface.total;
+	memcpy(out->merging, p->merging, sizeof(out->merging));
+	return true;
 }
 
 static void
@@ -191,11 +275,10 @@ live_free(void *state)
 {
 	struct live *l = state;
 
-	for (size_t i = 0; l->port && i < l->count; i++) {
-		if (l->port[i].pcap)
-			pcap_close(l->port[i].pcap);
-		free(l->port[i].name);
-	}
+	for (size_t i = 0; l->port && i < l->count; i++)
+		port_close(&l->port[i]);
+	nic_close(&l->watch);
+	free(l->filter);
 	free(l->port);
 	free(l->poll);
 	free(l);
@@ -206,124 +289,70 @@ static const struct source_kind live_kind = {
 	.name = live_name,
 	.count = live_count,
 	.stats = live_stats,
+	.interface = live_interface,
 	.free = live_free,
 };
 
-static int
-cannot_watch(const struct port *p, int status, char err[SOURCE_ERROR_BYTES])
+/* Opening -------------------------------------------------------------------------- */
+
+static struct live *
+live_new(size_t count, const struct live_options *o)
 {
-	bool denied = status == PCAP_ERROR_PERM_DENIED ||
-	    status == PCAP_ERROR_PROMISC_PERM_DENIED;
-	const char *detail = pcap_geterr(p->pcap);
+	struct live *l = calloc(1, sizeof(*l));
 
-	snprintf(err, SOURCE_ERROR_BYTES, "cannot watch '%.100s': %.250s%s",
-	    p->name, *detail ? detail : pcap_statustostr(status), denied ?
-	    " (it takes root, or the capability cap_net_raw)" : "");
-	return -1;
-}
-
-/* Every option is a wish that an odd interface may refuse; only what fails at
- * the end is an error. */
-static int
-activate(struct port *p, char err[SOURCE_ERROR_BYTES])
-{
-	int status;
-
-	pcap_set_snaplen(p->pcap, FRAME_BYTES_MAX);
-	pcap_set_promisc(p->pcap, 1);
-	pcap_set_timeout(p->pcap, BLOCK_MS);
-	pcap_set_immediate_mode(p->pcap, 0);
-	pcap_set_buffer_size(p->pcap, BUFFER_BYTES);
-	pcap_set_tstamp_precision(p->pcap, PCAP_TSTAMP_PRECISION_NANO);
-	status = pcap_activate(p->pcap);
-	if (status < 0)
-		return cannot_watch(p, status, err);
-	if (status > 0)
-		log_note("'%s': %s", p->name, pcap_statustostr(status));
-	p->ns_per_unit = pcap_get_tstamp_precision(p->pcap) ==
-	    PCAP_TSTAMP_PRECISION_NANO ? 1 : NS_PER_US;
-	p->frame.link_type = pcap_datalink(p->pcap);
-	return 0;
+	if (!l)
+		return NULL;
+	l->watch = (struct nic_watch){ -1, -1 };
+	l->options = *o;
+	l->filter = o->filter ? strdup(o->filter) : NULL;
+	l->options.filter = l->filter;
+	l->port = calloc(count ? count : 1, sizeof(*l->port));
+	l->poll = calloc(count + 1, sizeof(*l->poll));
+	if (l->port && l->poll && (l->filter || !o->filter))
+		return l;
+	live_free(l);
+	return NULL;
 }
 
 static int
-set_filter(struct port *p, const char *filter, char err[SOURCE_ERROR_BYTES])
+open_ports(struct live *l, const char *const *names, size_t count,
+    char err[SOURCE_ERROR_BYTES])
 {
-	struct bpf_program program;
-	int status;
-
-	if (!filter)
-		return 0;
-	status = pcap_compile(p->pcap, &program, filter, 1,
-	    PCAP_NETMASK_UNKNOWN);
-	if (status == 0) {
-		status = pcap_setfilter(p->pcap, &program);
-		pcap_freecode(&program);
-	}
-	if (status)
-		snprintf(err, SOURCE_ERROR_BYTES, "filter '%.200s': %.200s",
-		    filter, pcap_geterr(p->pcap));
-	return status ? -1 : 0;
-}
-
-static int
-port_open(struct port *p, const char *name, const char *filter,
-    struct pollfd *fd, char err[SOURCE_ERROR_BYTES])
-{
-	char why[PCAP_ERRBUF_SIZE] = "";
-
-	p->name = strdup(name);
-	if (!p->name) {
-		snprintf(err, SOURCE_ERROR_BYTES, "out of memory");
-		return -1;
-	}
-	p->pcap = pcap_create(name, why);
-	if (!p->pcap) {
-		snprintf(err, SOURCE_ERROR_BYTES, "cannot watch '%.100s': %s",
-		    name, why);
-		return -1;
-	}
-	if (activate(p, err) || set_filter(p, filter, err))
-		return -1;
-	fd->fd = pcap_get_selectable_fd(p->pcap);
-	fd->events = POLLIN;
-	if (fd->fd < 0 || pcap_setnonblock(p->pcap, 1, why)) {
+	if (nic_open(&l->watch)) {
 		snprintf(err, SOURCE_ERROR_BYTES,
-		    "cannot watch '%.100s' beside others: %s", name, why);
+		    "cannot ask the kernel for its interfaces: %s",
+		    strerror(errno));
 		return -1;
+	}
+	l->poll[count] = (struct pollfd){ .fd = l->watch.tell,
+		.events = POLLIN };
+	while (l->count < count) {
+		size_t i = l->count++;	/* to be freed as far as it gets */
+
+		l->poll[i].events = POLLIN;
+		if (port_open(&l->port[i], &l->watch, names[i], (uint32_t)i,
+		    &l->options, clock_ns(CLOCK_MONOTONIC), err))
+			return -1;
 	}
 	return 0;
 }
 
 int
 source_open_interfaces(const char *const *names, size_t count,
-    const char *filter, struct source **out, char err[SOURCE_ERROR_BYTES])
+    const struct live_options *options, struct source **out,
+    char err[SOURCE_ERROR_BYTES])
 {
-	struct live *l = calloc(1, sizeof(*l));
+	struct live *l = live_new(count, options);
 
 	*out = NULL;
-	if (!l)
-		goto no_memory;
-	l->port = calloc(count ? count : 1, sizeof(*l->port));
-	l->poll = calloc(count ? count : 1, sizeof(*l->poll));
-	if (!l->port || !l->poll)
-		goto no_memory;
-	for (; l->count < count; l->count++) {
-		struct port *p = &l->port[l->count];
-
-		p->frame.file = (uint32_t)l->count;
-		if (port_open(p, names[l->count], filter, &l->poll[l->count],
-		    err)) {
-			l->count++;	/* to be freed as far as it got */
-			goto fail;
-		}
+	if (l && open_ports(l, names, count, err)) {
+		live_free(l);
+		return -1;
 	}
-	*out = source_new(&live_kind, l);
+	*out = l ? source_new(&live_kind, l) : NULL;
 	if (*out)
 		return 0;
-no_memory:
 	snprintf(err, SOURCE_ERROR_BYTES, "out of memory");
-fail:
 	if (l)
 		live_free(l);
 	return -1;
