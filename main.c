@@ -397,6 +397,17 @@ show_progress(const struct toewatch *t, bool terminal, unsigned *shown)
 	fprintf(stderr, "\rtoewatch: %u %%", percent);
 }
 
+/* Live: what the source knows that it missed. */
+static void
+note_missed(struct toewatch *t)
+{
+	struct source_stats s;
+
+	source_stats(t->source, &s);
+	engine_note_missed(t->engine, s.dropped_kernel + s.dropped_interface,
+	    s.blind > 0);
+}
+
 /* Until the source ends. 0, or -1 after a sentence. */
 static int
 read_all(struct toewatch *t)
@@ -419,6 +430,8 @@ read_all(struct toewatch *t)
 			engine_break(t->engine, frame[0].time);
 		else
 			break;
+		if (t->run.live && (result != SOURCE_FRAME || n % 64 == 0))
+			note_missed(t);
 		if (progress && n % 1024 == 0)
 			show_progress(t, terminal, &shown);
 	}

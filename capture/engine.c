@@ -937,6 +937,13 @@ engine_break(struct engine *e, struct instant now)
 }
 
 void
+engine_note_missed(struct engine *e, uint64_t dropped, bool blind)
+{
+	e->stats.dropped = dropped;
+	e->stats.blind = blind;
+}
+
+void
 engine_finish(struct engine *e)
 {
 	struct instant now;
@@ -996,6 +1003,13 @@ void
 engine_flow_stats(const struct engine *e, struct flow_stats *out)
 {
 	flow_table_stats(e->flows, out);
+}
+
+double
+capture_dropped_share(const struct capture_stats *s)
+{
+	return s->dropped ? (double)s->dropped /
+	    (double)(s->dropped + s->packets) : 0;
 }
 
 double

@@ -43,6 +43,9 @@ struct capture_stats {
 	uint64_t acked_bytes;		/* TCP bytes that receivers acknowledged */
 	uint64_t lost_bytes;		/* of those, never seen by us */
 	uint64_t lost_events;
+	uint64_t dropped;		/* frames that were on the wire and that
+					 * the sniffer knows it dropped; live */
+	bool blind;			/* an interface shows nothing now; live */
 	uint64_t flows_two_way, flows_one_way;	/* established, with data */
 	struct instant first, last;	/* packet time, lowest and highest */
 	struct instant resumed;		/* first packet after the last break: more
@@ -55,6 +58,7 @@ struct capture_stats {
 	uint64_t snap_cut;		/* packets cut by the snap length */
 	uint32_t file;			/* of the newest frame */
 };
+double capture_dropped_share(const struct capture_stats *);	/* 0..1 */
 double capture_lost_share(const struct capture_stats *);	/* 0..1 */
 double capture_one_way_share(const struct capture_stats *);	/* 0..1 */
 
@@ -88,6 +92,9 @@ void engine_idle(struct engine *, struct instant now);
 /* The sniffer saw nothing, or one interface of several, for a while that ends or
  * begins by `now`: what is open ends as FLOW_END_CAPTURE, as at a break. */
 void engine_break(struct engine *, struct instant now);
+/* What the source knows that was not seen: how many frames were dropped so far,
+ * and whether an interface shows nothing now (engine_stats). */
+void engine_note_missed(struct engine *, uint64_t dropped, bool blind);
 /* End of capture: last step, then every flow ended as FLOW_END_CAPTURE, and a
  * step for them. */
 void engine_finish(struct engine *);

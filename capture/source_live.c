@@ -83,9 +83,12 @@ take_notices(struct live *l, int64_t now)
 	struct port *p;
 	int status;
 
-	while ((status = nic_next(&l->watch, &told)) > 0)
+	while ((status = nic_next(&l->watch, &told)) > 0) {
 		if ((p = port_numbered(l, told.index)))
 			check(l, p, &told, now);
+		else
+			l->asked_ns = 0;	/* one that was gone, perhaps */
+	}
 	if (status < 0)
 		l->asked_ns = 0;	/* some got lost: ask */
 }

@@ -1,39 +1,60 @@
 /* capture_loss.c - bytes that their receivers acknowledged and the sniffer
- * never saw. Who acknowledges has got them, so it was not the network. */
+ * never saw. Who acknowledges has got them, so it was not the network. Live, the
+ * machine's own count of what it dropped as well. */
 #include "detectors/detector.h"
 
+#include <stdio.h>
+
 extern const struct detector detector_capture_loss;
+
+/* What is known from the packets, and what the machine itself counted. */
+static void
+describe(struct finding *fd, const struct capture_stats *c, double limit)
+{
+	double lost = capture_lost_share(c), dropped = capture_dropped_share(c);
+	const char *effect = lost > limit || dropped > limit ? "; what rests on "
+	    "packets that were not seen is withheld or less sure" : "";
+	char own[120] = "";
+
+	finding_metric(fd, "lost_bytes", (double)c->lost_bytes);
+	finding_metric(fd, "acked_bytes", (double)c->acked_bytes);
+	finding_metric(fd, "lost_share", lost);
+	if (c->dropped) {
+		finding_metric(fd, "dropped", (double)c->dropped);
+		snprintf(own, sizeof(own), "this machine dropped %llu packets, "
+		    "%.2g %% of all%s", (unsigned long long)c->dropped,
+		    100 * dropped, c->lost_events ? "; " : "");
+	}
+	if (c->lost_events)
+		finding_say(fd, "%sthe sniffer missed %.2f %% of the TCP bytes "
+		    "that receivers acknowledged (%llu bytes, %llu gaps)%s", own,
+		    100 * lost, (unsigned long long)c->lost_bytes,
+		    (unsigned long long)c->lost_events, effect);
+	else
+		finding_say(fd, "%s%s", own, effect);
+}
 
 static void
 loss_review(void *state, struct judge *j)
 {
 	const struct capture_stats *c = j->capture;
-	double share;
 	struct finding *fd;
 
 	(void)state;
-	if (!c->lost_events)
+	if (!c->lost_events && !c->dropped)
 		return;
 	fd = finding_raise(j, &detector_capture_loss, NULL, NULL, NULL, 0);
-	if (fd->count == c->lost_events)
+	if (fd->count == c->lost_events + c->dropped)
 		return;
-	share = capture_lost_share(c);
-	finding_frame(fd, c->first_lost_frame);
+	if (c->lost_events)
+		finding_frame(fd, c->first_lost_frame);
 	finding_time(fd, c->first);
 	finding_time(fd, c->last);
-	fd->count = c->lost_events;
+	fd->count = c->lost_events + c->dropped;
 	fd->severity = SEVERITY_INFO;
 	fd->confidence = 0.95;
 	fd->side = FAULT_CAPTURE;
-	finding_metric(fd, "lost_bytes", (double)c->lost_bytes);
-	finding_metric(fd, "acked_bytes", (double)c->acked_bytes);
-	finding_metric(fd, "lost_share", share);
-	finding_say(fd, "the sniffer missed %.2f %% of the TCP bytes that "
-	    "receivers acknowledged (%llu bytes, %llu gaps)%s", 100 * share,
-	    (unsigned long long)c->lost_bytes,
-	    (unsigned long long)c->lost_events,
-	    share > j->limit->capture_loss_limit ? "; what rests on packets "
-	    "that were not seen is withheld or less sure" : "");
+	describe(fd, c, j->limit->capture_loss_limit);
 }
 
 const struct detector detector_capture_loss = {
@@ -42,7 +63,8 @@ const struct detector detector_capture_loss = {
 	    "packets. Findings that rest on something not having been sent are "
 	    "withheld or lose confidence.",
 	.decided = "A receiver acknowledged bytes that were never seen: it has "
-	    "them, so it was this capture that missed them. Above "
+	    "them, so it was this capture that missed them. Live, what the "
+	    "kernel and the card count as dropped comes on top. Above "
 	    "capture_loss_limit (1 %) findings suffer.",
 	.mimics = "Loss on the network (the receiver does not acknowledge, and "
 	    "the bytes come again), an acknowledgment of data that was never sent "

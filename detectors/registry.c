@@ -49,6 +49,12 @@ enum {
 /* What the servers may hold together. */
 #define SERVERS_BYTES ((size_t)512 << 20)
 
+/* Frames seen and dropped until then. */
+struct tally {
+	struct instant at;
+	uint64_t packets, dropped;
+};
+
 /* An answered wait, kept until the step. */
 struct answer {
 	const struct flow *flow;
@@ -67,6 +73,7 @@ struct registry {
 	uint64_t server_key;		/* so that collisions cannot be planned */
 	struct server_budget budget;
 	struct instant resumed;		/* after the last break that was seen */
+	struct tally minute[2];		/* at the last full minute, and before */
 	uint64_t refused_before;	/* budget.refused at the last step */
 	struct finding *findings, **findings_end;
 	struct finding *bucket[FINDING_BUCKETS];
@@ -617,6 +624,32 @@ forget_before_break(struct registry *r)
 			s->last_sent.ns = 0;
 }
 
+/* A minute in which much was dropped would not show in the sum of a month. */
+static void
+tally_minute(struct registry *r)
+{
+	const struct capture_stats *c = r->judge.capture;
+
+	if (instant_since(r->now, r->minute[0].at) < 60 * NS_PER_S)
+		return;
+	r->minute[1] = r->minute[0];
+	r->minute[0] = (struct tally){ r->now, c->packets, c->dropped };
+}
+
+/* Share of all frames that was dropped here, in all or of late. */
+static double
+dropped_share(const struct judge *j)
+{
+	const struct capture_stats *c = j->capture;
+	const struct tally *since = &j->registry->minute[1];
+	uint64_t dropped = c->dropped - since->dropped;
+	uint64_t all = c->packets - since->packets + dropped;
+	double late = dropped ? (double)dropped / (double)all : 0;
+
+	return late > capture_dropped_share(c) ? late :
+	    capture_dropped_share(c);
+}
+
 static void
 on_step(void *context, struct engine *e, struct instant now)
 {
@@ -628,6 +661,7 @@ on_step(void *context, struct engine *e, struct instant now)
 	r->judge.engine = e;
 	r->judge.capture = engine_stats(e);
 	r->judge.servers = r->servers;
+	tally_minute(r);
 	forget_before_break(r);
 	forget_outcomes(r);
 	bring_up_to_date(r, e, since);
@@ -810,7 +844,9 @@ static double
 trust_in_completeness(const struct judge *j, const struct flow *f)
 {
 	double lost = capture_lost_share(j->capture), trust = 1;
+	double dropped = dropped_share(j);
 
+	lost = dropped > lost ? dropped : lost;
 	for (int s = CLIENT; f && s <= SERVER; s++) {
 		const struct note *n = flow_note_find(f, NOTE_HOLES, 0,
 		    (enum side)s);
@@ -846,6 +882,8 @@ judge_trusts(const struct judge *j, const struct server *s,
 {
 	double trust = 1;
 
+	if (needs && j->capture->blind)
+		return 0;
 	if (needs & TRUST_LOSS)
 		trust *= trust_in_completeness(j, f);
 	if (needs & TRUST_BOTH_WAYS)

@@ -524,6 +524,27 @@ flows_value(const struct run *run)
 	return o;
 }
 
+/* Live: each interface, with what it lost. */
+static json_t *
+interfaces_value(const struct run *run)
+{
+	json_t *list = json_array();
+	struct source_interface p;
+
+	for (size_t i = 0; source_interface(run->source, i, &p); i++) {
+		json_t *o = json_object();
+
+		set(o, "name", text_value(p.name));
+		set(o, "state", text_value(p.state));
+		set(o, "packets", count_value(p.frames));
+		set(o, "dropped_kernel", count_value(p.dropped_kernel));
+		set(o, "dropped_interface", count_value(p.dropped_interface));
+		set(o, "merging", text_value(p.merging));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static json_t *
 capture_record(const struct run *run, enum event_change change)
 {
@@ -538,6 +559,8 @@ capture_record(const struct run *run, enum event_change change)
 	set_capture_counts(e, c);
 	set(e, "dropped_kernel", count_value(s.dropped_kernel));
 	set(e, "dropped_interface", count_value(s.dropped_interface));
+	if (run->live)
+		set(e, "interfaces", interfaces_value(run));
 	set(e, "cut_files", count_value(s.cut_files));
 	set(e, "lost_estimate", number_value(capture_lost_share(c)));
 	set(e, "one_way_share", number_value(capture_one_way_share(c)));

@@ -235,7 +235,7 @@ soundness_text(const struct run *run, char *out, size_t size)
 		return out;
 	}
 	if (c->lost_bytes == 0 && one_way == 0 && !s.dropped_kernel &&
-	    !s.dropped_interface && !s.cut_files) {
+	    !s.dropped_interface && !s.cut_files && !s.blind) {
 		snprintf(out, size, "Capture sound: nothing lost, both directions "
 		    "seen.");
 		return out;
@@ -251,6 +251,9 @@ soundness_text(const struct run *run, char *out, size_t size)
 		    one_way * 100 < 1 ? 1 : one_way * 100);
 	if (s.cut_files)
 		text_add(out, size, " a capture ends in mid-packet,");
+	if (s.blind)
+		text_add(out, size, " %u interface%s down,", s.blind,
+		    s.blind > 1 ? "s are" : " is");
 	out[strlen(out) - 1] = '.';
 	return out;
 }

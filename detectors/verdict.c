@@ -618,13 +618,15 @@ static void
 rule_capture(struct scale *s)
 {
 	double lost = capture_lost_share(s->j->capture);
+	double dropped = capture_dropped_share(s->j->capture);
 
+	lost = dropped > lost ? dropped : lost;
 	if (lost <= s->j->limit->capture_loss_limit)
 		return;
 	for (int v = 0; v < VERDICT_undetermined; v++)
 		s->i->score[v] *= 0.8;
 	weigh(s, VERDICT_undetermined, 0.3, NULL, "the capture itself lost %.1f %% "
-	    "of the bytes", 100 * lost);
+	    "of the %s", 100 * lost, lost > dropped ? "bytes" : "packets");
 }
 
 /* --- the outcome -------------------------------------------------------------------- */

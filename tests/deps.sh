@@ -44,7 +44,7 @@ judge() {
 		split($1, at, ":"); file = at[1]
 		room = file ~ "/" ? substr(file, 1, index(file, "/") - 1) : ""
 		stem = file; sub(/.*\//, "", stem); sub(/\.[ch]$/, "", stem)
-		door("pcap", "^capture/source([a-z_]*\\.c|_internal\\.h)$")
+		door("pcap", "^capture/source([a-z_]*\\.c|_(internal|port)\\.h)$")
 		door("ndpi", "^capture/app_ndpi\\.c$")
 		door("sqlite3", "^detectors/store(_[a-z]+\\.c|_internal\\.h|\\.c)$")
 		door("microhttpd", "^web/server\\.c$")
