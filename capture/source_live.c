@@ -174,6 +174,34 @@ tick(struct frame *f, enum source_result how)
 	return how;
 }
 
+/* What else is in hand and sure to be next; nothing is fetched, which would
+ * take the bytes of the frames before. */
+static size_t
+live_more(struct source *src, void *state, struct frame *f, size_t max)
+{
+	struct live *l = state;
+	size_t n = 0;
+
+	(void)src;
+	while (n < max) {
+		struct port *first = NULL;
+
+		for (size_t i = 0; i < l->count; i++) {
+			struct port *p = &l->port[i];
+
+			if (p->next == p->count && p->state == PORT_WATCHED)
+				return n;
+			if (p->next < p->count && (!first || instant_before(
+			    port_frame(p)->time, port_frame(first)->time)))
+				first = p;
+		}
+		if (!first)
+			return n;
+		hand_out(l, first, &f[n++]);
+	}
+	return n;
+}
+
 /* Did all that is not watched now hand out what it had? */
 static bool
 is_drained(struct live *l)
@@ -289,6 +317,7 @@ live_free(void *state)
 
 static const struct source_kind live_kind = {
 	.next = live_next,
+	.more = live_more,
 	.name = live_name,
 	.count = live_count,
 	.stats = live_stats,
