@@ -47,7 +47,7 @@ struct live_options {
 	bool only_own;			/* not promiscuous */
 };
 
-/* Live, one or more interfaces. What goes down, is renamed or is removed later
+/* Live, one or more interfaces; no options (NULL) are all defaults. What goes down, is renamed or is removed later
  * ends nothing: it is watched again when it comes back, between two
  * SOURCE_BREAKs. */
 int source_open_interfaces(const char *const *names, size_t count,

@@ -335,12 +335,13 @@ live_new(size_t count, const struct live_options *o)
 	if (!l)
 		return NULL;
 	l->watch = (struct nic_watch){ -1, -1 };
-	l->options = *o;
-	l->filter = o->filter ? strdup(o->filter) : NULL;
-	l->options.filter = l->filter;
+	if (o)
+		l->options = *o;
+	if (l->options.filter)
+		l->options.filter = l->filter = strdup(l->options.filter);
 	l->port = calloc(count ? count : 1, sizeof(*l->port));
 	l->poll = calloc(count + 1, sizeof(*l->poll));
-	if (l->port && l->poll && (l->filter || !o->filter))
+	if (l->port && l->poll && (l->filter || !o || !o->filter))
 		return l;
 	live_free(l);
 	return NULL;
