@@ -47,9 +47,9 @@ struct live_options {
 	bool only_own;			/* not promiscuous */
 };
 
-/* Live, one or more interfaces; no options (NULL) are all defaults. What goes down, is renamed or is removed later
- * ends nothing: it is watched again when it comes back, between two
- * SOURCE_BREAKs. */
+/* Live, one or more interfaces; no options (NULL) are all defaults. What goes
+ * down, is renamed or is removed later ends nothing: it is watched again when it
+ * comes back, between two SOURCE_BREAKs. */
 int source_open_interfaces(const char *const *names, size_t count,
     const struct live_options *, struct source **out,
     char err[SOURCE_ERROR_BYTES]);
