@@ -138,7 +138,7 @@ app_label_text(uint32_t label, char out[APP_LABEL_TEXT_BYTES])
 	return out;
 }
 
-static uint16_t
+static uint32_t
 lost_flag(enum side s)
 {
 	return s == CLIENT ? FLOW_APP_LOST_CLIENT : FLOW_APP_LOST_SERVER;
@@ -192,17 +192,17 @@ static void
 settle(struct app_context *c, const struct app_parser *p)
 {
 	struct flow *f = c->flow;
-	uint16_t other = lost_flag(other_side(c->side));
+	uint32_t other = lost_flag(other_side(c->side));
 
 	f->app = (uint8_t)p->protocol;
 	f->flags |= FLOW_APP_SETTLED;
-	f->flags &= (uint16_t)~lost_flag(c->side);
+	f->flags &= ~(uint32_t)lost_flag(c->side);
 	if (!p->names_only)
 		drop_turns(c);
 	if (app_begins_inside(f) && p->resync)
 		f->flags |= other;
 	if (!p->resync)
-		f->flags &= (uint16_t)~other;
+		f->flags &= ~other;
 }
 
 /* Nobody knows these bytes of c->side. */
@@ -317,7 +317,7 @@ find_step(struct app_context *c, const struct app_parser *p, struct bytes b,
 	*useless = b.left > p->resync_keeps ? b.left - p->resync_keeps : 0;
 	if (at >= b.left)
 		return APP_LOST;
-	c->flow->flags &= (uint16_t)~lost_flag(c->side);
+	c->flow->flags &= ~(uint32_t)lost_flag(c->side);
 	return at;
 }
 
@@ -367,7 +367,7 @@ bool
 app_stream_gap(struct app_context *c, struct bytes held, uint32_t n)
 {
 	const struct app_parser *p = parser_of(c->flow);
-	uint16_t lost = c->flow->flags & lost_flag(c->side);
+	uint32_t lost = c->flow->flags & lost_flag(c->side);
 
 	if (!app_wants(c->flow, c->side))
 		return false;

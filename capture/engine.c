@@ -338,7 +338,7 @@ let_touched_go(struct engine *e, size_t seen)
 	for (size_t i = 0; i < seen; i++) {
 		struct flow *f = e->touched[i].flow;
 
-		f->flags &= (uint16_t)~FLOW_TOUCHED;
+		f->flags &= ~(uint32_t)FLOW_TOUCHED;
 		if (f->flags & FLOW_ENDED)
 			flow_dispose(e, f);
 	}

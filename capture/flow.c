@@ -456,12 +456,16 @@ endpoint_hash(const struct flow_table *t, const struct address *a, uint16_t port
 
 /* The same for both directions. */
 static uint64_t
+ends_hash(uint64_t a, uint64_t b, uint8_t protocol)
+{
+	return mix((a + b) ^ protocol, (a ^ b) | 1);
+}
+
+static uint64_t
 tuple_hash(const struct flow_table *t, const struct packet *p)
 {
-	uint64_t a = endpoint_hash(t, &p->src, p->sport);
-	uint64_t b = endpoint_hash(t, &p->dst, p->dport);
-
-	return mix((a + b) ^ p->protocol, (a ^ b) | 1);
+	return ends_hash(endpoint_hash(t, &p->src, p->sport),
+	    endpoint_hash(t, &p->dst, p->dport), p->protocol);
 }
 
 static uint32_t
@@ -576,7 +580,10 @@ table_grow(struct flow_table *t)
 static void
 table_remove(struct flow_table *t, const struct flow *f)
 {
-	size_t gap = f->tag & t->mask, i;
+	size_t gap = (uint32_t)ends_hash(
+	    endpoint_hash(t, &f->addr[CLIENT], f->port[CLIENT]),
+	    endpoint_hash(t, &f->addr[SERVER], f->port[SERVER]),
+	    f->protocol) & t->mask, i;
 
 	while (t->entry[gap].number != f->number)
 		gap = (gap + 1) & t->mask;
@@ -748,7 +755,6 @@ flow_create(struct flow_table *t, const struct packet *p, enum side sender)
 	f = table_grow(t) ? flow_pool_flow(t->pool) : NULL;
 	if (!f)
 		return NULL;
-	f->tag = tag_of(t, p);
 	f->addr[sender] = p->src;
 	f->port[sender] = p->sport;
 	f->addr[other_side(sender)] = p->dst;
@@ -760,7 +766,8 @@ flow_create(struct flow_table *t, const struct packet *p, enum side sender)
 	f->file = p->file;
 	f->half[CLIENT].shift = f->half[SERVER].shift = SHIFT_UNKNOWN;
 	f->last = p->time;
-	entry_put(t->entry, t->mask, (struct entry){ f->tag, f->number });
+	entry_put(t->entry, t->mask, (struct entry){ tag_of(t, p),
+	    f->number });
 	f->idle_class = (uint8_t)class_of(f);
 	idle_append(t, f, second_of(f->last));
 	t->stats.created++;

@@ -194,6 +194,7 @@ enum flow_flag {
 	FLOW_APP_LOST_SERVER = 8192, /* parser looks for where a PDU begins */
 	FLOW_APP_INSIDE = 32768, /* bytes were missed before it was named: they
 				 * begin anywhere, as where no SYN was seen */
+	FLOW_COUNTED_MADE = 65536, /* as a connection that was accepted */
 };
 
 struct host;			/* host.h */
@@ -209,12 +210,13 @@ struct flow {
 	uint8_t state;			/* enum flow_state */
 	uint8_t end;			/* enum flow_end */
 	uint8_t app;			/* enum app_protocol */
-	uint16_t flags;			/* enum flow_flag */
+	uint32_t flags;			/* enum flow_flag */
 	uint16_t app_name;		/* nDPI's name for it (app_ndpi.h), 0: none */
 	uint8_t syn_count, synack_count;
+	uint8_t marks;			/* detectors' (detector.h) */
 	uint8_t idle_class;		/* flow.c: which idle ring, */
-	uint32_t idle_second;		/* in which of its lists, */
-	uint32_t number, tag;		/* its place in the pool and the table */
+	uint32_t idle_second;		/* in which of its lists; */
+	uint32_t number;		/* its place in the pool */
 	uint64_t id;			/* first frame: 1, 2, ... in capture order */
 	uint64_t first_frame;
 	uint32_t file;			/* of the first frame */

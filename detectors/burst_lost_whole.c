@@ -37,7 +37,7 @@ struct burst {			/* of a sender */
 };
 
 static void
-sent(struct memo *bursts, const struct flow *f, const struct segment *seg)
+sent(struct memo *bursts, struct flow *f, const struct segment *seg)
 {
 	const struct packet *p = seg->packet;
 	const struct tcp_half *me = &f->half[seg->side];
@@ -51,6 +51,7 @@ sent(struct memo *bursts, const struct flow *f, const struct segment *seg)
 		if (seg->flight <= p->payload_bytes)
 			return;
 		b = memo_make(bursts, memo_key(f->id, seg->side));
+		f->marks |= MARK_BURST;
 		b->segments = 1;
 	}
 	after_timeout = instant_since(p->time, b->last_sent) >= TIMEOUT_MIN_NS &&
@@ -220,6 +221,8 @@ const struct detector detector_burst_lost_whole = {
 	.source = "RFC 6298, 5; dvork.in, \"Preventing TCP packets from growing "
 	    "in size\" (15 KB/s: large frames vanish, small ones pass); "
 	    "Microsoft, \"Offloading the Segmentation of Large TCP Packets\".",
+	.facts = CUE_FLYING,
+	.mark = MARK_BURST,
 	.on_segment = burst_segment,
 	.review_flow = burst_review,
 	.new = burst_new,

@@ -298,6 +298,7 @@ sent_bad(struct checksum *c, struct flow_pool *pool, struct flow *f,
 		return;
 	}
 	w = memo_make(c->waiting, memo_key(f->id, seg->side));
+	f->marks |= MARK_CHECKSUM;
 	r = range_find(w, p->seq, wire_end(p));
 	if (r)
 		r = range_isolate(w, r, p->seq, wire_end(p));
@@ -781,6 +782,9 @@ const struct detector detector_checksum_discarded = {
 	    "projectcalico/calico 3145 and kubernetes/kubernetes 88986 (VXLAN); "
 	    "projectcalico/felix 40 and virtio-win/kvm-guest-drivers-windows "
 	    "1630 (DHCP).",
+	.facts = CUE_BAD_SUM,
+	.mark = MARK_CHECKSUM,
+	.matters = MATTER_NOTES,
 	.on_segment = checksum_segment,
 	.on_packet = checksum_packet,
 	.review_flow = checksum_review,

@@ -105,14 +105,14 @@ release(void *server_state)
 	}
 }
 
-/* Each flow is counted once a fate: a note of ours remembers. */
-enum fate { FATE_MADE = 1, FATE_FAILED };
+/* A failure is counted once: a note of ours remembers. */
+enum { NOTE_ATTEMPT, NOTE_FAILED };
 
 static bool
-first_time(struct judge *j, struct flow *f, enum fate fate)
+first_time(struct judge *j, struct flow *f)
 {
 	struct note *n = flow_note(engine_pool(j->engine), f,
-	    detector_note(FINDING_connect_failure), fate, CLIENT);
+	    detector_note(FINDING_connect_failure), NOTE_FAILED, CLIENT);
 
 	return n && !n->value[0]++;
 }
@@ -128,7 +128,8 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 	if (f->state != FLOW_NEW || !(seg->facts & (SEG_SYN | SEG_SYN_ACK)) ||
 	    !(seg->facts & SEG_AGAIN))
 		return;
-	n = flow_note(pool, f, detector_note(FINDING_connect_failure), 0, CLIENT);
+	n = flow_note(pool, f, detector_note(FINDING_connect_failure), NOTE_ATTEMPT,
+	    CLIENT);
 	if (n)
 		note_add(n, f->half[seg->side].last, seg->packet->frame);
 }
@@ -165,11 +166,12 @@ count_failure(struct judge *j, struct server *s, struct flow *f, enum kind k,
     double trust)
 {
 	const struct note *n = flow_note_find(f,
-	    detector_note(FINDING_connect_failure), 0, CLIENT);
+	    detector_note(FINDING_connect_failure), NOTE_ATTEMPT,
+	    CLIENT);
 	struct tries *t = tries_of(s, f->port[SERVER]);
 	struct finding *x;
 
-	if (!t || !first_time(j, f, FATE_FAILED))
+	if (!t || !first_time(j, f))
 		return;
 	if (!t->failed[k]++) {
 		t->first_failed[k] = f->began;
@@ -200,9 +202,13 @@ count_failure(struct judge *j, struct server *s, struct flow *f, enum kind k,
 static void
 count_made(struct judge *j, struct server *s, struct flow *f)
 {
-	struct tries *t = tries_of(s, f->port[SERVER]);
+	struct tries *t;
 
-	if (!t || f->flags & FLOW_MIDSTREAM || !first_time(j, f, FATE_MADE))
+	if (f->flags & (FLOW_COUNTED_MADE | FLOW_MIDSTREAM))
+		return;
+	f->flags |= FLOW_COUNTED_MADE;
+	t = tries_of(s, f->port[SERVER]);
+	if (!t)
 		return;
 	t->made++;
 	t->last_made = f->established;
@@ -276,6 +282,8 @@ const struct detector detector_connect_failure = {
 	.source = "RFC 9293, 3.5; Windows 2003: SYN at 0, 3 and 9 s, given up at "
 	    "21 s (TcpMaxConnectRetransmissions = 2); KB 948496",
 	.kinds = (const char *const[]){ "unanswered", "refused", "half_open", NULL },
+	.facts = SEG_SYN | SEG_SYN_ACK,
+	.matters = MATTER_NOTES | MATTER_CONNECT,
 	.on_segment = on_segment,
 	.review_flow = review_flow,
 	.release = release,

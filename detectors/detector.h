@@ -35,6 +35,48 @@ struct judge {
 	struct registry *registry;
 };
 
+/* What of a segment may make it worth a detector's while, beside the facts of
+ * tcp.h (lower bits). Most segments are ordinary, so that most detectors need
+ * not be called for them. */
+enum cue {
+	CUE_PAYLOAD = 1 << 25,
+	CUE_FLYING = 1 << 26,		/* payload, with more of it in flight */
+	CUE_BULK = 1 << 27,		/* payload, its side has sent BULK_BYTES */
+	CUE_SACKS = 1 << 28,		/* selective acknowledgments */
+	CUE_BAD_SUM = 1 << 29,		/* any checksum that is wrong */
+	CUE_NOTES = 1 << 30,		/* the flow has notes */
+};
+enum odd_cue {
+	ODD_WINDOW = 1 << 0,		/* another window than its last */
+	ODD_FLIP = 1 << 1,		/* an IP ID from the other half */
+	ODD_STAMPS = 1 << 2,		/* timestamps were negotiated */
+	ODD_SIZE = 1 << 3,		/* larger than the peer's MSS, or an
+					 * Ethernet frame's */
+	ODD_HOP = 1 << 4,		/* the server's, to another MAC than the
+					 * client's packets come from */
+	ODD_CLOSED = 1 << 5,		/* the client's FIN is acknowledged */
+};
+enum { BULK_BYTES = 16384 };
+
+/* What of a flow may make it worth a review. */
+enum matter {
+	MATTER_NOTES = 1,
+	MATTER_WAITING = 2,		/* an exchange is open */
+	MATTER_SPEECHLESS = 4,		/* connected, and nobody has sent data */
+	MATTER_CONNECT = 8,		/* a SYN sent again and not answered, a
+					 * SYN-ACK sent again, or connected and
+					 * not yet FLOW_COUNTED_MADE */
+	MATTER_HIGH_IDS = 16,		/* the server's IP IDs were high */
+	MATTER_PPTP = 32,
+};
+
+/* A flow of which a detector remembers more than notes hold (memo.h): only for
+ * flows with its mark need it be called, or look. Never taken back. */
+enum flow_mark {
+	MARK_BURST = 1, MARK_CHECKSUM = 2, MARK_HANDOVER = 4, MARK_OVERSIZE = 8,
+	MARK_HOLE = 16, MARK_TRANSFER = 32, MARK_MISSING = 64,
+};
+
 struct detector {
 	enum finding_name finding;	/* what it raises (its own name only) */
 	/* for --explain, the man page and the web page; whole sentences */
@@ -44,13 +86,19 @@ struct detector {
 	const char *source;		/* RFC, KB article, publication */
 	const char *const *kinds;	/* NULL-ended, or NULL */
 
-	/* packet phase. `state` is what `new` gave */
+	/* packet phase. `state` is what `new` gave. on_segment is called for
+	 * segments with any of `facts` (enum segment_fact and cue) or `odd` (enum
+	 * odd_cue), and for all of flows with `mark`; where all three are 0, for
+	 * each */
+	unsigned facts, odd, mark;
 	void (*on_segment)(void *state, struct flow_pool *, struct flow *,
 	    const struct segment *);
 	void (*on_packet)(void *state, const struct packet *); /* non-TCP only */
 	void (*on_app)(void *state, const struct app_event *);
 
-	/* step phase */
+	/* step phase. review_flow is called for flows with any of `matters` (enum
+	 * matter), and those with `mark`; where both are 0, for each */
+	unsigned matters;
 	void (*review_flow)(void *state, struct judge *, struct server *,
 	    struct flow *);		/* touched, woken or ended in this step */
 	void (*review_server)(void *state, struct judge *, struct server *);

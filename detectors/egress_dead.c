@@ -110,6 +110,7 @@ const struct detector detector_egress_dead = {
 	    "direction for a time (other hosts vanish too).",
 	.source = "Linux e1000e: Detected Hardware Unit Hang; transmit queue "
 	    "time-outs of 5 s",
+	.matters = MATTER_NOTES,
 	.review_flow = review_flow,
 	.review_server = review_server,
 };

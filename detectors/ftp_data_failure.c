@@ -368,6 +368,7 @@ const struct detector detector_ftp_data_failure = {
 	.source = "RFC 959, 3.2 and 5.4; RFC 2428; KB 948496",
 	.kinds = kinds,
 	.on_app = on_app,
+	.facts = SEG_SYN | SEG_SYN_ACK | SEG_RST | SEG_ESTABLISHES,
 	.on_segment = on_segment,
 	.review_capture = review_capture,
 	.new = ftp_new,

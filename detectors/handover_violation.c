@@ -130,10 +130,11 @@ compare_stamp(struct flow_pool *pool, struct flow *f,
 }
 
 static void
-flipped(struct handovers *s, const struct flow *f, const struct segment *seg)
+flipped(struct handovers *s, struct flow *f, const struct segment *seg)
 {
 	struct handover *h = memo_make(s->flips, memo_key(f->id, seg->side));
 
+	f->marks |= MARK_HANDOVER;
 	*h = (struct handover){ .at = seg->packet->time,
 		.frame = seg->packet->frame,
 		.up = seg->packet->ip_id & 0x8000,
@@ -230,7 +231,7 @@ still_sacked(const struct packet *p, const struct sacked *b)
 }
 
 static void
-remember_sack(struct handovers *s, const struct flow *f,
+remember_sack(struct handovers *s, struct flow *f,
     const struct segment *seg)
 {
 	const struct packet *p = seg->packet;
@@ -246,6 +247,7 @@ remember_sack(struct handovers *s, const struct flow *f,
 		    seq_after(block.right, peer->next))
 			continue;
 		b = memo_make(s->sacks, memo_key(f->id, seg->side));
+		f->marks |= MARK_HANDOVER;
 		if (!b->right || seq_after(block.right, b->right))
 			*b = (struct sacked){ block.left, block.right };
 	}
@@ -488,6 +490,10 @@ const struct detector detector_handover_violation = {
 	    "Operation\", \"Generating and Using Timestamps\", "
 	    "TCP_OFFLOAD_STATE_DELEGATED; RFC 2018, 8; RFC 7323, 5.",
 	.kinds = kinds,
+	.facts = CUE_SACKS,
+	.odd = ODD_FLIP,
+	.mark = MARK_HANDOVER,
+	.matters = MATTER_NOTES,
 	.on_segment = handover_segment,
 	.review_flow = handover_review,
 	.finish = handover_finish,

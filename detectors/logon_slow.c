@@ -480,6 +480,7 @@ const struct detector detector_logon_slow = {
 	    "retry times of DNS clients",
 	.kinds = kinds,
 	.on_app = on_app,
+	.matters = MATTER_WAITING,
 	.review_flow = review_flow,
 	.review_capture = review_capture,
 	.new = logon_new,

@@ -214,6 +214,7 @@ const struct detector detector_merged_forwarding = {
 	.source = "RFC 792; RFC 1191; RFC 8201; vmware/open-vm-tools 166, "
 	    "moby/moby 32023 and google/gvisor 14011 (merged datagrams of 2868 to "
 	    "20076 bytes, 35 kB/s).",
+	.facts = CUE_PAYLOAD,
 	.on_segment = merging_segment,
 	.on_packet = merging_packet,
 	.review_flow = merging_review,

@@ -104,6 +104,7 @@ const struct detector detector_offload_active = {
 	.source = "Microsoft NDIS documentation: Sending Data from an Offload "
 	    "Target; Offloading the Segmentation of Large TCP Packets",
 	.kinds = (const char *const[]){ "ip_id_range", "stack_change", NULL },
+	.matters = MATTER_NOTES | MATTER_HIGH_IDS,
 	.review_flow = review_flow,
 	.review_server = review_server,
 };

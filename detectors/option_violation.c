@@ -227,6 +227,9 @@ const struct detector detector_option_violation = {
 	.source = "RFC 7323, 3.2, 5.3 and 5.4; RFC 2018, 2; Microsoft, NDIS "
 	    "\"Generating and Using Timestamps\".",
 	.kinds = kinds,
+	.facts = CUE_SACKS,
+	.odd = ODD_STAMPS,
+	.matters = MATTER_NOTES,
 	.on_segment = option_segment,
 	.review_flow = option_review,
 };

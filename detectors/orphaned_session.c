@@ -223,6 +223,9 @@ const struct detector detector_orphaned_session = {
 	    "Outlook connections may not be cleaned up); KB 917936",
 	.kinds = (const char *const[]){ "server_lost_state", "client_vanished",
 	    "server_never_closed", "stale_tuple", NULL },
+	.facts = SEG_FIN,
+	.odd = ODD_CLOSED,
+	.matters = MATTER_NOTES,
 	.on_segment = on_segment,
 	.review_flow = review_flow,
 };

@@ -97,6 +97,7 @@ sent_oversized(struct oversize *o, struct flow_pool *pool, struct flow *f,
 	struct pending *w = memo_make(o->pending, memo_key(f->id, seg->side));
 	struct range *r = range_at(w, p->seq);
 
+	f->marks |= MARK_OVERSIZE;
 	if (n) {
 		note_add(n, p->time, p->frame);
 		if (n->value[VALUE_MAX_BYTES] < p->payload_bytes)
@@ -344,6 +345,9 @@ const struct detector detector_oversized_segment = {
 	.source = "RFC 9293, 3.7.1; Microsoft, \"Offloading the Segmentation of "
 	    "Large TCP Packets\"; Wireshark wiki, CaptureSetup/Offloading.",
 	.kinds = kinds,
+	.odd = ODD_SIZE,
+	.mark = MARK_OVERSIZE,
+	.matters = MATTER_NOTES,
 	.on_segment = oversize_segment,
 	.review_flow = oversize_review,
 	.review_server = oversize_server,

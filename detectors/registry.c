@@ -11,6 +11,7 @@
 
 #include "capture/hash.h"
 #include "detectors/server_internal.h"
+#include "detectors/wire.h"
 
 /* The order here is the order on the page and in reports. */
 #define DETECTORS(X)							\
@@ -44,6 +45,7 @@ enum {
 	SERVERS_MAX = 4096,		/* and those configured */
 	SERVER_BUCKETS = 4096,
 	ANSWERS_MAX = 1 << 20,		/* in one step */
+	ETHERNET_MSS = 1460,
 };
 
 /* What the servers may hold together. */
@@ -62,9 +64,33 @@ struct answer {
 	bool turn, parked;
 };
 
+/* The detectors that have a callback, in the order of the table, with what it
+ * asks for beside its address: most calls need not be made. */
+struct on_segment {
+	uint32_t facts, odd, mark;
+	void *state;
+	void (*call)(void *, struct flow_pool *, struct flow *,
+	    const struct segment *);
+};
+
+struct review_flow {
+	uint32_t matters, mark;
+	void *state;
+	void (*call)(void *, struct judge *, struct server *, struct flow *);
+};
+
+struct on_app {
+	void *state;
+	void (*call)(void *, const struct app_event *);
+};
+
 struct registry {
 	const struct config *config;
 	void *state[DETECTOR_COUNT];
+	size_t on_segments, on_apps, review_flows;
+	struct on_segment on_segment[DETECTOR_COUNT];
+	struct on_app on_app[DETECTOR_COUNT];
+	struct review_flow review_flow[DETECTOR_COUNT];
 	struct judge judge;
 	struct server *servers, **servers_end;
 	size_t server_count;
@@ -94,6 +120,34 @@ registry_find(enum finding_name name)
 	return NULL;
 }
 
+/* Where nothing is asked for, everything is. */
+static uint32_t
+or_all(uint32_t wanted, bool any)
+{
+	return any ? wanted : UINT32_MAX;
+}
+
+static void
+list_callbacks(struct registry *r)
+{
+	for (size_t i = 0; i < DETECTOR_COUNT; i++) {
+		const struct detector *d = detectors[i];
+
+		if (d->on_segment)
+			r->on_segment[r->on_segments++] = (struct on_segment){
+			    or_all(d->facts, d->facts | d->odd | d->mark),
+			    or_all(d->odd, d->facts | d->odd | d->mark), d->mark,
+			    r->state[i], d->on_segment };
+		if (d->on_app)
+			r->on_app[r->on_apps++] = (struct on_app){ r->state[i],
+			    d->on_app };
+		if (d->review_flow)
+			r->review_flow[r->review_flows++] = (struct review_flow){
+			    or_all(d->matters, d->matters | d->mark), d->mark,
+			    r->state[i], d->review_flow };
+	}
+}
+
 struct registry *
 registry_new(const struct config *config)
 {
@@ -117,6 +171,7 @@ registry_new(const struct config *config)
 			return NULL;
 		}
 	}
+	list_callbacks(r);
 	return r;
 }
 
@@ -206,18 +261,65 @@ answer_remember(struct registry *r, const struct answer *a)
 	r->answers[r->answer_count++] = *a;
 }
 
+static uint32_t
+facts_of(const struct flow *f, const struct segment *seg)
+{
+	const struct packet *p = seg->packet;
+	uint32_t facts = seg->facts | 1U << 31;
+
+	if (p->payload_bytes) {
+		facts |= CUE_PAYLOAD;
+		if (seg->flight > p->payload_bytes)
+			facts |= CUE_FLYING;
+		if (f->half[seg->side].bytes >= BULK_BYTES)
+			facts |= CUE_BULK;
+	}
+	if (p->options.sack_count)
+		facts |= CUE_SACKS;
+	if (p->checksum != CHECKSUM_GOOD || p->ip_checksum_bad ||
+	    p->outer_udp != CHECKSUM_UNVERIFIABLE)
+		facts |= CUE_BAD_SUM;
+	if (f->notes)
+		facts |= CUE_NOTES;
+	return facts;
+}
+
+static uint32_t
+odd_of(const struct flow *f, const struct segment *seg)
+{
+	const struct tcp_half *client = &f->half[CLIENT];
+	const struct packet *p = seg->packet;
+	uint32_t mss = f->half[other_side(seg->side)].mss, odd = 0;
+
+	if (seg->window != seg->window_before)
+		odd |= ODD_WINDOW;
+	if (wire_flips(seg))
+		odd |= ODD_FLIP;
+	if (client->flags & f->half[SERVER].flags & HALF_TS)
+		odd |= ODD_STAMPS;
+	if (p->payload_bytes > (mss ? mss : ETHERNET_MSS))
+		odd |= ODD_SIZE;
+	if (seg->side == SERVER && p->has_mac &&
+	    memcmp(p->dst_mac, client->mac, sizeof(client->mac)) != 0)
+		odd |= ODD_HOP;
+	if (client->flags & HALF_FIN_ACKED)
+		odd |= ODD_CLOSED;
+	return odd;
+}
+
 static void
 on_segment(void *context, struct flow *f, const struct segment *seg)
 {
 	struct registry *r = context;
+	uint32_t facts = facts_of(f, seg), odd = odd_of(f, seg);
 
 	if (seg->answered_ns)
 		answer_remember(r, &(struct answer){ .flow = f,
 		    .took_ns = seg->answered_ns, .turn = true });
-	for (size_t i = 0; i < DETECTOR_COUNT; i++)
-		if (detectors[i]->on_segment)
-			detectors[i]->on_segment(r->state[i],
-			    engine_pool(r->judge.engine), f, seg);
+	for (const struct on_segment *d = r->on_segment, *end = d +
+	    r->on_segments; d < end; d++)
+		if (d->facts & facts || d->odd & odd || d->mark & f->marks)
+			d->call(d->state, engine_pool(r->judge.engine), f, seg);
 }
 
 static void
@@ -243,9 +345,8 @@ on_app(void *context, const struct app_event *e)
 		answer_remember(r, &(struct answer){ .flow = e->flow,
 		    .took_ns = e->took_ns,
 		    .parked = e->exchange_flags & EXCHANGE_PARKS });
-	for (size_t i = 0; i < DETECTOR_COUNT; i++)
-		if (detectors[i]->on_app)
-			detectors[i]->on_app(r->state[i], e);
+	for (size_t i = 0; i < r->on_apps; i++)
+		r->on_app[i].call(r->on_app[i].state, e);
 }
 
 /* --- the step phase: servers, services, outcomes ------------------------------- */
@@ -570,6 +671,29 @@ bring_up_to_date(struct registry *r, struct engine *e, struct instant since)
 
 /* --- the step phase: reviews ------------------------------------------------------ */
 
+static uint32_t
+matters_of(const struct flow *f)
+{
+	const unsigned data = (f->half[CLIENT].flags | f->half[SERVER].flags) &
+	    HALF_DATA;
+	uint32_t m = 1U << 31;
+
+	if (f->notes)
+		m |= MATTER_NOTES;
+	if (f->waiting)
+		m |= MATTER_WAITING;
+	if (f->flags & FLOW_HANDSHAKE && !data)
+		m |= MATTER_SPEECHLESS;
+	if (f->syn_count && (f->state == FLOW_NEW ? f->syn_count >= 2 :
+	    f->synack_count >= 2 || !(f->flags & FLOW_COUNTED_MADE)))
+		m |= MATTER_CONNECT;
+	if (f->half[SERVER].ids_high)
+		m |= MATTER_HIGH_IDS;
+	if (f->app == APP_PPTP)
+		m |= MATTER_PPTP;
+	return m;
+}
+
 static void
 review_flows(struct registry *r, struct engine *e)
 {
@@ -581,10 +705,10 @@ review_flows(struct registry *r, struct engine *e)
 		struct server *s = f->host[SERVER] ? f->host[SERVER]->server :
 		    NULL;
 
-		for (size_t i = 0; s && i < DETECTOR_COUNT; i++)
-			if (detectors[i]->review_flow)
-				detectors[i]->review_flow(r->state[i],
-				    &r->judge, s, f);
+		for (const struct review_flow *d = r->review_flow, *end = d +
+		    (s ? r->review_flows : 0); d < end; d++)
+			if (d->matters & matters_of(f) || d->mark & f->marks)
+				d->call(d->state, &r->judge, s, f);
 	}
 }
 

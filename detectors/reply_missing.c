@@ -123,6 +123,7 @@ raise_missing(struct judge *j, struct server *s, struct flow *f,
 	struct finding *x = finding_raise(j, &detector_reply_missing,
 	    first ? "negotiation" : "established", s, f, 0);
 
+	f->marks |= MARK_MISSING;
 	/* the server goes on talking here: a step missed, or one call apart */
 	x->severity = instant_before(e->asked, f->last_answered) ||
 	    is_blind(j, f) ? SEVERITY_INFO : SEVERITY_MEDIUM;
@@ -184,6 +185,7 @@ review_banner(struct judge *j, struct server *s, struct flow *f,
 	if (trust <= 0)
 		return;
 	x = finding_raise(j, &detector_reply_missing, "negotiation", s, f, 0);
+	f->marks |= MARK_MISSING;
 	x->severity = SEVERITY_MEDIUM;
 	x->confidence = 0.7 * trust;
 	x->side = FAULT_SERVER;
@@ -328,6 +330,8 @@ const struct detector detector_reply_missing = {
 	    "boxes); RPC never times out a call by itself (Microsoft, Preventing "
 	    "Client-Side Hangs)",
 	.kinds = (const char *const[]){ "established", "negotiation", NULL },
+	.mark = MARK_MISSING,
+	.matters = MATTER_WAITING | MATTER_SPEECHLESS,
 	.review_flow = review_flow,
 	.review_server = review_server,
 };

@@ -71,5 +71,6 @@ const struct detector detector_rpc_fragment_stuck = {
 	    "silent elsewhere too), bytes that the sniffer missed (withheld).",
 	.source = "Microsoft Q149819, RPC Causes Exchange Server to Hang All "
 	    "Connected Clients; C706 chapter 12",
+	.matters = MATTER_WAITING,
 	.review_flow = review_flow,
 };

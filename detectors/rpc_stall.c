@@ -206,6 +206,7 @@ const struct detector detector_rpc_stall = {
 	    "Exchange team on Outlook's RPC dialog (5 s, 8 s)",
 	.kinds = (const char *const[]){ "no_response", "slow_response", NULL },
 	.on_app = on_app,
+	.matters = MATTER_WAITING,
 	.review_flow = review_flow,
 	.review_capture = review_capture,
 	.new = memory_new,

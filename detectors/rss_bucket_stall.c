@@ -432,6 +432,7 @@ const struct detector detector_rss_bucket_stall = {
 	    "the frames do not reach this mirror), chance (the p-value).",
 	.source = "Microsoft: RSS Hashing Functions, Verifying the RSS Hash "
 	    "Calculation; the Toeplitz hash is linear over GF(2)",
+	.matters = MATTER_NOTES | MATTER_CONNECT,
 	.review_flow = review_flow,
 	.review_server = review_server,
 	.new = healthy_new,

@@ -50,7 +50,7 @@ read_hole(const struct flow *f, const struct segment *seg, struct hole *out)
 }
 
 static void
-take_ask(struct memo *holes, const struct flow *f, const struct segment *seg)
+take_ask(struct memo *holes, struct flow *f, const struct segment *seg)
 {
 	const struct packet *p = seg->packet;
 	struct hole asked, *h;
@@ -59,6 +59,7 @@ take_ask(struct memo *holes, const struct flow *f, const struct segment *seg)
 	    SEG_ACK_BACK | SEG_ACK_AHEAD))
 		return;
 	h = memo_make(holes, memo_key(f->id, seg->side));
+	f->marks |= MARK_HOLE;
 	if (h->foreign || asked.foreign) {
 		h->foreign = true;	/* a middlebox renumbers: leave it */
 		return;
@@ -225,6 +226,8 @@ const struct detector detector_sack_hole_unfilled = {
 	    "(blocks beyond all that was sent: the connection is left out).",
 	.source = "RFC 2018; RFC 6675; raspberrypi/linux 2449 and 2583 (TSO of "
 	    "the lan78xx: a hole of 17 segments, never filled).",
+	.facts = CUE_SACKS,
+	.mark = MARK_HOLE,
 	.on_segment = hole_segment,
 	.review_flow = hole_review,
 	.new = hole_new,

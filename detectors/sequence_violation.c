@@ -432,6 +432,8 @@ const struct detector detector_sequence_violation = {
 	.source = "RFC 9293, 3.4, 3.8.6 and 3.10.7.4; RFC 1071; Microsoft, NDIS "
 	    "TCP_OFFLOAD_STATE_DELEGATED (RcvNxt, SndUna, SndNxt).",
 	.kinds = kinds,
+	.facts = SEG_ACK_BACK | CUE_NOTES | CUE_PAYLOAD,
+	.matters = MATTER_NOTES,
 	.on_segment = sequence_segment,
 	.review_flow = sequence_review,
 	.new = sequence_new,

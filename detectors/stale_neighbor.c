@@ -384,6 +384,8 @@ const struct detector detector_stale_neighbor = {
 	.source = "Microsoft, NDIS NEIGHBOR_OFFLOAD_STATE_CACHED "
 	    "(DestinationAddress) and PATH_OFFLOAD_STATE_CACHED (PathMtu); RFC "
 	    "826; RFC 1191, 6.3.",
+	.facts = CUE_NOTES,
+	.odd = ODD_HOP,
 	.on_segment = neighbor_segment,
 	.on_packet = neighbor_packet,
 	.review_flow = neighbor_review,

@@ -23,7 +23,7 @@ static const char *const wait_names[WAITS] = { "window_limited",
 enum { FLOWS_MAX = 8192, PAIRS_MAX = 8192 };
 
 /* A side is a transfer from here on; what is shorter has no throughput. */
-enum { TRANSFER_BYTES = 16384 };
+enum { TRANSFER_BYTES = BULK_BYTES };
 
 #define IDLE_NS NS_PER_S		/* nothing to send: a new transfer */
 #define TIMEOUT_MIN_NS (150 * NS_PER_MS)	/* below any timer's floor */
@@ -189,7 +189,7 @@ take_sent(struct flow_pool *pool, struct flow *f, struct transfer *t,
 }
 
 static struct transfer *
-transfer_of(struct collapse *c, const struct flow *f, const struct segment *seg)
+transfer_of(struct collapse *c, struct flow *f, const struct segment *seg)
 {
 	uint64_t key = memo_key(f->id, seg->side);
 	struct transfer *t = memo_find(c->transfers, key);
@@ -198,6 +198,7 @@ transfer_of(struct collapse *c, const struct flow *f, const struct segment *seg)
 	    f->half[seg->side].bytes < TRANSFER_BYTES)
 		return t;
 	t = memo_make(c->transfers, key);
+	f->marks |= MARK_TRANSFER;
 	begin_anew(t, seg->packet->time);
 	return t;
 }
@@ -477,6 +478,8 @@ const struct detector detector_throughput_collapse = {
 	.source = "RFC 6298; RFC 9293, 3.8.6; RFC 1122, 4.2.3.2; KB 328890 "
 	    "(delayed ACK, 200 ms); RFC 7323, 2.2; KB 948496 (slow network).",
 	.kinds = kinds,
+	.facts = CUE_BULK,
+	.mark = MARK_TRANSFER,
 	.on_segment = collapse_segment,
 	.review_flow = collapse_review,
 	.new = collapse_new,

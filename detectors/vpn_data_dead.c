@@ -371,6 +371,7 @@ const struct detector detector_vpn_data_dead = {
 	.source = "RFC 2637, 4.1 - 4.4; error 721 and blocked GRE: KB 888201; "
 	    "KB 948496",
 	.on_app = on_app,
+	.matters = MATTER_PPTP,
 	.review_flow = review_flow,
 	.new = vpn_new,
 	.free = vpn_free,

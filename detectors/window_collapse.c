@@ -324,6 +324,9 @@ const struct detector detector_window_collapse = {
 	    "TCP_OFFLOAD_STATE_CONST (SndWindScale, RcvWindScale); KB 934430 "
 	    "and KB 948496 (slow with Vista clients).",
 	.kinds = kinds,
+	.facts = CUE_NOTES,
+	.odd = ODD_WINDOW,
+	.matters = MATTER_NOTES,
 	.on_segment = window_segment,
 	.review_flow = window_review,
 	.release = free,
