@@ -355,6 +355,8 @@ toewatch_open(struct toewatch *t)
 		fprintf(stderr, "serving %s (Ctrl-C ends)\n", web_url(t->web));
 	t->registry = registry_new(&t->config);
 	t->report = t->options->report_new(stdout);
+	if (t->registry && is_live(t))
+		registry_live(t->registry);
 	if (t->config.server_count) {
 		config.is_server = is_server;
 		config.context = &t->config;

@@ -132,6 +132,9 @@ void finding_from_note(struct finding *, const struct note *);
 /* The flow fares ill since `since`: kept in its outcome, for the tables. */
 void flow_afflicted(struct flow *, enum finding_name, struct instant since);
 
+/* It proved to be well: that finding was retracted. */
+void flow_cleared(struct flow *, enum finding_name);
+
 enum trust {
 	TRUST_LOSS = 1,		/* it rests on packets that were not seen at all */
 	TRUST_BOTH_WAYS = 2,	/* it needs both directions of this flow / server */

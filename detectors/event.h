@@ -15,7 +15,8 @@
 
 enum event_kind {
 	EVENT_FINDING, EVENT_INCIDENT, EVENT_SERVER, EVENT_CAPTURE,
-	EVENT_TIMELINE, EVENT_KINDS
+	EVENT_TIMELINE,			/* not on standard output */
+	EVENT_KINDS
 };
 const char *event_kind_name(enum event_kind);	/* "finding" ... */
 

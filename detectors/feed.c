@@ -55,6 +55,13 @@ pen_open(struct pen *p)
 	return p->file != NULL;
 }
 
+static void
+pen_drop(struct pen *p)
+{
+	fclose(p->file);
+	free(p->text);
+}
+
 /* The record becomes the event's, without its newline. */
 static struct event *
 pen_close(struct pen *p, int failed, const struct event *model)
@@ -197,6 +204,26 @@ tell_findings(struct feed *f)
 			tell_finding(f, x);
 }
 
+/* --- pictures ---------------------------------------------------------------------- */
+
+static void
+tell_timeline(struct feed *f, const struct server *s)
+{
+	struct event e = { .kind = EVENT_TIMELINE, .since = s->first,
+		.confidence = 1 };
+	struct pen pen;
+	int none;
+
+	if (!s->timeline || !pen_open(&pen))
+		return;
+	set_server(&e, s);
+	none = report_json_timeline(pen.file, f->run, s);
+	if (none)
+		pen_drop(&pen);
+	else
+		publish(f, &pen, 0, &e);
+}
+
 /* --- incidents -------------------------------------------------------------------- */
 
 static struct said *
@@ -305,6 +332,7 @@ tell_incident(struct feed *f, const struct incident *i)
 	*s = (struct said){ i->id, f->now, print_of_incident(i), i->verdict,
 	    instant_is_set(i->end), true };
 	publish_incident(f, i, change);
+	tell_timeline(f, i->server);
 }
 
 static void
@@ -365,8 +393,10 @@ tell_state(struct feed *f)
 	struct pen pen;
 
 	for (; s; s = s->next)
-		if (f->final || !instant_before(s->heard, f->minute))
+		if (f->final || !instant_before(s->heard, f->minute)) {
 			tell_server(f, s);
+			tell_timeline(f, s);
+		}
 	if (pen_open(&pen))
 		publish(f, &pen, report_json_capture(pen.file, f->run,
 		    e.change), &e);

@@ -11,6 +11,7 @@
 
 #include "capture/hash.h"
 #include "detectors/server_internal.h"
+#include "detectors/timeline.h"
 #include "detectors/wire.h"
 
 /* The order here is the order on the page and in reports. */
@@ -109,6 +110,7 @@ struct registry {
 	size_t answer_count, answer_slots;
 	struct instant now;
 	bool finishing;
+	bool live;			/* a run without an end */
 };
 
 const struct detector *
@@ -225,6 +227,12 @@ struct server *
 registry_servers(struct registry *r)
 {
 	return r->servers;
+}
+
+void
+registry_live(struct registry *r)
+{
+	r->live = true;
 }
 
 void
@@ -621,9 +629,11 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 	push_update(f);
 	if (!s)
 		return;
-	if (f->protocol == IP_TCP)
+	if (f->protocol == IP_TCP) {
 		outcome_update(s, f);
-	else if (server_service(s, f->protocol, f->port[SERVER], true))
+		if (!instant_before(f->last_answered, since))
+			timeline_served(s, &f->addr[CLIENT], r->now, r->live);
+	} else if (server_service(s, f->protocol, f->port[SERVER], true))
 		server_service(s, f->protocol, f->port[SERVER], false)->app =
 		    f->app;
 	if (instant_before(f->half[CLIENT].last, since))
@@ -649,6 +659,8 @@ answer_count(struct registry *r, const struct answer *a)
 		return;
 	v->asked++;
 	v->answered++;
+	if (!a->parked)
+		timeline_took(s, a->took_ns, r->now);
 	latency_add(a->parked || slow ? &v->parked : &v->took, a->took_ns);
 }
 
@@ -947,6 +959,18 @@ flow_afflicted(struct flow *f, enum finding_name name, struct instant since)
 	o->findings |= UINT64_C(1) << name;
 	if (!instant_is_set(o->trouble))
 		o->trouble = since;
+}
+
+void
+flow_cleared(struct flow *f, enum finding_name name)
+{
+	struct outcome *o = f->outcome;
+
+	if (!o)
+		return;
+	o->findings &= ~(UINT64_C(1) << name);
+	if (!o->findings)
+		o->trouble.ns = o->recovered.ns = 0;
 }
 
 bool

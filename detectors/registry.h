@@ -20,6 +20,8 @@ struct judge *registry_judge(struct registry *);
 /* After engine_finish: last judgements. */
 void registry_finish(struct registry *, struct engine *);
 
+/* This run has no end: its timelines show the last hours. */
+void registry_live(struct registry *);
 /* The next finding has the number after this one; before the first frame. */
 void registry_number_from(struct registry *, uint64_t last_finding);
 

@@ -284,8 +284,10 @@ review_late(struct judge *j, struct server *s, struct flow *f)
 		x->ended = true;
 		finding_touch(x, j->now);
 		x->last_seen = f->last_answered;
-		if (f->turns <= HABIT_MIN || x->app == APP_HTTP)
-			finding_retract(x);
+		if (f->turns > HABIT_MIN && x->app != APP_HTTP)
+			continue;
+		finding_retract(x);
+		flow_cleared(f, FINDING_reply_missing);
 	}
 }
 

@@ -42,6 +42,8 @@ int report_json_finding(FILE *, const struct run *, const struct finding *,
 int report_json_incident(FILE *, const struct incident *, enum event_change);
 int report_json_server(FILE *, const struct run *, const struct server *,
     enum event_change);
+/* 1: nothing is known of it, and nothing was written. */
+int report_json_timeline(FILE *, const struct run *, const struct server *);
 int report_json_capture(FILE *, const struct run *, enum event_change);
 struct report *report_html_new(FILE *);
 /* The same page as it is served: its style is linked as /style.css, and it

@@ -6,6 +6,7 @@
  * Field names follow Suricata's EVE where EVE has the thing. Every field of an
  * event type is always there; what is not known is null. */
 #include "detectors/report_common.h"
+#include "detectors/timeline.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -577,6 +578,49 @@ capture_record(const struct run *run, enum event_change change)
 	return e;
 }
 
+/* Timelines ----------------------------------------------------------------- */
+
+static json_t *
+rows_value(const struct timeline_picture *p)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < p->rows; i++) {
+		json_t *o = json_object();
+
+		set(o, "ip", address_value(&p->row[i].client));
+		set(o, "states", json_string(p->row[i].state));
+		set(o, "stalled", time_value(p->row[i].stalled));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
+timeline_record(const struct run *run, const struct server *s,
+    const struct timeline_picture *p)
+{
+	json_t *e = record_new("timeline", engine_stats(run->engine)->last,
+	    CHANGE_NONE);
+	json_t *answered = json_array(), *wait = json_array();
+
+	for (unsigned i = 0; i < p->cells; i++) {
+		json_array_append_new(answered, count_value(p->answered[i]));
+		json_array_append_new(wait, p->answered[i] ?
+		    number_value(milliseconds_of(p->took_ns[i])) : json_null());
+	}
+	set(e, "dest_ip", address_value(&s->address));
+	set(e, "server", server_value(s));
+	set(e, "from", time_value(p->from));
+	set(e, "step_s", number_value(p->cell_s));
+	set(e, "cells", count_value(p->cells));
+	set(e, "clients", rows_value(p));
+	set(e, "clients_more", count_value(p->more));
+	set(e, "answered", answered);
+	set(e, "wait_ms", wait);
+	return e;
+}
+
 /* Records one by one, of a run that goes on ----------------------------------- */
 
 int
@@ -598,6 +642,21 @@ report_json_server(FILE *out, const struct run *run, const struct server *s,
     enum event_change change)
 {
 	return write_record(out, server_record(run, s, change));
+}
+
+int
+report_json_timeline(FILE *out, const struct run *run, const struct server *s)
+{
+	struct timeline_picture *p = malloc(sizeof(*p));
+	const struct incident *i = run->incidents;
+	int failed = 1;
+
+	while (i && i->server != s)
+		i = i->next;
+	if (p && timeline_draw(s, registry_judge(run->registry)->now, i, p))
+		failed = write_record(out, timeline_record(run, s, p));
+	free(p);
+	return failed;
 }
 
 int

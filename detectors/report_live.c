@@ -38,8 +38,9 @@ write_line(void *context, struct event *e)
 {
 	struct live_report *r = context;
 
-	check(r, fwrite(e->json, 1, e->bytes, r->out) != e->bytes ||
-	    putc('\n', r->out) == EOF);
+	if (e->kind != EVENT_TIMELINE)
+		check(r, fwrite(e->json, 1, e->bytes, r->out) != e->bytes ||
+		    putc('\n', r->out) == EOF);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "capture/hash.h"
+#include "detectors/timeline.h"
 
 /* --- latencies ------------------------------------------------------------- */
 
@@ -184,6 +185,7 @@ server_free(struct server **sp)
 	free(s->outcome);
 	free(s->seconds);
 	free(s->push);
+	timeline_free(&s->timeline);
 	if (s->client_set)
 		free(s->client_set->mark);
 	free(s->client_set);

@@ -147,6 +147,7 @@ struct server {
 	size_t second_count;		/* ever written; newest at (count - 1) */
 	size_t outage_count;		/* ended ones, oldest first; the last */
 	struct outage outage[SERVER_OUTAGES];	/* SERVER_OUTAGES are kept */
+	struct timeline *timeline;	/* NULL: nobody was answered yet */
 	size_t push_count;
 	struct push *push;		/* up to SERVER_PUSHES */
 	struct instant last_sent;	/* newest packet of its in a closed step */
