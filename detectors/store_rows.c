@@ -269,15 +269,6 @@ put_server(struct store *s, const struct event *e, const char *time)
 	    time, e->name, e->json);
 }
 
-static int
-put_timeline(struct store *s, const struct event *e)
-{
-	char since[INSTANT_TEXT_BYTES];
-
-	return store_sql(&s->writer, SQL_TIMELINE, "ttit", e->server,
-	    instant_text(e->since, since), s->run, e->json);
-}
-
 int
 store_put_event(struct store *s, const struct event *e)
 {
@@ -295,7 +286,8 @@ store_put_event(struct store *s, const struct event *e)
 		return store_sql(&s->writer, SQL_CAPTURE, "tit", time, s->run,
 		    e->json);
 	case EVENT_TIMELINE:
-		return put_timeline(s, e);
+		return store_sql(&s->writer, SQL_TIMELINE, "tit", e->server,
+		    s->run, e->json);
 	case EVENT_KINDS:
 		break;
 	}
