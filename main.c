@@ -324,7 +324,7 @@ open_live_report(struct toewatch *t)
 static int
 open_feed(struct toewatch *t)
 {
-	if (!is_live(t) && !t->keep.store && !t->web)
+	if (!is_live(t) && !keep_is_used(&t->keep) && !t->web)
 		return 0;
 	t->feed = feed_new(&t->run, keep_past(&t->keep));
 	if (t->feed && open_live_report(t) == 0 && listen_with_page(t) == 0)
@@ -736,10 +736,10 @@ do_task(const struct options *o)
 	case TASK_CHECK_CONFIG: return check_config(o->argument);
 	case TASK_INTERFACES: return list_interfaces();
 	case TASK_VERSION:
-		printf("toewatch %s\n%s\nnDPI version %s\n%s\nSQLite version %s\n",
+		printf("toewatch %s\n%s\nnDPI version %s\n%s\nSQLite version %s\n%s\n",
 		    PACKAGE_VERSION, source_library_version(),
 		    app_ndpi_version(), web_library_version(),
-		    store_library_version());
+		    store_library_version(), sink_library_version());
 		return DONE;
 	case TASK_HELP: options_help(stdout); return DONE;
 	}

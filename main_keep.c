@@ -9,8 +9,11 @@
 #include "capture/log.h"
 #include "detectors/compare_kept.h"
 
-int
-keep_open(struct keep *k, const char *dir, const struct config *config,
+enum { GRACE_MS = 3000 };
+
+/* 0, or -1 after a sentence. */
+static int
+open_store(struct keep *k, const char *dir, const struct config *config,
     const struct source *source, bool live)
 {
 	struct run run = { .source = source, .live = live };
@@ -18,8 +21,6 @@ keep_open(struct keep *k, const char *dir, const struct config *config,
 	struct store_keep limits = { config->keep.days,
 		config->keep.minute_days, config->keep.size_mib };
 
-	if (!dir)
-		return 0;
 	k->store = store_open(dir, &limits, live, run_subject(&run, what,
 	    sizeof(what)), err);
 	if (!k->store) {
@@ -31,6 +32,32 @@ keep_open(struct keep *k, const char *dir, const struct config *config,
 		return 0;
 	log_warn("out of memory");
 	return -1;
+}
+
+/* Live there may be some after the configuration is read again. */
+static int
+open_sinks(struct keep *k, const struct config *config)
+{
+	k->sinks = sinks_new();
+	if (k->sinks)
+		return keep_reload(k, config);
+	log_warn("out of memory");
+	return -1;
+}
+
+int
+keep_open(struct keep *k, const char *dir, const struct config *config,
+    const struct source *source, bool live)
+{
+	if (dir && open_store(k, dir, config, source, live))
+		return -1;
+	return live || config->sink_count ? open_sinks(k, config) : 0;
+}
+
+bool
+keep_is_used(const struct keep *k)
+{
+	return k->store || k->sinks;
 }
 
 const struct feed_past *
@@ -69,35 +96,97 @@ hear_minute(void *context, struct event *e)
 		keep_figures(k);
 }
 
-int
-keep_start(struct keep *k, struct feed *feed, struct run *run)
+/* 0, or -1: too many listen. */
+static int
+listen_all(struct keep *k, struct feed *feed)
 {
-	struct feed_listener store, minute = { .context = k,
+	struct feed_listener sinks, store, minute = { .context = k,
 		.event = hear_minute };
 
-	k->run = run;
-	run->store = k->store;
+	if (k->sinks) {
+		sinks = sinks_listener(k->sinks);
+		if (keep_listen(k, feed, &sinks))
+			return -1;
+	}
 	if (!k->store)
 		return 0;
 	store = store_listener(k->store);
-	if (feed_listen(feed, &store) == 0 && feed_listen(feed, &minute) == 0)
-		return store_start(k->store);
-	log_warn("too many listen to what is found");
-	return -1;
+	return feed_listen(feed, &store) || feed_listen(feed, &minute) ? -1 : 0;
+}
+
+int
+keep_start(struct keep *k, struct feed *feed, struct run *run)
+{
+	k->run = run;
+	run->store = k->store;
+	run->sinks = k->sinks;
+	if (listen_all(k, feed)) {
+		log_warn("too many listen to what is found");
+		return -1;
+	}
+	return k->store ? store_start(k->store) : 0;
 }
 
 int
 keep_finish(struct keep *k)
 {
-	if (!k->store || !k->run)
+	int failed = 0;
+
+	if (!k->run)
 		return 0;
-	keep_figures(k);
-	return store_finish(k->store);
+	if (k->store) {
+		keep_figures(k);
+		failed = store_finish(k->store);
+	}
+	k->run->sinks = NULL;
+	sinks_close(&k->sinks, GRACE_MS);
+	return failed;
 }
 
 void
 keep_close(struct keep *k)
 {
 	store_close(&k->store);
+	sinks_close(&k->sinks, 0);
 	compare_watch_free(&k->watch);
+}
+
+int
+keep_reload(struct keep *k, const struct config *config)
+{
+	char err[SINK_ERROR_BYTES];
+
+	if (!k->sinks || sinks_configure(k->sinks, config, err) == 0)
+		return 0;
+	log_warn("%s", err);
+	return -1;
+}
+
+void
+keep_reopen(struct keep *k)
+{
+	if (k->sinks)
+		sinks_reopen(k->sinks);
+}
+
+void
+keep_say_stats(const struct keep *k)
+{
+	struct sink_stats list[SINKS_MAX];
+	size_t n = k->sinks ? sinks_stats(k->sinks, list, SINKS_MAX) : 0;
+	struct store_stats s;
+
+	if (k->store) {
+		store_stats(k->store, &s);
+		log_warn("store: %llu records kept, %zu waiting, %llu lost%s",
+		    (unsigned long long)s.stored, s.waiting,
+		    (unsigned long long)s.dropped, s.failing ? ", failing" : "");
+	}
+	for (size_t i = 0; i < n; i++)
+		log_warn("sink \"%s\": %llu events delivered, %zu waiting, %llu "
+		    "lost%s", list[i].name,
+		    (unsigned long long)list[i].relay.delivered,
+		    list[i].relay.waiting,
+		    (unsigned long long)list[i].relay.dropped,
+		    list[i].relay.failing ? ", failing" : "");
 }

@@ -4,10 +4,12 @@
 
 #include "detectors/compare.h"
 #include "detectors/feed.h"
+#include "detectors/sink.h"
 #include "detectors/store.h"
 
 struct keep {
 	struct store *store;		/* NULL: nothing is kept */
+	struct sinks *sinks;		/* NULL: the configuration has none */
 	struct compare_watch *watch;	/* with a store: for its figures */
 	struct run *run;		/* borrowed */
 };
@@ -16,6 +18,8 @@ struct keep {
  * sentence. */
 int keep_open(struct keep *, const char *dir, const struct config *,
     const struct source *, bool live);
+/* Does anybody wait for what is found? */
+bool keep_is_used(const struct keep *);
 /* Where the run before ended; NULL: there was none. */
 const struct feed_past *keep_past(const struct keep *);
 /* Listen to what the run says, once it is kept. With a store it is called in the
@@ -26,5 +30,13 @@ int keep_start(struct keep *, struct feed *, struct run *);
  * or -1 after a sentence. The past can still be asked for. */
 int keep_finish(struct keep *);
 void keep_close(struct keep *);
+
+/* The sinks of a configuration that was read again. 0, or -1 after a sentence:
+ * the old ones stay. */
+int keep_reload(struct keep *, const struct config *);
+/* Files that were rotated are opened anew. */
+void keep_reopen(struct keep *);
+/* What was kept and sent, and what was not, on standard error. */
+void keep_say_stats(const struct keep *);
 
 #endif

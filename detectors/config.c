@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detectors/event.h"
+#include "detectors/sink_where.h"
+
 enum { CONFIG_FILE_BYTES = 1 << 20 };	/* far more than 256 servers take */
 
 const char *const config_systems[] = {
@@ -233,6 +236,162 @@ check_server(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
+/* Sinks --------------------------------------------------------------------- */
+
+static const char *const sink_types[] = { "lines", "syslog", "webhook" };
+
+static const char *const facilities[] = {
+	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp",
+	"cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock", "local0",
+	"local1", "local2", "local3", "local4", "local5", "local6", "local7",
+};
+
+/* The place of `word` in a list, or -1. */
+static int
+place_of(const char *word, const char *const *list, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(list[i], word) == 0)
+			return i;
+	return -1;
+}
+
+static int
+take_severity(cfg_t *section, struct sink_config *s)
+{
+	const char *word = cfg_getstr(section, "min_severity");
+
+	for (int i = SEVERITY_INFO; i <= SEVERITY_CRITICAL; i++) {
+		if (strcmp(severity_text((enum severity)i), word) == 0) {
+			s->min_severity = (enum severity)i;
+			return 0;
+		}
+	}
+	cfg_error(section, "min_severity is info, low, medium, high or critical, "
+	    "not \"%s\"", word);
+	return -1;
+}
+
+static int
+take_kinds(cfg_t *section, struct sink_config *s)
+{
+	unsigned n = cfg_size(section, "kinds");
+
+	for (unsigned i = 0; i < n; i++) {
+		const char *word = cfg_getnstr(section, "kinds", i);
+		int kind = 0;
+
+		while (kind < EVENT_KINDS &&
+		    strcmp(event_kind_name((enum event_kind)kind), word) != 0)
+			kind++;
+		if (kind == EVENT_KINDS) {
+			cfg_error(section, "there are no events of kind \"%s\"",
+			    word);
+			return -1;
+		}
+		s->kinds |= 1u << kind;
+	}
+	return 0;
+}
+
+/* One of the three says where, and with it, what kind of sink it is. */
+static int
+take_where(cfg_t *section, struct sink_config *s)
+{
+	const char *where = NULL;
+	unsigned given = 0;
+
+	for (unsigned i = 0; i < sizeof(sink_types) / sizeof(sink_types[0]); i++) {
+		const char *text = cfg_getstr(section, sink_types[i]);
+
+		if (!*text)
+			continue;
+		where = text;
+		s->type = (enum sink_type)i;
+		given++;
+	}
+	if (given != 1) {
+		cfg_error(section, "sink \"%s\" needs one of lines, syslog and "
+		    "webhook", s->name);
+		return -1;
+	}
+	if (strlen(where) >= sizeof(s->where) || !sink_where_is_sound(s->type,
+	    where)) {
+		cfg_error(section, "\"%s\" is no place for %s: %s", where,
+		    sink_types[s->type], sink_where_forms(s->type));
+		return -1;
+	}
+	snprintf(s->where, sizeof(s->where), "%s", where);
+	return 0;
+}
+
+/* A header is one line, "Name: value". */
+static int
+take_header(cfg_t *section, struct sink_config *s)
+{
+	const char *text = cfg_getstr(section, "header");
+
+	if (strlen(text) >= sizeof(s->header) || strpbrk(text, "\r\n") ||
+	    (*text && (!strchr(text, ':') || *text == ':'))) {
+		cfg_error(section, "header is one line, \"Name: value\"");
+		return -1;
+	}
+	snprintf(s->header, sizeof(s->header), "%s", text);
+	return 0;
+}
+
+static int
+take_rest(cfg_t *section, struct sink_config *s)
+{
+	const char *facility = cfg_getstr(section, "facility");
+	int place = place_of(facility, facilities,
+	    sizeof(facilities) / sizeof(facilities[0]));
+
+	if (place < 0) {
+		cfg_error(section, "there is no syslog facility \"%s\"", facility);
+		return -1;
+	}
+	s->facility = (uint8_t)place;
+	s->hold_s = cfg_getfloat(section, "hold_s");
+	if (!isfinite(s->hold_s) || s->hold_s < 0 || s->hold_s > 1e6) {
+		cfg_error(section, "hold_s must be a number of seconds from 0 up");
+		return -1;
+	}
+	if (strlen(cfg_getstr(section, "ca")) >= sizeof(s->ca)) {
+		cfg_error(section, "the name of the ca file is too long");
+		return -1;
+	}
+	snprintf(s->ca, sizeof(s->ca), "%s", cfg_getstr(section, "ca"));
+	return 0;
+}
+
+/* A sink section is whole: take it over. */
+static int
+check_sink(cfg_t *cfg, cfg_opt_t *opt)
+{
+	cfg_t *section = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+	struct config *c = reading->config;
+	struct sink_config s = { .kinds = 0 };
+	const char *name = cfg_title(section);
+
+	if (!name || !*name || strlen(name) >= CONFIG_NAME_BYTES) {
+		cfg_error(cfg, "a sink's name has from 1 to %d letters",
+		    CONFIG_NAME_BYTES - 1);
+		return -1;
+	}
+	if (c->sink_count == SINKS_MAX) {
+		cfg_error(section, "more than %d sinks", SINKS_MAX);
+		return -1;
+	}
+	snprintf(s.name, sizeof(s.name), "%s", name);
+	if (take_where(section, &s) || take_severity(section, &s) ||
+	    take_kinds(section, &s) || take_header(section, &s) ||
+	    take_rest(section, &s))
+		return -1;
+	c->sink[c->sink_count++] = s;
+	return 0;
+}
+
 /* The whole file, NUL-ended and to be freed, or NULL with a sentence in err. */
 static char *
 read_file(struct reading *r)
@@ -279,10 +438,24 @@ parse(struct reading *r, const char *text)
 		CFG_STR("system", "", CFGF_NONE),
 		CFG_END()
 	};
+	cfg_opt_t sink[] = {
+		CFG_STR("lines", "", CFGF_NONE),
+		CFG_STR("syslog", "", CFGF_NONE),
+		CFG_STR("webhook", "", CFGF_NONE),
+		CFG_STR("min_severity", "low", CFGF_NONE),
+		CFG_STR_LIST("kinds", "{finding, incident}", CFGF_NONE),
+		CFG_STR("facility", "daemon", CFGF_NONE),
+		CFG_STR("header", "", CFGF_NONE),
+		CFG_STR("ca", "", CFGF_NONE),
+		CFG_FLOAT("hold_s", 300, CFGF_NONE),
+		CFG_END()
+	};
 	cfg_opt_t top[] = {
 		CFG_SEC("thresholds", thresholds, CFGF_NONE),
 		CFG_SEC("keep", keeping, CFGF_NONE),
 		CFG_SEC("server", server,
+		    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_SEC("sink", sink,
 		    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END()
 	};
@@ -303,6 +476,7 @@ parse(struct reading *r, const char *text)
 #undef X
 	cfg_set_validate_func(cfg, "server|system", check_system);
 	cfg_set_validate_func(cfg, "server", check_server);
+	cfg_set_validate_func(cfg, "sink", check_sink);
 	if (cfg_parse_buf(cfg, text) != CFG_SUCCESS && !r->failed) {
 		snprintf(r->err, r->errsize, "%s: it cannot be read", r->path);
 		r->failed = true;

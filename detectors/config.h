@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "capture/packet.h"
+#include "detectors/finding.h"
 
 /* Every threshold, its default, its unit and why: one list, from which the
  * configuration file's keys, its documentation and the defaults are made. */
@@ -105,11 +106,30 @@ struct keeping {
 #undef X
 };
 
+/* Where events go besides standard output (sink.h). */
+enum { SINKS_MAX = 16, SINK_TEXT_BYTES = 512 };
+
+enum sink_type { SINK_LINES, SINK_SYSLOG, SINK_WEBHOOK };
+
+struct sink_config {
+	char name[CONFIG_NAME_BYTES];
+	enum sink_type type;
+	char where[SINK_TEXT_BYTES];	/* a path, "tcp://HOST:PORT", a URL ... */
+	char header[SINK_TEXT_BYTES];	/* webhook: one more, or "" */
+	char ca[SINK_TEXT_BYTES];	/* webhook: file of trusted authorities */
+	enum severity min_severity;	/* of findings and incidents */
+	unsigned kinds;			/* set of 1 << enum event_kind */
+	double hold_s;			/* webhook: 0 holds nothing down */
+	uint8_t facility;		/* syslog */
+};
+
 struct config {
 	struct thresholds limit;
 	struct keeping keep;		/* section "keep" */
 	size_t server_count;		/* 0: whoever accepts connections */
 	struct config_server server[CONFIG_SERVERS_MAX];
+	size_t sink_count;
+	struct sink_config sink[SINKS_MAX];
 };
 
 void config_default(struct config *);

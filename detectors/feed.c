@@ -368,7 +368,7 @@ tell_incidents(struct feed *f)
 /* --- servers and the capture ---------------------------------------------------------- */
 
 static void
-tell_server(struct feed *f, const struct server *s)
+tell_server(struct feed *f, struct server *s)
 {
 	struct event e = { .kind = EVENT_SERVER, .since = s->first,
 		.change = f->final ? CHANGE_NONE : CHANGE_UPDATE,
@@ -381,6 +381,7 @@ tell_server(struct feed *f, const struct server *s)
 	if (pen_open(&pen))
 		publish(f, &pen, report_json_server(pen.file, f->run, s,
 		    e.change), &e);
+	server_tell_responses(s);
 }
 
 static void

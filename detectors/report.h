@@ -11,6 +11,7 @@
 #include "detectors/incident.h"
 #include "detectors/registry.h"
 
+struct sinks;
 struct store;
 
 /* Everything a report may need; borrowed. */
@@ -21,6 +22,7 @@ struct run {
 	struct incident *incidents;
 	const struct config *config;
 	struct store *store;		/* what is known of the past; NULL: nothing */
+	struct sinks *sinks;		/* NULL: none */
 	bool live;
 	bool interrupted;		/* SIGINT ended it early */
 };

@@ -2,6 +2,7 @@
  * stand, how each server is, who is to be named first. */
 #include "detectors/report_common.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,6 +184,73 @@ server_response(const struct server *s, int after, struct latency *out)
 			return app;
 	}
 	return -1;
+}
+
+static struct told_response *
+told_of(const struct server *s, int app)
+{
+	struct told_response *t = s->told;
+
+	while (t && t->app != app)
+		t = t->next;
+	return t;
+}
+
+/* Takes away what was told. A service may have got another name meanwhile: then
+ * all of it is new. */
+static void
+take_told(struct latency *l, const struct latency *told)
+{
+	int last = 0;
+
+	for (int bin = 0; bin < LATENCY_BINS; bin++)
+		if (l->bin[bin] < told->bin[bin])
+			return;
+	for (int bin = 0; bin < LATENCY_BINS; bin++) {
+		l->bin[bin] -= told->bin[bin];
+		last = l->bin[bin] ? bin : last;
+	}
+	l->n -= told->n;
+	/* the longest is known if it came since; else to its quarter octave */
+	if (l->n && l->max_ns == told->max_ns &&
+	    1000 * exp2((last + 1) / 4.0) < (double)l->max_ns)
+		l->max_ns = (int64_t)(1000 * exp2((last + 1) / 4.0));
+}
+
+int
+server_response_since(const struct server *s, int after, struct latency *out)
+{
+	for (int app = server_response(s, after, out); app >= 0;
+	    app = server_response(s, app + 1, out)) {
+		const struct told_response *t = told_of(s, app);
+
+		if (t)
+			take_told(out, &t->took);
+		if (out->n)
+			return app;
+	}
+	return -1;
+}
+
+void
+server_tell_responses(struct server *s)
+{
+	struct latency took;
+
+	for (int app = server_response(s, 0, &took); app >= 0;
+	    app = server_response(s, app + 1, &took)) {
+		struct told_response *t = told_of(s, app);
+
+		if (!t) {
+			t = malloc(sizeof(*t));
+			if (!t)
+				return;
+			*t = (struct told_response){ .next = s->told,
+				.app = (uint8_t)app };
+			s->told = t;
+		}
+		t->took = took;
+	}
 }
 
 double

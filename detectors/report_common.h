@@ -44,6 +44,9 @@ size_t server_roles(const struct server *, uint8_t out[APP_PROTOCOL_COUNT]);
 /* Response times of all its services of one protocol, one after the other:
  * `app` 0 first; returns the next protocol that has any, or -1. */
 int server_response(const struct server *, int after, struct latency *out);
+/* The same, of what was answered since server_tell_responses was last called. */
+int server_response_since(const struct server *, int after, struct latency *out);
+void server_tell_responses(struct server *);
 double milliseconds_of(int64_t ns);
 /* "RPC", "SMB", "RPC over HTTP": for people. */
 const char *role_title(enum app_protocol);

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detectors/sink.h"
+#include "detectors/store.h"
+
 enum { REMEDIES_MAX = 32 };
 
 /* Values -------------------------------------------------------------------- */
@@ -336,13 +339,13 @@ response_value(const struct latency *l)
 }
 
 static json_t *
-responses_value(const struct server *s)
+responses_value(const struct server *s,
+    int (*next)(const struct server *, int, struct latency *))
 {
 	json_t *all = json_object();
 	struct latency took;
 
-	for (int app = server_response(s, 0, &took); app >= 0;
-	    app = server_response(s, app + 1, &took))
+	for (int app = next(s, 0, &took); app >= 0; app = next(s, app + 1, &took))
 		set(all, app_protocol_name((enum app_protocol)app),
 		    response_value(&took));
 	return all;
@@ -362,7 +365,10 @@ server_record(const struct run *run, const struct server *s,
 	set(e, "bytes", count_value(s->bytes));
 	set(e, "health", json_string(health_text(health_of(run, s))));
 	set(e, "offload_state", json_string(offload_state_text(s)));
-	set(e, "response_times", responses_value(s));
+	set(e, "response_times", responses_value(s, server_response));
+	if (run->live)
+		set(e, "response_times_minute", responses_value(s,
+		    server_response_since));
 	set(e, "first_seen", time_value(s->first));
 	set(e, "last_seen", time_value(s->last));
 	return e;
@@ -546,6 +552,31 @@ interfaces_value(const struct run *run)
 	return list;
 }
 
+/* What became of what was found: on the disk, and elsewhere. */
+static void
+set_keeping(json_t *e, const struct run *run)
+{
+	struct sink_stats list[SINKS_MAX];
+	size_t n = run->sinks ? sinks_stats(run->sinks, list, SINKS_MAX) : 0;
+	json_t *all = json_array();
+	struct store_stats s;
+
+	if (run->store) {
+		store_stats(run->store, &s);
+		set(e, "store", json_pack("{s:I, s:I, s:I, s:b}", "stored",
+		    (json_int_t)s.stored, "waiting", (json_int_t)s.waiting,
+		    "dropped", (json_int_t)s.dropped, "failing", s.failing));
+	}
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(all, json_pack("{s:o, s:I, s:I, s:I, s:b}",
+		    "name", text_value(list[i].name), "delivered",
+		    (json_int_t)list[i].relay.delivered, "waiting",
+		    (json_int_t)list[i].relay.waiting, "dropped",
+		    (json_int_t)list[i].relay.dropped, "failing",
+		    list[i].relay.failing));
+	set(e, "sinks", all);
+}
+
 static json_t *
 capture_record(const struct run *run, enum event_change change)
 {
@@ -575,6 +606,8 @@ capture_record(const struct run *run, enum event_change change)
 	set(e, "hosts_refused", count_value(host_table_refused(engine_hosts(
 	    run->engine))));
 	set(e, "interrupted", json_boolean(run->interrupted));
+	if (run->live)
+		set_keeping(e, run);
 	return e;
 }
 

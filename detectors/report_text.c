@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "detectors/paper.h"
+#include "detectors/store.h"
 
 enum {
 	STATE_COLUMNS = 10,		/* "DEGRADED  " */
@@ -288,6 +289,18 @@ print_findings_of(const struct paper *p, const struct run *run,
 		    LABEL_COLUMNS, "", more);
 }
 
+/* A reboot every night hides what is wrong: only a kept run can tell. */
+static void
+print_past(const struct paper *p, const struct run *run,
+    const struct server *s)
+{
+	char ip[ADDRESS_TEXT_BYTES], line[LINE_BYTES];
+
+	if (run->store)
+		say(p, "history", store_restarts_text(run->store,
+		    address_text(&s->address, ip), line, sizeof(line)));
+}
+
 static void
 print_troubled(const struct paper *p, const struct run *run,
     const struct server *s)
@@ -306,6 +319,7 @@ print_troubled(const struct paper *p, const struct run *run,
 	}
 	if (!any)
 		print_findings_of(p, run, s);
+	print_past(p, run, s);
 }
 
 /* What is wrong with it, in as few words as there are. */
@@ -362,6 +376,7 @@ print_brief(const struct paper *p, const struct run *run,
 		fprintf(p->out, "%*s%s\n", columns < NAME_COLUMNS ?
 		    NAME_COLUMNS - columns : 2, "", line);
 	}
+	print_past(p, run, s);
 }
 
 static void

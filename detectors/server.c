@@ -189,6 +189,12 @@ server_free(struct server **sp)
 	if (s->client_set)
 		free(s->client_set->mark);
 	free(s->client_set);
+	while (s->told) {
+		struct told_response *told = s->told;
+
+		s->told = told->next;
+		free(told);
+	}
 	free(s);
 }
 

@@ -102,6 +102,14 @@ struct push {
 	uint64_t last_frame;
 };
 
+/* The response times of one protocol up to the last record of the server in a
+ * live run: the next one tells what came since. */
+struct told_response {
+	struct told_response *next;
+	uint8_t app;			/* enum app_protocol */
+	struct latency took;
+};
+
 /* What all servers together may hold; shared by them, the registry's. */
 struct server_budget {
 	size_t bytes, limit;		/* handed out; of outcomes, services,
@@ -158,6 +166,7 @@ struct server {
 	const char *ids_why;		/* why they do or do not, for people */
 	struct finding *findings;	/* by next_of_server, newest first */
 	bool findings_changed;		/* since incidents were judged last */
+	struct told_response *told;
 	uint32_t finding_count[FINDING_COUNT];
 	void *detector_state[FINDING_COUNT];	/* detectors' own; see `release` */
 };

@@ -47,11 +47,12 @@ judge() {
 		door("pcap", "^capture/source([a-z_]*\\.c|_(internal|port)\\.h)$")
 		door("ndpi", "^capture/app_ndpi\\.c$")
 		door("sqlite3", "^detectors/store(_[a-z]+\\.c|_internal\\.h|\\.c)$")
+		door("curl", "^detectors/sink_webhook\\.c$")
 		door("microhttpd", "^web/server\\.c$")
 		door("nettle", "^capture/community_id\\.c$")
 		door("confuse", "^detectors/config\\.c$")
 		door("zlib", "^web/gzip\\.c$")
-		door("jansson", "^(detectors/(report_json|report_compare_json|explain|compare_kept)|web/[a-z_]*)\\.c$")
+		door("jansson", "^(detectors/(report_json|report_compare_json|explain|compare_kept|sink_webhook)|web/[a-z_]*)\\.c$")
 	}
 	$2 ~ /^"/ {
 		target = substr($2, 2, length($2) - 2)
@@ -165,6 +166,7 @@ planted capture/source.c '<ndpi_api.h>'
 planted detectors/finding.h '<jansson.h>'
 planted detectors/store.c '<microhttpd.h>'
 planted web/server.c '<sqlite3.h>'
+planted web/server.c '<curl/curl.h>'
 planted web/server.c '<confuse.h>'
 planted capture/flow.h '<nettle/sha1.h>'
 planted web/server.c '<zlib.h>'

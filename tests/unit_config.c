@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "detectors/event.h"
 #include "tests/unit.h"
 
 /* Read `text` as a configuration file; its name in messages is FILE. */
@@ -211,6 +212,79 @@ test_the_example_holds_every_default(void **state)
 	KEEPING(X)
 #undef X
 	fclose(file);
+	CHECK_EQ(c.sink_count, 0);
+}
+
+/* The example's sinks are comments: without these they are sound, too. */
+static void
+test_the_examples_sinks_are_sound_and_have_the_defaults(void **state)
+{
+	const char *top = getenv("srcdir");
+	struct config c;
+	char path[4096], line[512], text[8192] = "", err[SINK_TEXT_BYTES] = "";
+	bool inside = false;
+	FILE *file;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/toewatch.conf.example", top ? top : ".");
+	file = fopen(path, "r");
+	CHECK(file != NULL);
+	while (fgets(line, sizeof(line), file)) {
+		inside |= strncmp(line, "# sink", 6) == 0;
+		if (inside)
+			strcat(text, line + 1);
+	}
+	fclose(file);
+	CHECK_EQ(read_text(text, &c, err, sizeof(err)), 0);
+	CHECK_EQ(c.sink_count, 3);
+	CHECK_STR(c.sink[0].name, "collector");
+	CHECK_EQ(c.sink[0].type, SINK_LINES);
+	CHECK_STR(c.sink[0].where, "/var/log/toewatch.json");
+	CHECK_EQ(c.sink[0].kinds, 1 << EVENT_FINDING | 1 << EVENT_INCIDENT);
+	CHECK_EQ(c.sink[1].type, SINK_SYSLOG);
+	CHECK_EQ(c.sink[1].kinds, c.sink[0].kinds);
+	CHECK_EQ(c.sink[1].min_severity, SEVERITY_LOW);
+	CHECK_EQ(c.sink[1].facility, 3);
+	CHECK_EQ(c.sink[2].type, SINK_WEBHOOK);
+	CHECK_STR(c.sink[2].header, "Authorization: Bearer 0123456789");
+	CHECK_EQ(c.sink[2].min_severity, SEVERITY_MEDIUM);
+	CHECK_EQ((int)c.sink[2].hold_s, 300);
+	CHECK_EQ((int)c.sink[0].hold_s, 300);
+}
+
+static void
+test_a_sink_that_cannot_be_is_named(void **state)
+{
+	(void)state;
+	CHECK_COMPLAINT("sink \"a\" {\n\tkinds = { finding }\n}\n",
+	    "FILE:3: sink \"a\" needs one of lines, syslog and webhook");
+	CHECK_COMPLAINT("sink \"a\" {\n\tlines = x\n\tsyslog = "
+	    "\"udp://h:1\"\n}\n",
+	    "FILE:4: sink \"a\" needs one of lines, syslog and webhook");
+	CHECK_COMPLAINT("sink \"a\" {\n\tsyslog = \"h:514\"\n}\n",
+	    "FILE:3: \"h:514\" is no place for syslog: udp://HOST:PORT or "
+	    "tcp://HOST:PORT");
+	CHECK_COMPLAINT("sink \"a\" {\n\tlines = \"udp://h:514\"\n}\n",
+	    "FILE:3: \"udp://h:514\" is no place for lines: a file, "
+	    "tcp://HOST:PORT or unix:/PATH");
+	CHECK_COMPLAINT("sink \"a\" {\n\twebhook = \"file:///etc\"\n}\n",
+	    "FILE:3: \"file:///etc\" is no place for webhook: "
+	    "https://HOST/PATH or http://HOST/PATH");
+	CHECK_COMPLAINT("sink \"a\" {\n\tsyslog = \"udp://h:70000\"\n}\n",
+	    "FILE:3: \"udp://h:70000\" is no place for syslog: "
+	    "udp://HOST:PORT or tcp://HOST:PORT");
+	CHECK_COMPLAINT("sink \"a\" {\n\tlines = x\n\tkinds = { flow }\n}\n",
+	    "FILE:4: there are no events of kind \"flow\"");
+	CHECK_COMPLAINT("sink \"a\" {\n\tlines = x\n\tmin_severity = bad\n}\n",
+	    "FILE:4: min_severity is info, low, medium, high or critical, not "
+	    "\"bad\"");
+	CHECK_COMPLAINT("sink \"a\" {\n\twebhook = \"http://h\"\n\theader = "
+	    "\"a: b\\r\\nc: d\"\n}\n",
+	    "FILE:4: header is one line, \"Name: value\"");
+	CHECK_COMPLAINT("sink \"a\" {\n\tlines = x\n\thold_s = -1\n}\n",
+	    "FILE:4: hold_s must be a number of seconds from 0 up");
+	CHECK_COMPLAINT("sink \"a\" { lines = x }\nsink \"a\" { lines = y }\n",
+	    "FILE:2: found duplicate title 'a'");
 }
 
 UNIT_TESTS(
@@ -222,4 +296,6 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_bad_file_changes_nothing),
     cmocka_unit_test(test_what_is_no_text_is_refused),
     cmocka_unit_test(test_the_example_holds_every_default),
+    cmocka_unit_test(test_the_examples_sinks_are_sound_and_have_the_defaults),
+    cmocka_unit_test(test_a_sink_that_cannot_be_is_named),
 )

@@ -1,0 +1,233 @@
+/* sink.c - the sinks of a configuration: made, fed, changed, closed.
+ *
+ * The hard part is the end: sixteen dead sinks must not take sixteen times as
+ * long to close as one. All get the same time together, then all are told to
+ * wait no longer. */
+#include "detectors/sink_internal.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "capture/log.h"
+
+enum { TICK_MS = 1000, POLL_MS = 5 };
+
+struct sink {
+	struct sink_config config;
+	const struct sink_kind *kind;
+	void *context;
+	struct relay *relay;
+	atomic_bool stop;
+	char title[CONFIG_NAME_BYTES + 8];	/* sink "name" */
+};
+
+/* Those of one configuration. */
+struct sink_list {
+	size_t count;
+	struct sink sink[SINKS_MAX];
+};
+
+struct sinks {
+	pthread_mutex_t lock;		/* of the pointer */
+	struct sink_list *list;
+};
+
+static const struct sink_kind *
+kind_of(enum sink_type type)
+{
+	switch (type) {
+	case SINK_LINES: return &sink_lines;
+	case SINK_SYSLOG: return &sink_syslog;
+	case SINK_WEBHOOK: return &sink_webhook;
+	}
+	return NULL;
+}
+
+/* --- a list of them --------------------------------------------------------------- */
+
+static int
+sink_open(struct sink *s, const struct sink_config *c,
+    char err[SINK_ERROR_BYTES])
+{
+	struct relay_kind kind = { .name = s->title, .tick_ms = TICK_MS,
+		.limit = SINK_LIMIT };
+
+	s->config = *c;
+	s->kind = kind_of(c->type);
+	atomic_init(&s->stop, false);
+	snprintf(s->title, sizeof(s->title), "sink \"%s\"", c->name);
+	s->context = s->kind->open(&s->config, &s->stop, err);
+	if (!s->context)
+		return -1;
+	kind.deliver = s->kind->deliver;
+	kind.tick = s->kind->tick;
+	s->relay = relay_new(&kind, s->context);
+	if (s->relay)
+		return 0;
+	snprintf(err, SINK_ERROR_BYTES, "%s: no thread for it", s->title);
+	return -1;
+}
+
+/* Do any still have something to deliver, and a chance? */
+static bool
+any_waiting(const struct sink_list *l)
+{
+	struct relay_stats r;
+
+	for (size_t i = 0; i < l->count; i++) {
+		relay_stats(l->sink[i].relay, &r);
+		if (r.waiting && !r.failing)
+			return true;
+	}
+	return false;
+}
+
+static void
+sink_close(struct sink *s)
+{
+	if (s->relay)
+		relay_close(&s->relay, 0);
+	if (s->context)
+		s->kind->close(s->context);
+}
+
+static void
+close_list(struct sink_list *l, unsigned grace_ms)
+{
+	static const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	int64_t until = sink_now_ms() + grace_ms;
+	struct relay_stats r;
+
+	if (!l)
+		return;
+	while (any_waiting(l) && sink_now_ms() < until)
+		nanosleep(&pause, NULL);
+	for (size_t i = 0; i < l->count; i++) {
+		relay_stats(l->sink[i].relay, &r);
+		atomic_store(&l->sink[i].stop, r.waiting > 0 || r.failing);
+		if (r.waiting)
+			log_warn("%s: %zu events were not delivered",
+			    l->sink[i].title, r.waiting);
+	}
+	for (size_t i = 0; i < l->count; i++)
+		sink_close(&l->sink[i]);
+	free(l);
+}
+
+static struct sink_list *
+open_list(const struct config *c, char err[SINK_ERROR_BYTES])
+{
+	struct sink_list *l = calloc(1, sizeof(*l));
+
+	snprintf(err, SINK_ERROR_BYTES, "out of memory");
+	for (size_t i = 0; l && i < c->sink_count; i++) {
+		if (sink_open(&l->sink[i], &c->sink[i], err)) {
+			sink_close(&l->sink[i]);
+			close_list(l, 0);
+			return NULL;
+		}
+		l->count++;
+	}
+	return l;
+}
+
+/* --- for everybody ------------------------------------------------------------------- */
+
+struct sinks *
+sinks_new(void)
+{
+	struct sinks *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->list = calloc(1, sizeof(*s->list));
+	pthread_mutex_init(&s->lock, NULL);
+	if (!s->list)
+		sinks_close(&s, 0);
+	return s;
+}
+
+int
+sinks_configure(struct sinks *s, const struct config *c,
+    char err[SINK_ERROR_BYTES])
+{
+	struct sink_list *fresh = open_list(c, err), *old;
+
+	if (!fresh)
+		return -1;
+	pthread_mutex_lock(&s->lock);
+	old = s->list;
+	s->list = fresh;
+	pthread_mutex_unlock(&s->lock);
+	close_list(old, SINK_WAIT_MS);
+	return 0;
+}
+
+static bool
+is_wanted(const struct sink_config *c, const struct event *e)
+{
+	if (!(c->kinds & 1u << e->kind))
+		return false;
+	return (e->kind != EVENT_FINDING && e->kind != EVENT_INCIDENT) ||
+	    e->severity >= c->min_severity;
+}
+
+static void
+hear(void *context, struct event *e)
+{
+	struct sinks *s = context;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->list->count; i++)
+		if (is_wanted(&s->list->sink[i].config, e))
+			relay_put(s->list->sink[i].relay, e);
+	pthread_mutex_unlock(&s->lock);
+}
+
+struct feed_listener
+sinks_listener(struct sinks *s)
+{
+	return (struct feed_listener){ .context = s, .event = hear };
+}
+
+void
+sinks_reopen(struct sinks *s)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->list->count; i++)
+		if (s->list->sink[i].kind->reopen)
+			s->list->sink[i].kind->reopen(s->list->sink[i].context);
+	pthread_mutex_unlock(&s->lock);
+}
+
+size_t
+sinks_stats(struct sinks *s, struct sink_stats *out, size_t max)
+{
+	size_t count;
+
+	pthread_mutex_lock(&s->lock);
+	count = s->list->count;
+	for (size_t i = 0; i < count && i < max; i++) {
+		snprintf(out[i].name, sizeof(out[i].name), "%s",
+		    s->list->sink[i].config.name);
+		relay_stats(s->list->sink[i].relay, &out[i].relay);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return count;
+}
+
+void
+sinks_close(struct sinks **sp, unsigned grace_ms)
+{
+	struct sinks *s = *sp;
+
+	*sp = NULL;
+	if (!s)
+		return;
+	close_list(s->list, grace_ms);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
