@@ -56,6 +56,8 @@ enum half_flag {
 	HALF_ACKED = 256,	/* it sent an ACK: `acked` means something */
 	HALF_FIN_ACKED = 512,	/* the other side acknowledged its FIN */
 	HALF_MAC = 1024,	/* `mac` is set */
+	HALF_SYN_CUT = 2048,	/* its SYN's options were cut by the snap length:
+				 * what it offers beyond the above is not known */
 };
 
 /* What one side has sent, and what it has acknowledged of the other's. */

@@ -163,6 +163,16 @@ take_syn_options(struct step *s)
 		s->me->flags |= HALF_SACK;
 	if (o->has_timestamps)
 		s->me->flags |= HALF_TS;
+	if (o->cut)
+		s->me->flags |= HALF_SYN_CUT;
+}
+
+/* Did this side say that it does not scale? */
+static bool
+does_not_scale(const struct tcp_half *h)
+{
+	return h->flags & HALF_SYN &&
+	    !(h->flags & (HALF_WSCALE | HALF_SYN_CUT));
 }
 
 /* Scaling is in force only when both SYNs carry it; a SYN-ACK may carry it
@@ -172,9 +182,7 @@ settle_scaling(struct flow *f)
 {
 	struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
 
-	if (v->flags & HALF_SYN && !(v->flags & HALF_WSCALE))
-		c->shift = v->shift = 0;
-	else if (c->flags & HALF_SYN && !(c->flags & HALF_WSCALE))
+	if (does_not_scale(v) || does_not_scale(c))
 		c->shift = v->shift = 0;
 }
 

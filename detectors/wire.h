@@ -38,7 +38,8 @@ static inline bool
 wire_negotiated(const struct flow *f)
 {
 	return wire_half_has(f, CLIENT, HALF_SYN) &&
-	    wire_half_has(f, SERVER, HALF_SYN);
+	    wire_half_has(f, SERVER, HALF_SYN) &&
+	    !((f->half[CLIENT].flags | f->half[SERVER].flags) & HALF_SYN_CUT);
 }
 
 /* Was a segment sent after the one of its side that we saw before it, or did
