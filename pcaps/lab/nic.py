@@ -35,6 +35,12 @@ class Toe(stage.Card):
         ident, self.toe = self.toe | 0x8000, self.toe + 1 & 0x7FFF
         return ident
 
+    def no_more(self):
+        """No further connection is offloaded."""
+        self.share = 0
+        for flow in self.flows.values():
+            flow.due = None
+
     def flow(self, client, cport, port, new):
         key = (client, cport, port)
         if new or key not in self.flows:

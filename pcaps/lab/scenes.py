@@ -68,11 +68,11 @@ class Office:
     """A server (or two), clients and what they commonly do."""
 
     def __init__(self, scene, clients=7, toe=None, second=False, sysctl=None, vnet=False,
-                 client_vnet=False, **store):
+                 client_vnet=False, mac="00:10:18:2a:9c:01", **store):
         self.seed = seed = scene.seed
         self.stage = stage.Stage(seed, scene.start)
         self.rng = random.Random("%s/office" % seed)
-        self.ex1 = self.machine("EX01", "10.20.30.5", "00:10:18:2a:9c:01", sysctl, vnet)
+        self.ex1 = self.machine("EX01", "10.20.30.5", mac, sysctl, vnet)
         self.ex1.card = nic.Toe(self.ex1, self.ex1.rng, **dict({"share": 0.78, "span": (8, 16)}, **(toe or {})))
         self.ex2 = None
         if second:

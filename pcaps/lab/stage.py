@@ -235,6 +235,7 @@ class Host:
         self.up, self.vnet = True, vnet	# vnet: False, "csum" or "tso": left to the card
         self.sensor = False			# the capture is taken on this host itself
         self.whole = False			# its large segments stay whole on this switch
+        self.unfinished = False			# nobody finishes the sums that it leaves to the card
         if LIBC.unshare(CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "a network namespace needs root")
         self.ns = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -395,7 +396,7 @@ class Stage:
                 seg.frame[seg.l4 + 16:seg.l4 + 18] = b"\0\0"	# the other zero (RFC 1624)
             if vnet and not host.sensor and not (host.whole and vnet[1]):
                 seg.gso = struct.unpack_from("<H", vnet, 4)[0] if vnet[1] else 0
-                if vnet[0] & 1 and not seg.gso:
+                if vnet[0] & 1 and not seg.gso and not host.unfinished:
                     seg.mend_l4()
                 vnet = None
             for frame in host.card.out(seg):

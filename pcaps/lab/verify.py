@@ -16,11 +16,14 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(HERE, "lab"))
 
-import acts_offload			# noqa: E402,F401	each adds its scenes to the table
+import acts_modern			# noqa: E402,F401	each adds its scenes to the table
+import acts_offload			# noqa: E402,F401
 import acts_service			# noqa: E402,F401
+import acts_slow			# noqa: E402,F401
 import acts_wire			# noqa: E402,F401
 import check				# noqa: E402
 import nic				# noqa: E402
+import prove_modern			# noqa: E402
 import scenes				# noqa: E402
 import stage				# noqa: E402
 
@@ -506,8 +509,11 @@ def derived(c):
     return ["%d of %d frames left out (%.1f %%)" % (lost, len(whole), 100 * lost / len(whole))]
 
 
-BAD = ("checksum-discarded", "checksum-artifact", "oversized-coalesced")
-BARE = ("checksum-artifact", "oversized-coalesced", "rss-stall", "mirror-one-way")
+CHECKS.update(prove_modern.CHECKS)
+BAD = ("checksum-discarded", "checksum-artifact", "oversized-coalesced", "virtio-checksum")
+# Captures of servers whose card carries no connection.
+BARE = ("checksum-artifact", "oversized-coalesced", "rss-stall", "mirror-one-way") + tuple(
+    n for n in prove_modern.CHECKS if n not in ("stale-next-hop", "host-stack-dead", "window-flicker"))
 
 
 def common(c):
