@@ -145,7 +145,8 @@ checksum_is_artifact(struct checksum *c, const struct address *a,
 }
 
 /* The one note of a side counts bad sums of all kinds; its value number `kind`
- * packs what became of those of that kind, 21 bits each. */
+ * packs what became of those of that kind, 21 bits each. Value SUM_GOOD counts
+ * those that are good themselves, and whose tunnel's outer sum is bad. */
 enum fate { FATE_ACCEPTED, FATE_DISCARDED, FATE_STARVED };
 enum { FATE_BITS = 21, FATE_MAX = (1 << FATE_BITS) - 1 };
 
@@ -287,8 +288,11 @@ sent_bad(struct checksum *c, struct flow_pool *pool, struct flow *f,
 	struct waiting *w;
 	struct range *r;
 
-	if (n)
+	if (n) {
 		note_add(n, p->time, p->frame);
+		n->value[SUM_GOOD] += kind_of_status(p->checksum) == SUM_GOOD &&
+		    kind_of_status(p->outer_udp) != SUM_GOOD;
+	}
 	sender_of(c, f, seg->side)->tally[kind].bad++;
 	c->client_bad[kind] += seg->side == CLIENT;
 	if (wire_end(p) == p->seq || p->tcp_flags & TCP_RST)
@@ -493,6 +497,7 @@ raise_discarded(struct checksum *c, struct judge *j, struct server *v,
 	struct finding *fd = finding_raise(j, &detector_checksum_discarded, NULL,
 	    v, f, 0);
 	uint32_t refused = 0, accepted = 0;
+	bool outer = n->value[SUM_GOOD] * 2 > n->count;
 	char from[WIRE_END_TEXT_BYTES];
 
 	for (unsigned k = SUM_PARTIAL; k < SUM_KINDS; k++) {
@@ -508,10 +513,13 @@ raise_discarded(struct checksum *c, struct judge *j, struct server *v,
 	finding_metric(fd, "bad_segments", n->count);
 	finding_metric(fd, "refused_segments", refused);
 	finding_metric(fd, "accepted_segments", accepted);
+	finding_metric(fd, "bad_outer_sums", (double)n->value[SUM_GOOD]);
 	finding_say(fd, "%s sent %u segment%s with a wrong checksum on this "
 	    "connection; the %s did not take %u of them, which had to be sent "
-	    "again", wire_end_text(f, side, from), n->count, wire_s(n->count),
-	    wire_side(other_side(side)), refused);
+	    "again%s", wire_end_text(f, side, from), n->count, wire_s(n->count),
+	    wire_side(other_side(side)), refused, outer ? "; what is wrong is "
+	    "the outer UDP checksum of the tunnel (VXLAN, Geneve), which the "
+	    "card of the tunnel's end writes" : "");
 	if (accepted)
 		finding_against(fd, "%u others with a wrong sum were "
 		    "acknowledged without a good copy in this capture",

@@ -74,7 +74,7 @@ enum matter {
  * flows with its mark need it be called, or look. Never taken back. */
 enum flow_mark {
 	MARK_BURST = 1, MARK_CHECKSUM = 2, MARK_HANDOVER = 4, MARK_OVERSIZE = 8,
-	MARK_HOLE = 16, MARK_TRANSFER = 32, MARK_MISSING = 64,
+	MARK_HOLE = 16, MARK_TRANSFER = 32, MARK_MISSING = 64, MARK_ORDER = 128,
 };
 
 struct detector {
@@ -143,6 +143,12 @@ enum trust {
  * (or server, flow NULL). 0: withhold it. Multiply it into the confidence. */
 double judge_trusts(const struct judge *, const struct server *,
     const struct flow *, unsigned needs);
+
+/* The same where the absence of one thing was looked for `times` times, at
+ * different moments: a capture that loses one frame in a hundred has not lost
+ * each of those. Instead of judge_trusts(TRUST_LOSS and `needs`). */
+double judge_trusts_repeated(const struct judge *, const struct server *,
+    const struct flow *, unsigned times, unsigned needs);
 
 /* Have the flow reviewed again at `at`, though it stays silent. */
 static inline void

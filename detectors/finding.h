@@ -23,6 +23,7 @@
 	X(logon_slow)		X(nat_intermittent)	X(rpc_fragment_stuck) \
 	X(handover_violation)	X(sack_hole_unfilled)	X(burst_lost_whole) \
 	X(merged_forwarding)	X(egress_dead)		X(stale_neighbor) \
+	X(segments_reordered) \
 	X(capture_duplicates)	X(capture_loss)		X(capture_one_way)
 
 enum finding_name {

@@ -518,7 +518,8 @@ proves_itself(enum finding_name name)
 {
 	switch (name) {
 	case FINDING_checksum_discarded: case FINDING_oversized_segment:
-	case FINDING_burst_lost_whole: case FINDING_sequence_violation:
+	case FINDING_burst_lost_whole: case FINDING_segments_reordered:
+	case FINDING_sack_hole_unfilled: case FINDING_sequence_violation:
 	case FINDING_option_violation: case FINDING_handover_violation:
 	case FINDING_window_collapse:
 		return true;

@@ -166,6 +166,17 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
 	flow_afflicted(f, FINDING_merged_forwarding, c->first);
 }
 
+/* The datagram begins with bytes that we have seen sent, or lies in them: where
+ * the sender's side of the mirror has gone, a size that was never exceeded in
+ * better times means nothing. */
+static bool
+was_seen(const struct flow *f, enum side sender, const struct complaint *c)
+{
+	const struct tcp_half *me = &f->half[sender];
+
+	return me->flags & HALF_SEEN && seq_before(c->quote.seq, me->next);
+}
+
 static void
 merging_review(void *state, struct judge *j, struct server *v, struct flow *f)
 {
@@ -180,11 +191,12 @@ merging_review(void *state, struct judge *j, struct server *v, struct flow *f)
 		    !instant_before(f->began, c->last))
 			continue;
 		s = slot_of(m, fold(f, sender));
-		if (s->flow != fold(f, sender) || !s->max_bytes)
+		if (s->flow != fold(f, sender) || !s->max_bytes ||
+		    !was_seen(f, sender, c))
 			continue;
 		if (c->quote.ip_bytes > s->max_bytes + MARGIN_BYTES &&
 		    swapped(c->quote.ip_bytes) > s->max_bytes + MARGIN_BYTES &&
-		    judge_trusts(j, v, f, TRUST_LOSS) > 0)
+		    judge_trusts_repeated(j, v, f, c->count, 0) > 0)
 			raise(j, v, f, sender, c, s->max_bytes);
 	}
 }
@@ -204,13 +216,15 @@ const struct detector detector_merged_forwarding = {
 	    "path.",
 	.decided = "ICMP \"fragmentation needed\" (or ICMPv6 \"packet too big\") "
 	    "quotes a datagram more than 64 bytes longer than the longest that "
-	    "was seen of that side of that connection. High when it holds a whole "
-	    "number of segments, or at the third complaint.",
+	    "was seen of that side of that connection, and begins with bytes "
+	    "that were seen sent. High when it holds a whole number of "
+	    "segments, or at the third complaint.",
 	.mimics = "Path MTU discovery at work (quotes datagrams that were really "
 	    "sent), a mirror port before the sender's own segmentation (the long "
 	    "ones are seen then), stacks that quote the length in the wrong byte "
-	    "order (the swapped length fits), frames the sniffer missed (withheld "
-	    "where this connection has gaps).",
+	    "order (the swapped length fits), frames the sniffer missed (where "
+	    "this connection has gaps, it must have missed several; withheld "
+	    "where its sender is no longer seen).",
 	.source = "RFC 792; RFC 1191; RFC 8201; vmware/open-vm-tools 166, "
 	    "moby/moby 32023 and google/gvisor 14011 (merged datagrams of 2868 to "
 	    "20076 bytes, 35 kB/s).",

@@ -6,6 +6,7 @@
  * that each of them sees the same state whatever their order. */
 #include "detectors/registry.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,8 @@
 	X(checksum_artifact)	X(checksum_discarded)	X(checksum_unresolved) \
 	X(oversized_segment)	X(zero_window_stall)	X(window_collapse) \
 	X(sequence_violation)	X(option_violation)	X(handover_violation) \
-	X(sack_hole_unfilled)	X(burst_lost_whole)	X(throughput_collapse) \
+	X(sack_hole_unfilled)	X(burst_lost_whole)	X(segments_reordered) \
+	X(throughput_collapse)						\
 	X(merged_forwarding)	X(stale_neighbor)			\
 	X(dhcp_unanswered)	X(vpn_data_dead)	X(ftp_data_failure) \
 	X(logon_slow)		X(nat_intermittent)			\
@@ -1037,6 +1039,25 @@ judge_trusts(const struct judge *j, const struct server *s,
 	if (needs & TRUST_BOTH_WAYS)
 		trust *= trust_in_both_ways(j, s, f);
 	return trust;
+}
+
+/* So unlikely it must be that all were missed; and the share that was lost is an
+ * estimate, so it is taken for no less than this. */
+#define MISSED_ALL 1e-3
+#define LOST_LEAST 0.001
+
+double
+judge_trusts_repeated(const struct judge *j, const struct server *s,
+    const struct flow *f, unsigned times, unsigned needs)
+{
+	double lost = capture_lost_share(j->capture);
+	double trust = judge_trusts(j, s, f, TRUST_LOSS | needs);
+
+	if (trust > 0)
+		return trust;
+	if (pow(lost > LOST_LEAST ? lost : LOST_LEAST, times) > MISSED_ALL)
+		return 0;
+	return 0.8 * judge_trusts(j, s, f, needs);
 }
 
 /* --- the end ------------------------------------------------------------------------------ */

@@ -28,6 +28,8 @@ enum condition {
 	SENDING,		/* segments are cut wrongly on the way out */
 	SENDING_NOT_VIRTIO,
 	MERGING,		/* segments are glued on the way in */
+	HANG,			/* the transmit side stops and starts again */
+	NEIGHBOR,		/* an old next hop is kept */
 	FRAGMENT,		/* a client's request never became whole */
 };
 
@@ -76,6 +78,17 @@ static const struct entry entries[] = {
 	{ VERDICT_offload_engine, FREEBSD, ALWAYS, NOW(
 	    "FreeBSD with a TOE card (Chelsio), at once for new connections",
 	    "ifconfig IF -toe", "ifconfig IF toe", "ifconfig(8)") },
+	{ VERDICT_offload_engine, LINUX, NEIGHBOR, NOW(
+	    "Linux with flows in the card (tc, Open vSwitch), at once: it forgets "
+	    "what it was told of next hops",
+	    "ethtool -K IF hw-tc-offload off", "ethtool -K IF hw-tc-offload on",
+	    "ethtool(8); tc-flower(8), skip_hw") },
+	{ VERDICT_offload_engine, VMWARE, ALWAYS, ADVICE(
+	    "VMware ESXi",
+	    "its own cards carry no connections, whatever they could: where it is "
+	    "a guest that shows this, it has a card of its own (DirectPath, SR-IOV); "
+	    "the guest's command is the one to use",
+	    "Broadcom knowledge article 309741") },
 	{ VERDICT_offload_engine, W2003, ALWAYS, FOR_GOOD(
 	    "Windows Server 2003 SP2, needs a restart; installing KB 948496 does "
 	    "this for RSS (EnableRSS) and NetDMA (EnableTCPA) too",
@@ -108,6 +121,19 @@ static const struct entry entries[] = {
 	    "ethtool -K IF tx-checksum-ip-generic off",
 	    "ethtool -K IF tx-checksum-ip-generic on",
 	    "projectcalico/calico issue 3145; flannel-io/flannel issue 1279") },
+	{ VERDICT_checksum_offload, VMWARE, ALWAYS, NOW(
+	    "Linux guests of VMware (vmxnet3) whose VXLAN or Geneve packets are "
+	    "bad, in the guest, at once",
+	    "ethtool -K IF tx-checksum-ip-generic off",
+	    "ethtool -K IF tx-checksum-ip-generic on",
+	    "projectcalico/calico issue 9433; openshift/machine-config-operator "
+	    "pull request 2734; aws/eks-anywhere-build-tooling pull request 2840") },
+	{ VERDICT_checksum_offload, HYPERV, ALWAYS, NOW(
+	    "Hyper-V host whose VXLAN or NVGRE packets are bad, the card of the "
+	    "switch; the link goes down for a moment",
+	    "Disable-NetAdapterEncapsulatedPacketTaskOffload -Name \"NIC\"",
+	    "Enable-NetAdapterEncapsulatedPacketTaskOffload -Name \"NIC\"",
+	    "NetAdapter module") },
 	{ VERDICT_checksum_offload, W2012, ALWAYS, NOW(
 	    "Windows Server 2012 and later, this card only; the link goes down "
 	    "for a moment",
@@ -135,6 +161,10 @@ static const struct entry entries[] = {
 	    "FreeBSD, pfSense, OPNsense, at once",
 	    "ifconfig IF -txcsum -txcsum6", "ifconfig IF txcsum txcsum6",
 	    "pfSense issue 4461; OPNsense core issue 8007") },
+	{ VERDICT_checksum_offload, VMWARE, ALWAYS, UPDATE(
+	    "VMware ESXi host whose guests' VXLAN is bad",
+	    "update ESXi to 7.0 Update 3 or later (tunnels on ports 4789 and 8472)",
+	    "", "Broadcom knowledge article 324199; cilium/cilium issue 21801") },
 	{ VERDICT_checksum_offload, ANY_SYSTEM, ALWAYS, UPDATE(
 	    "any system, once switching it off has shown that it is the card",
 	    "install the card's current driver and firmware, then switch the "
@@ -175,7 +205,8 @@ static const struct entry entries[] = {
 	    "Linux that forwards, at once; note first what `ethtool -k IF` says",
 	    "ethtool -K IF lro off gro off",
 	    "the same with the values noted",
-	    "ethtool(8); moby/moby issue 32023") },
+	    "ethtool(8); moby/moby issue 32023; Linux, ixgbe: LRO does not go "
+	    "with forwarding") },
 	{ VERDICT_segmentation_offload, W2012, MERGING, NOW(
 	    "Windows Server 2012 and later that forwards, this card only",
 	    "Disable-NetAdapterRsc -Name \"NIC\"",
@@ -220,6 +251,17 @@ static const struct entry entries[] = {
 	{ VERDICT_receive_side_scaling, LINUX, ALWAYS, NOW(
 	    "Linux, at once: all that is received goes to the first queue",
 	    "ethtool -X IF equal 1", "ethtool -X IF default", "ethtool(8)") },
+	{ VERDICT_receive_side_scaling, HYPERV, ALWAYS, NOW(
+	    "Hyper-V host, the card of the switch: guests' queues in it; the link "
+	    "goes down for a moment",
+	    "Disable-NetAdapterVmq -Name \"NIC\"",
+	    "Enable-NetAdapterVmq -Name \"NIC\"",
+	    "NetAdapter module") },
+	{ VERDICT_receive_side_scaling, VMWARE, ALWAYS, ADVICE(
+	    "VMware guests (vmxnet3)",
+	    "the queues are the guest's: use the guest's command; if one queue "
+	    "stalls again, look at its virtual processor (esxtop: %RDY, %CSTP)",
+	    "Broadcom knowledge article 310350") },
 	{ VERDICT_receive_side_scaling, W2008, ALWAYS, UPDATE(
 	    "Windows Server 2008, 2008 R2",
 	    "install SP2, KB 979614 and KB 967224 (2008), or SP1, KB 2519736 "
@@ -242,6 +284,34 @@ static const struct entry entries[] = {
 	    "leave the card's offloads as they are; look at the service that "
 	    "does not answer: its log, its threads, its disk, what it waits for",
 	    "") },
+	{ VERDICT_server_host, LINUX, HANG, NOW(
+	    "Linux, at once (e1000e, igb: \"Detected Hardware Unit Hang\", "
+	    "\"NETDEV WATCHDOG\" in the log); helps most, not all",
+	    "ethtool -K IF tso off gso off", "ethtool -K IF tso on gso on",
+	    "gislab-npo/gislab issue 407; mkuthan/homelab-public issue 46") },
+	{ VERDICT_server_host, W2012, HANG, NOW(
+	    "Windows Server 2012 and later, this card only; the link goes down "
+	    "for a moment",
+	    "Disable-NetAdapterLso -Name \"NIC\"",
+	    "Enable-NetAdapterLso -Name \"NIC\"",
+	    "NetAdapter module") },
+	{ VERDICT_server_host, HYPERV, HANG, NOW(
+	    "Hyper-V host, if only guests hang and the host's own traffic goes "
+	    "on; the link goes down for a moment",
+	    "Disable-NetAdapterVmq -Name \"NIC\"",
+	    "Enable-NetAdapterVmq -Name \"NIC\"",
+	    "NetAdapter module; Microsoft networking blog, Debugging "
+	    "performance issues with VMQ") },
+	{ VERDICT_server_host, VMWARE, HANG, NOW(
+	    "VMware ESXi host of the guest, which is to be restarted; a guest on "
+	    "E1000 or E1000E is better given a VMXNET3 card",
+	    "esxcli system settings advanced set -o /Net/UseHwTSO -i 0",
+	    "esxcli system settings advanced set -o /Net/UseHwTSO -i 1",
+	    "Broadcom knowledge articles 318877 and 310446") },
+	{ VERDICT_server_host, ANY_SYSTEM, HANG, UPDATE(
+	    "any system whose transmit side hangs",
+	    "install the card's current driver and firmware; if it goes on, the "
+	    "card or its slot is to be replaced", "", "") },
 	{ VERDICT_server_host, ANY_SYSTEM, ALWAYS, ADVICE(
 	    "the server",
 	    "look at its console, power and switch port; if it hangs and the "
@@ -396,6 +466,8 @@ may_be_broadcom(const struct server *s)
 static bool
 is_for(const struct entry *e, const struct incident *i)
 {
+	if (e->when == MERGING && i->verdict == VERDICT_network_path)
+		return true;		/* for the box that forwards */
 	if (i->verdict == VERDICT_undetermined && i->score[VERDICT_offload_engine] >
 	    SUSPECT_SCORE && e->verdict == VERDICT_offload_engine)
 		return !e->remedy.for_good;
@@ -408,6 +480,9 @@ applies(const struct entry *e, const struct incident *i, unsigned systems)
 	bool virtio = vendor_is(i->server, "KVM");
 	bool merging = i->finding_count[FINDING_merged_forwarding] > 0;
 
+	/* that box is another than the server: any system */
+	if (e->when == MERGING && i->verdict == VERDICT_network_path)
+		systems = ANY_SYSTEM;
 	if (!is_for(e, i) || !(e->systems & systems))
 		return false;
 	switch (e->when) {
@@ -418,6 +493,8 @@ applies(const struct entry *e, const struct incident *i, unsigned systems)
 	case SENDING: return !merging;
 	case SENDING_NOT_VIRTIO: return !merging && !virtio;
 	case MERGING: return merging;
+	case HANG: return i->finding_count[FINDING_egress_dead] > 0;
+	case NEIGHBOR: return i->finding_count[FINDING_stale_neighbor] > 0;
 	case FRAGMENT: return i->finding_count[FINDING_rpc_fragment_stuck] > 0;
 	}
 	return false;

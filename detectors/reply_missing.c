@@ -5,7 +5,7 @@
  * protocol it says so; elsewhere the flow's and the service's own past does: a
  * service that answered each turn so far owes one now, and one that is known to
  * let clients wait (long polls, notifications) is given more than its longest. */
-#include "detectors/detector.h"
+#include "detectors/late_answers.h"
 
 /* Before a service's habits count: so many of its turns must have ended. */
 enum { HABIT_MIN = 3 };
@@ -250,7 +250,7 @@ most_are_served(const struct server *s, const struct finding *x)
 static void
 review_server(void *state, struct judge *j, struct server *s)
 {
-	(void)state;
+	late_answers_review(state, j, s);
 	for (struct finding *x = s->findings; x; x = x->next_of_server) {
 		int64_t since = instant_since(j->now, x->last_seen);
 
@@ -315,6 +315,34 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 		raise_missing(j, s, f, v, e, waited, trust);
 }
 
+static void
+on_segment(void *state, struct flow_pool *pool, struct flow *f,
+    const struct segment *seg)
+{
+	(void)pool;
+	late_answers_segment(state, f, seg);
+}
+
+static void
+on_app(void *state, const struct app_event *e)
+{
+	late_answers_app(state, e);
+}
+
+static void *
+late_new(void)
+{
+	return late_answers_new();
+}
+
+static void
+late_free(void *state)
+{
+	struct late_answers *l = state;
+
+	late_answers_free(&l);
+}
+
 const struct detector detector_reply_missing = {
 	.finding = FINDING_reply_missing,
 	.meaning = "The server's TCP acknowledged a whole request and its "
@@ -323,15 +351,26 @@ const struct detector detector_reply_missing = {
 	    "for user_notices_s (8 s), for baseline_factor (4) times the longest "
 	    "answer this service gave, and for half as long again as its longest "
 	    "wait that ended well. An answer is due where a parser knows the "
-	    "request, or where this connection or this service answered before.",
+	    "request, or where this connection or this service answered before. "
+	    "late: six answers and more of a port (twelve where no parser "
+	    "reads it), to two clients, all after user_notices_s or more, at "
+	    "most one in ten within a second.",
 	.mimics = "Calls meant to wait (notifications, long polls: learnt for each "
 	    "service), one-way protocols (no habit of answering), an answer that "
 	    "the sniffer missed (the client's acknowledgment shows it), a mirror "
-	    "of one direction.",
+	    "of one direction. late: long polls (their clients ask again within a "
+	    "second), reports that want no answer (their clients go on "
+	    "speaking).",
 	.source = "Outlook's dialog after 5 to 8 s (Exchange team, RPC dialog "
 	    "boxes); RPC never times out a call by itself (Microsoft, Preventing "
 	    "Client-Side Hangs)",
-	.kinds = (const char *const[]){ "established", "negotiation", NULL },
+	.kinds = (const char *const[]){ "established", "negotiation", "late",
+	    NULL },
+	.facts = CUE_PAYLOAD,
+	.on_segment = on_segment,
+	.on_app = on_app,
+	.new = late_new,
+	.free = late_free,
 	.mark = MARK_MISSING,
 	.matters = MATTER_WAITING | MATTER_SPEECHLESS,
 	.review_flow = review_flow,

@@ -152,6 +152,19 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
 		flow_afflicted(f, FINDING_sack_hole_unfilled, h->since);
 }
 
+/* How often a sound sender would have sent it again by now: each wait is twice
+ * the one before (RFC 6298, 5.5). */
+static unsigned
+resends_due(const struct tcp_half *sender, int64_t waited)
+{
+	int64_t rto = half_rto_ns(sender);
+	unsigned n = 0;
+
+	for (; waited >= rto && n < 16; rto *= 2, n++)
+		waited -= rto;
+	return n;
+}
+
 static void
 judge_side(struct memo *holes, struct judge *j, struct server *v,
     struct flow *f, enum side receiver)
@@ -178,7 +191,8 @@ judge_side(struct memo *holes, struct judge *j, struct server *v,
 		judge_wake(j, f, instant_plus(h->since, limit + 1));
 		return;
 	}
-	trust = judge_trusts(j, v, f, TRUST_LOSS | TRUST_BOTH_WAYS);
+	trust = judge_trusts_repeated(j, v, f, resends_due(&f->half[sender],
+	    instant_since(j->now, h->since)), TRUST_BOTH_WAYS);
 	if (trust > 0 && is_alive(j, v, f, sender, h, &sure))
 		raise(j, v, f, sender, h, sure * trust);
 }
@@ -221,8 +235,9 @@ const struct detector detector_sack_hole_unfilled = {
 	    "while the sender sent something else on this connection (or, the "
 	    "server, on another) when it was due.",
 	.mimics = "A resend that the sniffer missed (the acknowledgment moves: "
-	    "taken back; withheld where the capture has gaps), a dead sender "
-	    "(sends nothing at all), a box that renumbers without adapting SACK "
+	    "taken back; where the capture has gaps, it must have missed "
+	    "several), a dead sender (sends nothing at all), a box that "
+	    "renumbers without adapting SACK "
 	    "(blocks beyond all that was sent: the connection is left out).",
 	.source = "RFC 2018; RFC 6675; raspberrypi/linux 2449 and 2583 (TSO of "
 	    "the lan78xx: a hole of 17 segments, never filled).",

@@ -339,6 +339,24 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
 		    before / 1000);
 }
 
+/* Where the mirror is near the receiver, a full window does not show as bytes
+ * outstanding: what was sent into it is acknowledged as soon as it passes. But
+ * nobody sends more than one window a round trip (RFC 9293, 3.8.6): a sender that
+ * has sent nearly so much all the time waits for it. The shortest round trip is
+ * taken, so that less is claimed, not more. Returns the waits: one a trip. */
+static uint32_t
+windows_filled(const struct judge *j, const struct flow *f, enum side sender,
+    const struct transfer *t, double lasted_s)
+{
+	uint32_t far = f->half[other_side(sender)].rtt_min_us;
+	double trips = far ? lasted_s * 1e6 / far : 0;
+
+	if (trips < j->limit->collapse_waits || trips > UINT32_MAX ||
+	    (double)t->acked < j->limit->collapse_share * trips * t->window_max)
+		return 0;
+	return (uint32_t)trips;
+}
+
 /* Enough waits of one kind, for most of the time. */
 static bool
 is_limited_by(const struct judge *j, const struct transfer *t, enum wait which,
@@ -367,18 +385,25 @@ judge_transfer(struct judge *j, struct server *v, struct flow *f,
 	double lasted = seconds_of(instant_since(t->prev, t->began));
 	double rate = lasted > 0 ? (double)t->acked / lasted : 0;
 	double before = past ? past->best : 0;
+	struct transfer seen = *t;
+	uint32_t trips;
 
 	if (lasted < j->limit->collapse_s ||
 	    judge_trusts(j, v, f, TRUST_LOSS | TRUST_BOTH_WAYS) <= 0)
 		return;
+	trips = windows_filled(j, f, sender, t, lasted);
+	if (trips) {
+		seen.waits[WAIT_WINDOW] = trips;
+		seen.waited_ns[WAIT_WINDOW] = instant_since(t->prev, t->began);
+	}
 	for (unsigned w = 0; w < WAITS; w++) {
-		if (!is_limited_by(j, t, w, lasted) ||
+		if (!is_limited_by(j, &seen, w, lasted) ||
 		    (w != WAIT_RTO && !is_slow(j, f, rate, before)))
 			continue;
 		if (w == WAIT_WINDOW && !is_throttled(t, past ?
 		    past->window_max : 0))
 			continue;
-		raise(j, v, f, sender, w, t, rate, before);
+		raise(j, v, f, sender, w, &seen, rate, before);
 		return;
 	}
 }

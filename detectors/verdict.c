@@ -78,9 +78,11 @@ static bool
 shows_lost_state(const struct finding *x)
 {
 	switch (x->name) {
-	case FINDING_reply_missing: case FINDING_flow_blackholed:
+	case FINDING_flow_blackholed:
 	case FINDING_keepalive_unanswered: case FINDING_stale_neighbor:
 		return true;
+	case FINDING_reply_missing:
+		return strcmp(x->kind, "late") != 0;
 	case FINDING_rpc_stall:
 		return strcmp(x->kind, "no_response") == 0;
 	case FINDING_orphaned_session:
@@ -160,13 +162,15 @@ rule_checksums(struct scale *s)
 {
 	const struct finding *x = first(s, FINDING_checksum_discarded, NULL);
 	uint32_t n = flows(s, FINDING_checksum_discarded, NULL);
+	bool outer = x && metric_of(x, "bad_outer_sums") * 2 >
+	    metric_of(x, "bad_segments");
 
 	if (!x || x->side != FAULT_SERVER)
 		return;
 	weigh(s, VERDICT_checksum_offload, n > 1 ? 7 : 5, x, "%u connection%s "
-	    "carried segments of the server whose checksum was wrong on the wire; "
-	    "the receivers discarded them and the same bytes had to be sent again",
-	    n, n > 1 ? "s" : "");
+	    "carried segments of the server whose %schecksum was wrong on the "
+	    "wire; the receivers discarded them and the same bytes had to be sent "
+	    "again", n, n > 1 ? "s" : "", outer ? "tunnel's outer UDP " : "");
 }
 
 static void
@@ -183,13 +187,39 @@ rule_segments(struct scale *s)
 		    "the receiver's MSS left the server on %u connections, and no "
 		    "receiver accepted them", flows(s, FINDING_oversized_segment,
 		    "mss_violation"));
+	/* ... and if that box is this server, it is its own card */
 	if (merged)
-		weigh(s, VERDICT_network_path, 6, merged, "%s", merged->text);
+		weigh(s, merged->side == FAULT_SERVER ?
+		    VERDICT_segmentation_offload : VERDICT_network_path, 6,
+		    merged, "%s", merged->text);
 	else if (burst)
 		weigh(s, VERDICT_segmentation_offload, 4, burst, "bursts of several "
 		    "segments were lost whole on %u connections while single "
 		    "segments passed: segmentation is not done behind the mirror",
 		    flows(s, FINDING_burst_lost_whole, NULL));
+}
+
+/* Segments that the card swaps, and segments that it swallows each time they
+ * are sent. */
+static void
+rule_order(struct scale *s)
+{
+	const struct finding *x = first(s, FINDING_segments_reordered, NULL);
+	const struct finding *hole = first(s, FINDING_sack_hole_unfilled, NULL);
+	uint32_t n = flows(s, FINDING_segments_reordered, NULL);
+
+	if (x && x->side == FAULT_SERVER)
+		weigh(s, VERDICT_segmentation_offload, n > 1 ? 5 : 3, x, "on %u "
+		    "connection%s segments leave the server in another order than "
+		    "its stack numbered them: its card cuts large sends and mixes "
+		    "the pieces", n, n == 1 ? "" : "s");
+	if (!hole || hole->side != FAULT_SERVER)
+		return;
+	n = flows(s, FINDING_sack_hole_unfilled, NULL);
+	weigh(s, VERDICT_segmentation_offload, n > 1 ? 3.5 : 2.5, hole, "on %u "
+	    "connection%s the receiver asks for a hole that the server, though "
+	    "alive, never fills: its card swallows the resends", n,
+	    n == 1 ? "" : "s");
 }
 
 static void
@@ -356,7 +386,11 @@ rule_application(struct scale *s)
 	    flows(s, FINDING_rpc_stall, NULL);
 	const struct port_view *p = worst_port(s->v);
 	const struct finding *x = first(s, FINDING_reply_missing, NULL);
+	const struct finding *late = first(s, FINDING_reply_missing, "late");
 
+	/* where it is said as a step of the logon, it is said */
+	if (late && !first(s, FINDING_logon_slow, NULL))
+		weigh(s, VERDICT_server_application, 4, late, "%s", late->text);
 	if (stalled < 2 || !p)
 		return;
 	if (s->v->fresh_dead >= 2 && !p->fresh_served)
@@ -550,6 +584,38 @@ rule_idle(struct scale *s)
 	    "forgets idle connections does that", n, shortest);
 	weigh(s, VERDICT_offload_engine, -1.5, NULL, "only idle connections are "
 	    "hit (%.0f s and more)", shortest);
+}
+
+/* Segments lost, swapped or damaged explain a slow transfer; where none of that is
+ * found, what it waits for says where to look, and no more. */
+static void
+rule_transfers(struct scale *s)
+{
+	const struct finding *window = first(s, FINDING_throughput_collapse,
+	    "window_limited");
+	const struct finding *timer = first(s, FINDING_throughput_collapse,
+	    "rto_limited");
+	const struct finding *ack = first(s, FINDING_throughput_collapse,
+	    "delayed_ack_limited");
+
+	if (first(s, FINDING_burst_lost_whole, NULL) ||
+	    first(s, FINDING_segments_reordered, NULL) ||
+	    first(s, FINDING_merged_forwarding, NULL) ||
+	    first(s, FINDING_oversized_segment, NULL) ||
+	    first(s, FINDING_checksum_discarded, NULL))
+		return;
+	if (window && window->side == FAULT_SERVER) {
+		weigh(s, VERDICT_server_application, 2, window, "%s",
+		    window->text);
+		weigh(s, VERDICT_server_host, 1, window, "%s", window->text);
+	}
+	if (timer) {
+		weigh(s, VERDICT_network_path, 1.5, timer, "%s", timer->text);
+		weigh(s, VERDICT_segmentation_offload, 1, timer, "%s",
+		    timer->text);
+	}
+	if (ack)
+		weigh(s, VERDICT_server_application, 1.5, ack, "%s", ack->text);
 }
 
 static void
@@ -821,6 +887,14 @@ say_candidates(const struct incident *i, char *out, size_t size)
 static const char *
 next_step_of(const struct incident *i)
 {
+	if (i->finding_count[FINDING_merged_forwarding])
+		return "switch merging (LRO, GRO, RSC) off on the box that complains: "
+		    "the transfers through it must be quick at once";
+	if (i->verdict == VERDICT_undetermined &&
+	    i->finding_count[FINDING_throughput_collapse])
+		return "repeat one transfer with a capture at each end: what one end "
+		    "sent and the other did not get is lost between; if nothing is, "
+		    "it is the end that is waited for";
 	if (i->verdict == VERDICT_undetermined &&
 	    i->score[VERDICT_offload_engine] <= SUSPECT_SCORE)
 		return "see on the server whether the service runs and listens "
@@ -853,11 +927,11 @@ verdict_weigh(const struct judge *j, const struct cluster *c,
     const struct view *v, struct incident *i)
 {
 	static void (*const rules[])(struct scale *) = {
-		rule_checksums, rule_segments, rule_queue, rule_host, rule_table,
-		rule_split_brain, rule_contrast, rule_neighbor,
+		rule_checksums, rule_segments, rule_order, rule_queue,
+		rule_host, rule_table, rule_split_brain, rule_contrast, rule_neighbor,
 		rule_broken_tcp, rule_application,
 		rule_fragment, rule_windows, rule_sessions, rule_path, rule_idle,
-		rule_services, rule_neighbours, rule_capture,
+		rule_services, rule_transfers, rule_neighbours, rule_capture,
 	};
 	struct scale s = { .j = j, .c = c, .v = v, .i = i };
 	double lead;

@@ -24,6 +24,8 @@ enum { SLACK = 4, SLACK_SMALL_SHIFT = 16 };
 /* Flows of a server whose windows step by a small factor, outside a hand-over,
  * before that is more than auto-tuning. */
 enum { SMALL_SHIFT_FLOWS = 3 };
+/* And flows whose windows shrink for a single packet. */
+enum { FLICKER_FLOWS = 3 };
 
 /* In both notes. `STAYS` counts the packets that keep to the new level, `BACK`
  * those that return to the old one. */
@@ -252,20 +254,62 @@ raise_shrunk(struct judge *j, struct server *v, struct flow *f,
 		flow_afflicted(f, FINDING_window_collapse, n->first);
 }
 
-/* How many flows of the server took such a small step; each counts once. */
+/* Flows of the server whose windows do one of the things that a lone flow may do
+ * by chance. */
+struct oddities {
+	uint32_t small_steps, flickers;
+};
+
+/* How many there are by now; each flow counts once. */
 static uint32_t
-small_steps(struct server *v, struct note *n)
+count_flow(struct server *v, struct note *n)
 {
 	void **state = &v->detector_state[FINDING_window_collapse];
-	uint32_t *flows = *state;
+	struct oddities *odd = *state;
+	uint32_t *flows;
 
-	if (!flows)
-		flows = *state = calloc(1, sizeof(*flows));
-	if (!flows)
+	if (!odd)
+		odd = *state = calloc(1, sizeof(*odd));
+	if (!odd)
 		return 0;
+	flows = n->kind == KIND_SHRUNK ? &odd->flickers : &odd->small_steps;
 	*flows += n->open;
 	n->open = false;
 	return *flows;
+}
+
+/* Window taken back in one packet and granted again in the next. */
+static bool
+flickers(const struct note *n)
+{
+	return n->kind == KIND_SHRUNK && n->side == SERVER &&
+	    n->value[VALUE_BACK] > n->value[VALUE_STAYS];
+}
+
+/* Once it is a box's whim or a lack of memory; on several connections of one
+ * server it is an old window that somebody still holds. Where the card carries
+ * the connection, that is who. */
+static void
+judge_flicker(struct judge *j, struct server *v, struct flow *f, struct note *n)
+{
+	struct finding *fd;
+	char who[WIRE_END_TEXT_BYTES];
+
+	if (count_flow(v, n) < FLICKER_FLOWS)
+		return;
+	fd = finding_raise(j, &detector_window_collapse, "shrunk", v, f, 0);
+	fill(fd, f, n);
+	fd->severity = server_flow_stack(v, f) == STACK_OFFLOADED ?
+	    SEVERITY_MEDIUM : SEVERITY_LOW;
+	fd->confidence = 0.7;
+	finding_say(fd, "%s takes back window it had granted in single packets "
+	    "(from %llu bytes to %llu) and grants it again in the next, as %u "
+	    "connections of this server do: an old window is still in use",
+	    wire_end_text(f, n->side, who),
+	    (unsigned long long)n->value[VALUE_BEFORE],
+	    (unsigned long long)n->value[VALUE_AFTER], count_flow(v, n));
+	if (fd->severity >= SEVERITY_MEDIUM)
+		flow_afflicted(f, FINDING_window_collapse, n->first);
 }
 
 static void
@@ -274,7 +318,7 @@ judge_step(struct judge *j, struct server *v, struct flow *f, struct note *n)
 	const struct finding *same;
 
 	if (n->kind == KIND_SMALL_SCALE && (n->side != SERVER ||
-	    small_steps(v, n) < SMALL_SHIFT_FLOWS))
+	    count_flow(v, n) < SMALL_SHIFT_FLOWS))
 		return;
 	if (n->kind != KIND_SHRUNK) {
 		raise_scale(j, v, f, n);
@@ -292,10 +336,14 @@ window_review(void *state, struct judge *j, struct server *v, struct flow *f)
 	(void)state;
 	if (f->protocol != IP_TCP)
 		return;
-	for (struct note *n = f->notes; n; n = n->next)
-		if (n->what == detector_note(FINDING_window_collapse) &&
-		    stays(n))
+	for (struct note *n = f->notes; n; n = n->next) {
+		if (n->what != detector_note(FINDING_window_collapse))
+			continue;
+		if (stays(n))
 			judge_step(j, v, f, n);
+		else if (flickers(n))
+			judge_flicker(j, v, f, n);
+	}
 }
 
 static const char *const kinds[] = { "scale_lost", "shrunk", NULL };
@@ -315,7 +363,9 @@ const struct detector detector_window_collapse = {
 	    "the server step so, within a sixteenth. shrunk: the right edge (ack "
 	    "plus window) moves left by more than two segments and a quarter of "
 	    "the window, and stays; of medium weight at a server when less than a "
-	    "quarter is left for six packets.",
+	    "quarter is left for six packets. Or it does so in single packets, "
+	    "on three connections of the server; of medium weight where the "
+	    "card carries them.",
 	.mimics = "A window that fills (its edge stays), one that opens after it "
 	    "was nearly closed (it was as large before), auto-tuning (small "
 	    "factors), packets out of order (by IP ID and time), another box that "

@@ -18,7 +18,8 @@ oversized_segment zero_window_stall window_collapse sequence_violation
 option_violation connect_failure server_silent host_stack_dead server_restart
 offload_active rss_bucket_stall session_leak throughput_collapse dhcp_unanswered
 vpn_data_dead ftp_data_failure logon_slow nat_intermittent rpc_fragment_stuck
-handover_violation sack_hole_unfilled burst_lost_whole merged_forwarding
+handover_violation sack_hole_unfilled burst_lost_whole segments_reordered
+merged_forwarding
 egress_dead stale_neighbor capture_duplicates capture_loss
 capture_one_way""".split()
 VERDICTS = """offload_engine checksum_offload segmentation_offload

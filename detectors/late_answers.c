@@ -1,0 +1,256 @@
+/* late_answers.c - a service that answers everything, and everything late.
+ *
+ * Such a service has no better times in the capture to compare with, and each
+ * answer that comes makes the next wait look usual. The hard part is that long
+ * polls look the same from outside: the client asks, and the answer comes when
+ * there is something to tell. What tells them apart is the client. Who polls asks
+ * again at once when an answer has come; who wants something thinks, and then
+ * wants the next thing. And who only reports, without wanting an answer, does not
+ * wait for one: he speaks again before it comes. So a service is called late when
+ * hardly any answer is soon, clients wait for each, and do not ask again at
+ * once. */
+#include "detectors/late_answers.h"
+
+#include <stdlib.h>
+
+#include "detectors/memo.h"
+
+extern const struct detector detector_reply_missing;
+
+enum { FLOWS_MAX = 4096, PORTS_MAX_LATE = 512, LATE_FRAMES = 12 };
+
+/* Shorter waits are not even looked at, whatever the configuration. */
+#define LATE_FLOOR_NS NS_PER_S
+/* Asked again at once: less than a person needs to see the answer (response time
+ * limits: 1 s keeps the flow of thought). Spoke again: more than one request that
+ * comes in pieces. */
+#define AT_ONCE_NS NS_PER_S
+#define PIECES_NS NS_PER_S
+
+/* Late answers of a port before its habit counts: where a parser knows that an
+ * answer was due, and where it is only guessed from turns. */
+enum { LATE_MIN = 6, LATE_MIN_TURNS = 12 };
+/* So many late ones to one soon one; so many thinks to one asked at once. */
+enum { SOON_SHARE = 10, THINK_SHARE = 4 };
+
+/* A flow on which an answer was late. */
+struct asker {
+	struct instant answered;	/* 0: has asked again since */
+};
+
+/* A port of a server. */
+struct habit {
+	uint32_t late, turns;	/* answers; of those, guessed from turns */
+	uint32_t soon;
+	uint32_t at_once, later; /* asked again after a late answer */
+	uint32_t impatient;	/* spoke again before the answer */
+	struct address client[2]; /* the first two different ones */
+	unsigned clients;
+	struct latency took;	/* of the late ones */
+	struct instant first, last;
+	unsigned frames;
+	uint64_t frame[LATE_FRAMES];
+};
+
+struct late_answers {
+	struct memo *askers, *habits;
+};
+
+static uint64_t
+port_key(const struct host *h, uint16_t port)
+{
+	return h ? (h->number << 16 | port) + 1 : 0;
+}
+
+static void
+note_client(struct habit *h, const struct address *a)
+{
+	for (unsigned i = 0; i < h->clients; i++)
+		if (address_compare(&h->client[i], a) == 0)
+			return;
+	if (h->clients < 2)
+		h->client[h->clients++] = *a;
+}
+
+static void
+note_frame(struct habit *h, uint64_t frame)
+{
+	if (h->frames < LATE_FRAMES)
+		h->frame[h->frames++] = frame;
+	else
+		h->frame[LATE_FRAMES - 1] = frame;
+}
+
+static void
+answered(struct late_answers *l, const struct flow *f, int64_t took_ns,
+    struct instant asked, struct instant now, uint64_t frame, bool turn)
+{
+	uint64_t key = port_key(f->host[SERVER], f->port[SERVER]);
+	struct habit *h = key ? memo_find(l->habits, key) : NULL;
+	struct asker *a;
+
+	if (took_ns < LATE_FLOOR_NS) {
+		if (h)
+			h->soon++;
+		return;
+	}
+	if (!key)
+		return;
+	h = memo_make(l->habits, key);
+	if (!h->late++)
+		h->first = asked;
+	h->turns += turn;
+	h->last = now;
+	latency_add(&h->took, took_ns);
+	note_client(h, &f->addr[CLIENT]);
+	note_frame(h, frame);
+	a = memo_make(l->askers, memo_key(f->id, 0));
+	a->answered = now;
+}
+
+/* The client speaks again: how soon, or has it been waiting still? */
+static void
+client_speaks(struct late_answers *l, const struct flow *f,
+    const struct packet *p)
+{
+	struct asker *a = memo_find(l->askers, memo_key(f->id, 0));
+	struct habit *h = a ? memo_find(l->habits, port_key(f->host[SERVER],
+	    f->port[SERVER])) : NULL;
+
+	if (!h)
+		return;
+	if (instant_is_set(a->answered)) {
+		if (instant_since(p->time, a->answered) < AT_ONCE_NS)
+			h->at_once++;
+		else
+			h->later++;
+		a->answered.ns = 0;
+		return;
+	}
+	for (const struct exchange *x = f->waiting; x; x = x->next)
+		if (x->flags & EXCHANGE_TURN &&
+		    instant_since(p->time, x->began) > PIECES_NS) {
+			h->impatient++;
+			return;
+		}
+}
+
+void
+late_answers_segment(struct late_answers *l, const struct flow *f,
+    const struct segment *seg)
+{
+	if (seg->side == CLIENT && seg->facts & SEG_NEW &&
+	    seg->packet->payload_bytes && memo_count(l->askers))
+		client_speaks(l, f, seg->packet);
+	if (seg->answered_ns && !(f->flags & FLOW_PARSED))
+		answered(l, f, seg->answered_ns, seg->answered_asked,
+		    seg->packet->time, seg->packet->frame, true);
+}
+
+void
+late_answers_app(struct late_answers *l, const struct app_event *e)
+{
+	unsigned never = EXCHANGE_PARKS | EXCHANGE_ONE_WAY |
+	    EXCHANGE_FROM_SERVER;
+
+	if (e->type == APP_RESPONSE && e->flow && !(e->exchange_flags & never) &&
+	    e->flow->protocol == IP_TCP && e->label >> 24 != APP_DCERPC)
+		answered(l, e->flow, e->took_ns, e->asked, e->time, e->frame,
+		    false);
+}
+
+/* Nine of ten late ones took longer than this, to within a fifth. */
+static double
+usual_least_s(const struct habit *h)
+{
+	return seconds_of(latency_quantile(&h->took, 0.1));
+}
+
+static bool
+is_late(const struct judge *j, const struct habit *h)
+{
+	bool guessed = h->turns * 2 > h->late;
+
+	if (h->late < (guessed ? LATE_MIN_TURNS : LATE_MIN) ||
+	    h->clients < 2 || h->clients < j->limit->witness_min)
+		return false;
+	return usual_least_s(h) >= j->limit->user_notices_s &&
+	    h->soon * SOON_SHARE <= h->late &&
+	    h->at_once * THINK_SHARE <= h->later && !(guessed && h->impatient);
+}
+
+static void
+raise(struct judge *j, struct server *v, uint16_t port, const struct habit *h,
+    double trust)
+{
+	struct finding *fd = finding_raise(j, &detector_reply_missing, "late", v,
+	    NULL, port);
+
+	for (unsigned i = 0; i < h->frames; i++)
+		finding_frame(fd, h->frame[i]);
+	finding_time(fd, h->first);
+	finding_time(fd, h->last);
+	fd->count = h->late;
+	fd->severity = SEVERITY_MEDIUM;
+	fd->side = FAULT_SERVER;
+	fd->confidence = (h->turns * 2 > h->late ? 0.5 : 0.7) * trust;
+	finding_metric(fd, "late_answers", h->late);
+	finding_metric(fd, "soon_answers", h->soon);
+	finding_metric(fd, "p10_s", usual_least_s(h));
+	finding_metric(fd, "longest_s", seconds_of(h->took.max_ns));
+	finding_metric(fd, "asked_again_at_once", h->at_once);
+	finding_metric(fd, "asked_again_later", h->later);
+	finding_say(fd, "port %u answers, but late: %u answers took up to %.1f s, nine "
+	    "of ten more than %.0f s, and since then %u came within a second; it "
+	    "is no long poll, for its clients think before they ask again", port, h->late,
+	    seconds_of(h->took.max_ns), usual_least_s(h), h->soon);
+	finding_against(fd, "a service may be meant to take so long: ask who runs "
+	    "it");
+}
+
+void
+late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
+{
+	for (const struct service *s = v->host && memo_count(l->habits) ?
+	    v->services : NULL; s; s = s->next) {
+		uint64_t key = port_key(v->host, s->port);
+		const struct habit *h = memo_find(l->habits, key);
+		struct finding *before;
+		double trust;
+
+		if (!h)
+			continue;
+		trust = judge_trusts(j, v, NULL, TRUST_BOTH_WAYS | TRUST_LOSS);
+		before = finding_lookup(j, &detector_reply_missing, "late", v,
+		    NULL, s->port);
+		if (is_late(j, h) && trust > 0)
+			raise(j, v, s->port, h, trust);
+		else if (before && !before->retracted)
+			finding_retract(before);
+	}
+}
+
+struct late_answers *
+late_answers_new(void)
+{
+	struct late_answers *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->askers = memo_new(FLOWS_MAX, sizeof(struct asker));
+	l->habits = memo_new(PORTS_MAX_LATE, sizeof(struct habit));
+	if (!l->askers || !l->habits)
+		late_answers_free(&l);
+	return l;
+}
+
+void
+late_answers_free(struct late_answers **l)
+{
+	if (!*l)
+		return;
+	memo_free(&(*l)->askers);
+	memo_free(&(*l)->habits);
+	free(*l);
+	*l = NULL;
+}

@@ -1,0 +1,20 @@
+/* late_answers.h - services whose every answer comes late: the part of
+ * reply_missing that needs no better times to compare with. */
+#ifndef DETECTORS_LATE_ANSWERS_H
+#define DETECTORS_LATE_ANSWERS_H
+
+#include "detectors/detector.h"
+
+struct late_answers;
+
+struct late_answers *late_answers_new(void);	/* NULL: no memory */
+void late_answers_free(struct late_answers **);
+/* Packet phase: answers as they come, and when the client asks again. */
+void late_answers_segment(struct late_answers *, const struct flow *,
+    const struct segment *);
+void late_answers_app(struct late_answers *, const struct app_event *);
+/* Step phase: raise (or let go) reply_missing "late" for this server. */
+void late_answers_review(struct late_answers *, struct judge *,
+    struct server *);
+
+#endif
