@@ -265,28 +265,53 @@ open_packets(struct toewatch *t)
 	return -1;
 }
 
+static const char *
+text_or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static void
+set_page(const struct toewatch *t, struct web_settings *s)
+{
+	const struct page_settings *page = &t->config.page;
+
+	s->live = is_live(t);
+	s->style = report_style();
+	s->findings_text = explain_json();
+	s->token_file = text_or_null(page->token_file);
+	s->certificate = text_or_null(page->certificate);
+	s->key = text_or_null(page->key);
+}
+
 /* The port is taken before the first packet is read. A live run goes on without
  * a page that nobody asked for. */
 static int
 open_web(struct toewatch *t)
 {
-	const char *where = t->options->web ? t->options->web :
-	    is_live(t) && !t->options->no_web ? "127.0.0.1:8080" : NULL;
-	struct web_settings settings = { .live = is_live(t),
-		.style = report_style() };
+	const char *listen = t->config.page.listen, *where = t->options->web;
+	bool asked = where || strcmp(listen, CONFIG_LISTEN) != 0;
+	struct web_settings settings = { 0 };
 	char err[WEB_ERROR_BYTES];
 
+	if (!where && is_live(t) && !t->options->no_web)
+		where = listen;
 	if (!where)
 		return 0;
 	if (web_where_parse(where, &settings.where, err) == 0) {
-		settings.findings_text = explain_json();
+		set_page(t, &settings);
 		t->web = web_open(&settings, err);
 	}
-	if (t->web)
-		return 0;
-	log_warn(t->options->web ? "%s" : "%s; going on without it (-w ADDR:PORT "
-	    "or -w none)", err);
-	return t->options->web ? -1 : 0;
+	if (!t->web) {
+		log_warn(asked ? "%s" : "%s; going on without it (-w ADDR:PORT, "
+		    "or -w none)", err);
+		return asked ? -1 : 0;
+	}
+	if (!web_where_is_loopback(&settings.where) && !settings.certificate)
+		log_warn("the page goes over the network in the clear, and so does "
+		    "its token: web { certificate, key } in the configuration "
+		    "would hide them");
+	return 0;
 }
 
 static void
@@ -686,10 +711,15 @@ static enum exit_status
 check_config(const char *path)
 {
 	struct config config;
+	struct web_where where;
 	char err[512];
 
 	if (config_read(&config, path, err, sizeof(err))) {
 		log_warn("%s", err);
+		return NOT_DONE;
+	}
+	if (web_where_parse(config.page.listen, &where, err)) {
+		log_warn("%s: web { listen }: %s", path, err);
 		return NOT_DONE;
 	}
 	printf("%s: sound; %zu server address%s\n", path, config.server_count,

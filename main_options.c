@@ -174,6 +174,10 @@ check_web(struct options *o)
 	}
 	if (web_where_parse(o->web, &where, err))
 		return options_error("%s", err);
+	if (!web_where_is_loopback(&where) && !o->config)
+		return options_error("-w %s lets others reach the page: that needs "
+		    "a token, web { token_file } in the configuration (-c)",
+		    o->web);
 	return 0;
 }
 

@@ -43,6 +43,9 @@ config_default(struct config *c)
 #define X(name, value, text) c->keep.name = value;
 	KEEPING(X)
 #undef X
+#define X(name, value, text) strcpy(c->page.name, value);
+	PAGE_SETTINGS(X)
+#undef X
 }
 
 static bool
@@ -419,6 +422,30 @@ read_file(struct reading *r)
 }
 
 static int
+check_text(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, 0);
+
+	if (!text || strlen(text) < CONFIG_PATH_BYTES)
+		return 0;
+	cfg_error(cfg, "%s has more than %d letters", cfg_opt_name(opt),
+	    CONFIG_PATH_BYTES - 1);
+	return -1;
+}
+
+/* A page section is whole: its parts must fit each other. */
+static int
+check_page(cfg_t *cfg, cfg_opt_t *opt)
+{
+	cfg_t *section = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+
+	if (!*cfg_getstr(section, "certificate") == !*cfg_getstr(section, "key"))
+		return 0;
+	cfg_error(cfg, "certificate and key come together");
+	return -1;
+}
+
+static int
 parse(struct reading *r, const char *text)
 {
 	cfg_opt_t thresholds[] = {
@@ -430,6 +457,12 @@ parse(struct reading *r, const char *text)
 	cfg_opt_t keeping[] = {
 #define X(name, value, why) CFG_FLOAT(#name, value, CFGF_NONE),
 		KEEPING(X)
+#undef X
+		CFG_END()
+	};
+	cfg_opt_t page[] = {
+#define X(name, value, why) CFG_STR(#name, value, CFGF_NONE),
+		PAGE_SETTINGS(X)
 #undef X
 		CFG_END()
 	};
@@ -453,6 +486,7 @@ parse(struct reading *r, const char *text)
 	cfg_opt_t top[] = {
 		CFG_SEC("thresholds", thresholds, CFGF_NONE),
 		CFG_SEC("keep", keeping, CFGF_NONE),
+		CFG_SEC("web", page, CFGF_NONE),
 		CFG_SEC("server", server,
 		    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_SEC("sink", sink,
@@ -474,6 +508,11 @@ parse(struct reading *r, const char *text)
 	cfg_set_validate_func(cfg, "keep|" #name, check_threshold);
 	KEEPING(X)
 #undef X
+#define X(name, value, why) \
+	cfg_set_validate_func(cfg, "web|" #name, check_text);
+	PAGE_SETTINGS(X)
+#undef X
+	cfg_set_validate_func(cfg, "web", check_page);
 	cfg_set_validate_func(cfg, "server|system", check_system);
 	cfg_set_validate_func(cfg, "server", check_server);
 	cfg_set_validate_func(cfg, "sink", check_sink);
@@ -490,6 +529,12 @@ parse(struct reading *r, const char *text)
 #define X(name, value, why) \
 	r->config->keep.name = cfg_getfloat(limits, #name);
 	KEEPING(X)
+#undef X
+	limits = cfg_getsec(cfg, "web");
+#define X(name, value, why) \
+	snprintf(r->config->page.name, CONFIG_PATH_BYTES, "%s", \
+	    cfg_getstr(limits, #name));
+	PAGE_SETTINGS(X)
 #undef X
 	cfg_free(cfg);
 	return r->failed ? -1 : 0;

@@ -127,9 +127,30 @@ struct sink_config {
 	uint8_t facility;		/* syslog */
 };
 
+/* The page (web/server.h). Text; "": none. */
+#define CONFIG_LISTEN "127.0.0.1:8080"
+#define PAGE_SETTINGS(X)						\
+	X(listen, CONFIG_LISTEN, "address and port of a live run's page, if -w " \
+	    "does not say another; an address that others can reach needs a " \
+	    "token")								\
+	X(token_file, "", "file whose first line is the token (16 characters or " \
+	    "more) that the page asks for; not to be readable by everybody") \
+	X(certificate, "", "PEM file with the certificate and those it needs: the " \
+	    "page is served by HTTPS")					\
+	X(key, "", "PEM file with its key, not encrypted")
+
+enum { CONFIG_PATH_BYTES = 512 };
+
+struct page_settings {
+#define X(name, value, text) char name[CONFIG_PATH_BYTES];
+	PAGE_SETTINGS(X)
+#undef X
+};
+
 struct config {
 	struct thresholds limit;
 	struct keeping keep;		/* section "keep" */
+	struct page_settings page;	/* section "web" */
 	size_t server_count;		/* 0: whoever accepts connections */
 	struct config_server server[CONFIG_SERVERS_MAX];
 	size_t sink_count;

@@ -195,6 +195,7 @@ test_the_example_holds_every_default(void **state)
 	CHECK_STR(err, "");
 	CHECK_MEM(&c.limit, &fresh.limit, sizeof(c.limit));
 	CHECK_MEM(&c.keep, &fresh.keep, sizeof(c.keep));
+	CHECK_MEM(&c.page, &fresh.page, sizeof(c.page));
 	CHECK_EQ(c.server_count, 0);
 	file = fopen(path, "r");
 	CHECK(file != NULL);
@@ -210,6 +211,7 @@ test_the_example_holds_every_default(void **state)
 	} while (0);
 	THRESHOLDS(X)
 	KEEPING(X)
+	PAGE_SETTINGS(X)
 #undef X
 	fclose(file);
 	CHECK_EQ(c.sink_count, 0);

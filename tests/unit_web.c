@@ -4,8 +4,10 @@
 #include "tests/unit.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "web/access.h"
 #include "web/gzip.h"
 #include "web/inbox.h"
 #include "web/listen.h"
@@ -120,15 +122,105 @@ test_what_is_no_address_with_a_port_is_refused(void **state)
 }
 
 static void
+check_needs_token(const char *text)
+{
+	struct web_settings settings = { .style = "" };
+	char err[WEB_ERROR_BYTES] = "";
+
+	CHECK_EQ(web_where_parse(text, &settings.where, err), 0);
+	CHECK(!web_where_is_loopback(&settings.where));
+	CHECK(web_open(&settings, err) == NULL);
+	CHECK(strstr(err, "token") != NULL);
+}
+
+static void
 test_addresses_that_others_can_reach_need_a_token(void **state)
 {
 	(void)state;
-	check_refused("0.0.0.0:8080", "token");
-	check_refused("10.0.0.1:8080", "token");
-	check_refused("128.0.0.1:8080", "token");
-	check_refused("[::]:8080", "token");
-	check_refused("[::ffff:10.0.0.1]:8080", "token");
-	check_refused("[fe80::1]:8080", "token");
+	check_needs_token("0.0.0.0:0");
+	check_needs_token("10.0.0.1:8080");
+	check_needs_token("128.0.0.1:8080");
+	check_needs_token("[::]:8080");
+	check_needs_token("[::ffff:10.0.0.1]:8080");
+	check_needs_token("[fe80::1]:8080");
+}
+
+/* A token file with this in it. */
+static int
+read_token(struct access *a, const char *text, mode_t mode, char *err)
+{
+	char path[] = "/tmp/unit-web-XXXXXX";
+	int fd = mkstemp(path), result;
+
+	CHECK(fd >= 0);
+	CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
+	CHECK_EQ(fchmod(fd, mode), 0);
+	close(fd);
+	*a = (struct access){ 0 };
+	result = access_read(a, path, err);
+	unlink(path);
+	return result;
+}
+
+static void
+test_a_token_is_one_long_line_that_others_cannot_read(void **state)
+{
+	static const char *const bad[] = {
+		"", "\n", "short\n", "0123456789abcde\n", "0123456789 abcdef\n",
+		"\n0123456789abcdef\n", "0123456789\tabcdef\n",
+	};
+	char err[ACCESS_ERROR_BYTES], long_one[400];
+	struct access a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK_EQ(read_token(&a, bad[i], 0600, err), -1);
+		CHECK(strstr(err, "one line") != NULL);
+		CHECK(!a.needed);
+	}
+	memset(long_one, 'a', sizeof(long_one));
+	long_one[sizeof(long_one) - 1] = '\0';
+	CHECK_EQ(read_token(&a, long_one, 0600, err), -1);
+	CHECK_EQ(read_token(&a, "0123456789abcdef\n", 0604, err), -1);
+	CHECK(strstr(err, "everybody") != NULL);
+	CHECK_EQ(access_read(&a, "/nonexistent/token", err), -1);
+	CHECK_EQ(read_token(&a, "0123456789abcdef", 0640, err), 0);
+	CHECK(a.needed);
+}
+
+static void
+test_the_token_and_its_cookie_open_and_nothing_else_does(void **state)
+{
+	char err[ACCESS_ERROR_BYTES], set[ACCESS_SET_COOKIE_BYTES], field[400];
+	struct access a, other;
+
+	(void)state;
+	CHECK_EQ(read_token(&a, "0123456789abcdef\nmore\n", 0600, err), 0);
+	CHECK_EQ(read_token(&other, "0123456789abcdeg\n", 0600, err), 0);
+	CHECK(access_token_fits(&a, "0123456789abcdef"));
+	CHECK(!access_token_fits(&a, "0123456789abcdeg"));
+	CHECK(!access_token_fits(&a, "0123456789abcdef0"));
+	CHECK(!access_token_fits(&a, ""));
+	CHECK(access_bearer_fits(&a, "Bearer 0123456789abcdef"));
+	CHECK(access_bearer_fits(&a, "bearer  0123456789abcdef"));
+	CHECK(!access_bearer_fits(&a, "Basic 0123456789abcdef"));
+	CHECK(!access_bearer_fits(&a, "Bearer"));
+	CHECK(!access_bearer_fits(&a, NULL));
+	CHECK(strcmp(a.cookie, other.cookie) != 0);
+	snprintf(field, sizeof(field), "x=1; toewatch=%s; y=2", a.cookie);
+	CHECK(access_cookie_fits(&a, field));
+	CHECK(!access_cookie_fits(&other, field));
+	snprintf(field, sizeof(field), "toewatch=%s0", a.cookie);
+	CHECK(!access_cookie_fits(&a, field));
+	snprintf(field, sizeof(field), "xtoewatch=%s", a.cookie);
+	CHECK(!access_cookie_fits(&a, field));
+	CHECK(!access_cookie_fits(&a, "toewatch="));
+	CHECK(!access_cookie_fits(&a, "toewatch=0123456789abcdef"));
+	CHECK(!access_cookie_fits(&a, NULL));
+	CHECK(strstr(access_set_cookie(&a, true, set), "; HttpOnly"));
+	CHECK(strstr(set, "; SameSite=Strict"));
+	CHECK(strstr(set, "; Secure"));
+	CHECK(!strstr(set, "0123456789abcdef;"));
 }
 
 static void
@@ -565,6 +657,8 @@ UNIT_TESTS(
     cmocka_unit_test(test_loopback_addresses_with_a_port_are_taken),
     cmocka_unit_test(test_what_is_no_address_with_a_port_is_refused),
     cmocka_unit_test(test_addresses_that_others_can_reach_need_a_token),
+    cmocka_unit_test(test_a_token_is_one_long_line_that_others_cannot_read),
+    cmocka_unit_test(test_the_token_and_its_cookie_open_and_nothing_else_does),
     cmocka_unit_test(test_only_loopback_hosts_are_answered),
     cmocka_unit_test(test_a_port_in_use_is_named),
     cmocka_unit_test(test_the_newest_word_on_a_finding_counts),

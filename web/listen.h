@@ -1,7 +1,4 @@
-/* listen.h - where the page is served: ADDR:PORT read, judged and opened.
- *
- * Loopback only: the page tells a network's weak spots and asks nobody who he
- * is. */
+/* listen.h - where the page is served: ADDR:PORT read, judged and opened. */
 #ifndef WEB_LISTEN_H
 #define WEB_LISTEN_H
 
@@ -15,10 +12,11 @@ struct web_where {
 	socklen_t bytes;
 };
 
-/* "127.0.0.1:8080", "[::1]:8080", "localhost:8080"; port 0 takes one that is
- * free. 0, or -1 with a sentence in `err`. */
+/* "127.0.0.1:8080", "[::1]:8080", "localhost:8080", "0.0.0.0:8080"; port 0 takes
+ * one that is free. 0, or -1 with a sentence in `err`. */
 int web_where_parse(const char *text, struct web_where *,
     char err[WEB_ERROR_BYTES]);
+bool web_where_is_loopback(const struct web_where *);
 /* A listening socket, and in `where` the port that it has; -1 with a sentence. */
 int web_where_listen(struct web_where *where, char err[WEB_ERROR_BYTES]);
 /* "127.0.0.1:8080", "[::1]:8080" */

@@ -31,6 +31,9 @@ struct web_settings {
 	struct web_where where;
 	bool live;			/* no end to wait for */
 	const struct web_evidence *evidence;	/* borrowed; NULL: none */
+	/* Paths; NULL: none. A token is needed where others can reach the page,
+	 * a certificate is not, but then all of it can be read on its way. */
+	const char *token_file, *certificate, *key;
 	const char *style;		/* of the rendered report; static */
 	char *findings_text;		/* JSON, from malloc, taken over; NULL */
 };
