@@ -37,6 +37,9 @@ void
 config_default(struct config *c)
 {
 	memset(c, 0, sizeof(*c));
+	c->live.buffer_mib = CONFIG_BUFFER_MIB;
+	c->live.snap_bytes = CONFIG_SNAP_BYTES;
+	c->live.promiscuous = c->live.seccomp = true;
 #define X(name, value, text) c->limit.name = value;
 	THRESHOLDS(X)
 #undef X
@@ -395,6 +398,79 @@ check_sink(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
+/* A live run --------------------------------------------------------------- */
+
+static int
+check_number(cfg_t *cfg, cfg_opt_t *opt)
+{
+	bool buffer = strcmp(cfg_opt_name(opt), "buffer_mib") == 0;
+	long value = cfg_opt_getnint(opt, 0);
+	long least = buffer ? 1 : 64;
+	long most = buffer ? CONFIG_BUFFER_MIB_MAX : CONFIG_SNAP_BYTES;
+
+	if (value >= least && value <= most)
+		return 0;
+	cfg_error(cfg, "%s must lie from %ld to %ld, not %ld",
+	    cfg_opt_name(opt), least, most, value);
+	return -1;
+}
+
+static int
+check_log(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *where = cfg_opt_getnstr(opt, 0);
+
+	if (where && (!strcmp(where, "stderr") || !strcmp(where, "syslog")))
+		return 0;
+	cfg_error(cfg, "log is \"stderr\" or \"syslog\", not \"%s\"",
+	    where ? where : "");
+	return -1;
+}
+
+/* Copies a text that has to fit, with its end. */
+static int
+take_text(cfg_t *cfg, const char *what, const char *text, char *out,
+    size_t size)
+{
+	size_t n = strlen(text);
+
+	if (n >= size) {
+		cfg_error(cfg, "%s has more than %zu letters", what, size - 1);
+		return -1;
+	}
+	memcpy(out, text, n + 1);
+	return 0;
+}
+
+static int
+check_live(cfg_t *cfg, cfg_opt_t *opt)
+{
+	cfg_t *section = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+	struct config_live *l = &reading->config->live;
+	unsigned count = cfg_size(section, "interfaces");
+
+	if (count > CONFIG_INTERFACES_MAX) {
+		cfg_error(cfg, "more than %d interfaces", CONFIG_INTERFACES_MAX);
+		return -1;
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (take_text(section, "an interface",
+		    cfg_getnstr(section, "interfaces", i), l->interface[i],
+		    sizeof(l->interface[i])))
+			return -1;
+	l->interface_count = count;
+	l->buffer_mib = (unsigned)cfg_getint(section, "buffer_mib");
+	l->snap_bytes = (uint32_t)cfg_getint(section, "snap_bytes");
+	l->promiscuous = cfg_getbool(section, "promiscuous");
+	l->seccomp = cfg_getbool(section, "seccomp");
+	l->to_syslog = strcmp(cfg_getstr(section, "log"), "syslog") == 0;
+	if (take_text(section, "filter", cfg_getstr(section, "filter"),
+	    l->filter, sizeof(l->filter)))
+		return -1;
+	return take_text(section, "user", cfg_getstr(section, "user"), l->user,
+	    sizeof(l->user));
+}
+
 /* The whole file, NUL-ended and to be freed, or NULL with a sentence in err. */
 static char *
 read_file(struct reading *r)
@@ -466,6 +542,17 @@ parse(struct reading *r, const char *text)
 #undef X
 		CFG_END()
 	};
+	cfg_opt_t live[] = {
+		CFG_STR_LIST("interfaces", "{}", CFGF_NONE),
+		CFG_STR("filter", "", CFGF_NONE),
+		CFG_INT("buffer_mib", CONFIG_BUFFER_MIB, CFGF_NONE),
+		CFG_INT("snap_bytes", CONFIG_SNAP_BYTES, CFGF_NONE),
+		CFG_BOOL("promiscuous", cfg_true, CFGF_NONE),
+		CFG_STR("user", "", CFGF_NONE),
+		CFG_BOOL("seccomp", cfg_true, CFGF_NONE),
+		CFG_STR("log", "stderr", CFGF_NONE),
+		CFG_END()
+	};
 	cfg_opt_t server[] = {
 		CFG_STR_LIST("address", NULL, CFGF_NODEFAULT),
 		CFG_STR("system", "", CFGF_NONE),
@@ -487,6 +574,7 @@ parse(struct reading *r, const char *text)
 		CFG_SEC("thresholds", thresholds, CFGF_NONE),
 		CFG_SEC("keep", keeping, CFGF_NONE),
 		CFG_SEC("web", page, CFGF_NONE),
+		CFG_SEC("live", live, CFGF_NONE),
 		CFG_SEC("server", server,
 		    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_SEC("sink", sink,
@@ -513,6 +601,10 @@ parse(struct reading *r, const char *text)
 	PAGE_SETTINGS(X)
 #undef X
 	cfg_set_validate_func(cfg, "web", check_page);
+	cfg_set_validate_func(cfg, "live|buffer_mib", check_number);
+	cfg_set_validate_func(cfg, "live|snap_bytes", check_number);
+	cfg_set_validate_func(cfg, "live|log", check_log);
+	cfg_set_validate_func(cfg, "live", check_live);
 	cfg_set_validate_func(cfg, "server|system", check_system);
 	cfg_set_validate_func(cfg, "server", check_server);
 	cfg_set_validate_func(cfg, "sink", check_sink);

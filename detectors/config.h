@@ -147,9 +147,29 @@ struct page_settings {
 #undef X
 };
 
+enum {
+	CONFIG_INTERFACES_MAX = 16, CONFIG_FILTER_BYTES = 1024,
+	CONFIG_BUFFER_MIB = 128, CONFIG_BUFFER_MIB_MAX = 2047,
+	CONFIG_SNAP_BYTES = 262144,
+};
+
+/* What holds for a live run from its start to its end. */
+struct config_live {
+	size_t interface_count;		/* 0: they are named by -i */
+	char interface[CONFIG_INTERFACES_MAX][CONFIG_NAME_BYTES];
+	char filter[CONFIG_FILTER_BYTES];	/* "": none; -f goes before it */
+	unsigned buffer_mib;		/* the kernel's, for each interface */
+	uint32_t snap_bytes;		/* of each frame */
+	bool promiscuous;
+	char user[CONFIG_NAME_BYTES];	/* "": privileges_choose()'s choice */
+	bool seccomp;
+	bool to_syslog;
+};
+
 struct config {
 	struct thresholds limit;
 	struct keeping keep;		/* section "keep" */
+	struct config_live live;	/* section "live" */
 	struct page_settings page;	/* section "web" */
 	size_t server_count;		/* 0: whoever accepts connections */
 	struct config_server server[CONFIG_SERVERS_MAX];

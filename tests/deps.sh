@@ -25,7 +25,7 @@ judge() {
 		if (stem == "app" && !is_header) return 5
 		# tcp.c asks how sound the sender host is; host.h counts segments.
 		if (stem == "tcp" && !is_header) return 4
-		if (stem ~ /^(bytes|clock|hash|log)$/) return 0
+		if (stem ~ /^(bytes|clock|hash|log|notify|privileges)$/) return 0
 		if (stem ~ /^(packet|decode.*|checksum|toeplitz)$/) return 1
 		if (stem ~ /^(defrag|duplicate)$/) return 1
 		if (stem ~ /^(source.*|flow.*|quality)$/) return 2
@@ -47,6 +47,9 @@ judge() {
 		door("pcap", "^capture/source([a-z_]*\\.c|_(internal|port)\\.h)$")
 		door("ndpi", "^capture/app_ndpi\\.c$")
 		door("sqlite3", "^detectors/store(_[a-z]+\\.c|_internal\\.h|\\.c)$")
+		door("systemd/", "^capture/notify\\.c$")
+		door("cap-ng", "^capture/privileges\\.c$")
+		door("seccomp", "^capture/privileges\\.c$")
 		door("curl", "^detectors/sink_webhook\\.c$")
 		door("microhttpd", "^web/(server|request|follow|server_internal)\\.[ch]$")
 		door("nettle", "^(capture/community_id|web/access)\\.c$")
@@ -169,6 +172,8 @@ planted web/server.c '<sqlite3.h>'
 planted web/server.c '<curl/curl.h>'
 planted web/server.c '<confuse.h>'
 planted capture/flow.h '<nettle/sha1.h>'
+planted main.c '<systemd/sd-daemon.h>'
+planted capture/source.c '<seccomp.h>'
 planted web/server.c '<zlib.h>'
 
 cd "$srcdir" || exit 99

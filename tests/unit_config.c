@@ -180,6 +180,58 @@ test_what_is_no_text_is_refused(void **state)
 
 /* Where the tests run: the top of the source tree, or told by srcdir. */
 static void
+test_a_live_run_is_configured(void **state)
+{
+	struct config c, fresh;
+	char err[512];
+
+	(void)state;
+	config_default(&fresh);
+	CHECK_EQ(read_text(
+	    "live {\n"
+	    "\tinterfaces = { \"eth1\", \"eth2\" }\n"
+	    "\tfilter = \"not port 22\"\n"
+	    "\tbuffer_mib = 256\n"
+	    "\tsnap_bytes = 1600\n"
+	    "\tpromiscuous = false\n"
+	    "\tuser = \"sniffer\"\n"
+	    "\tseccomp = false\n"
+	    "\tlog = \"syslog\"\n"
+	    "}\n", &c, err, sizeof(err)), 0);
+	CHECK_EQ(c.live.interface_count, 2);
+	CHECK_STR(c.live.interface[1], "eth2");
+	CHECK_STR(c.live.filter, "not port 22");
+	CHECK_EQ(c.live.buffer_mib, 256);
+	CHECK_EQ(c.live.snap_bytes, 1600);
+	CHECK(!c.live.promiscuous && !c.live.seccomp && c.live.to_syslog);
+	CHECK_STR(c.live.user, "sniffer");
+	CHECK_EQ(read_text("live { buffer_mib = 64 }\n", &c, err,
+	    sizeof(err)), 0);
+	c.live.buffer_mib = fresh.live.buffer_mib;
+	CHECK_MEM(&c.live, &fresh.live, sizeof(c.live));
+}
+
+static void
+test_a_live_run_has_limits(void **state)
+{
+	(void)state;
+	CHECK_COMPLAINT("live {\n\tbuffer_mib = 0\n}\n",
+	    "FILE:2: buffer_mib must lie from 1 to 2047, not 0");
+	CHECK_COMPLAINT("live {\n\tsnap_bytes = 20\n}\n",
+	    "FILE:2: snap_bytes must lie from 64 to 262144, not 20");
+	CHECK_COMPLAINT("live {\n\tlog = \"printer\"\n}\n",
+	    "FILE:2: log is \"stderr\" or \"syslog\", not \"printer\"");
+	CHECK_COMPLAINT("live {\n\tpromiscuous = perhaps\n}\n",
+	    "FILE:2: invalid boolean value for option 'promiscuous'");
+}
+
+/* The keys of section "live". */
+#define LIVE(X)								\
+	X(interfaces, 0, 0) X(filter, 0, 0) X(buffer_mib, 0, 0)		\
+	X(snap_bytes, 0, 0) X(promiscuous, 0, 0) X(user, 0, 0)		\
+	X(seccomp, 0, 0) X(log, 0, 0)
+
+static void
 test_the_example_holds_every_default(void **state)
 {
 	const char *top = getenv("srcdir");
@@ -195,6 +247,7 @@ test_the_example_holds_every_default(void **state)
 	CHECK_STR(err, "");
 	CHECK_MEM(&c.limit, &fresh.limit, sizeof(c.limit));
 	CHECK_MEM(&c.keep, &fresh.keep, sizeof(c.keep));
+	CHECK_MEM(&c.live, &fresh.live, sizeof(c.live));
 	CHECK_MEM(&c.page, &fresh.page, sizeof(c.page));
 	CHECK_EQ(c.server_count, 0);
 	file = fopen(path, "r");
@@ -211,6 +264,7 @@ test_the_example_holds_every_default(void **state)
 	} while (0);
 	THRESHOLDS(X)
 	KEEPING(X)
+	LIVE(X)
 	PAGE_SETTINGS(X)
 #undef X
 	fclose(file);
@@ -297,6 +351,8 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_complaint_names_file_and_line),
     cmocka_unit_test(test_a_bad_file_changes_nothing),
     cmocka_unit_test(test_what_is_no_text_is_refused),
+    cmocka_unit_test(test_a_live_run_is_configured),
+    cmocka_unit_test(test_a_live_run_has_limits),
     cmocka_unit_test(test_the_example_holds_every_default),
     cmocka_unit_test(test_the_examples_sinks_are_sound_and_have_the_defaults),
     cmocka_unit_test(test_a_sink_that_cannot_be_is_named),
