@@ -29,6 +29,7 @@
 #include "detectors/report_live.h"
 #include "detectors/report_packets.h"
 #include "main_keep.h"
+#include "main_live.h"
 #include "main_options.h"
 #include "web/server.h"
 
@@ -55,6 +56,8 @@ struct toewatch {
 	struct web *web;		/* NULL: no page */
 	struct compare_watch *compare;	/* NULL: no comparison */
 	struct run run;
+	struct live live;
+	bool bad_usage;			/* why it could not be opened */
 	bool write_failed;
 	int write_error;		/* errno of that */
 };
@@ -98,7 +101,7 @@ is_server(void *context, const struct address *a, uint16_t port)
 static bool
 is_live(const struct toewatch *t)
 {
-	return t->options->interface_count > 0;
+	return t->options->file_count == 0;
 }
 
 /* With --flows, with --packets and live, main listens in; it hands all on. */
@@ -232,17 +235,15 @@ static int
 open_source(struct toewatch *t)
 {
 	const struct options *o = t->options;
-	struct live_options live = { .filter = o->filter };
 	char err[SOURCE_ERROR_BYTES];
-	int failed = o->file_count ?
-	    source_open_files(o->files, o->file_count, o->filter, &t->source,
-		err) :
-	    source_open_interfaces(o->interfaces, o->interface_count, &live,
-		&t->source, err);
 
-	if (failed)
-		log_warn("%s", err);
-	return failed;
+	if (is_live(t))
+		return live_open_source(o, &t->config, &t->source);
+	if (source_open_files(o->files, o->file_count, o->filter, &t->source,
+	    err) == 0)
+		return 0;
+	log_warn("%s", err);
+	return -1;
 }
 
 static int
@@ -358,23 +359,46 @@ open_feed(struct toewatch *t)
 	return -1;
 }
 
+static int
+read_config(struct toewatch *t)
+{
+	const char *path = t->options->config;
+	char err[512];
+
+	config_default(&t->config);
+	if (path && config_read(&t->config, path, err, sizeof(err))) {
+		log_warn("%s", err);
+		return -1;
+	}
+	if (!is_live(t) || t->options->interface_count ||
+	    t->config.live.interface_count)
+		return 0;
+	t->bad_usage = true;
+	return options_error("-r FILE or -i IFACE is needed: %s names no "
+	    "interfaces", path);
+}
+
+/* What a run reads and writes; of a live one, with the rights that it takes. */
+static int
+open_doors(struct toewatch *t)
+{
+	const struct options *o = t->options;
+
+	if (read_config(t) || open_source(t) || open_packets(t) || open_web(t))
+		return -1;
+	if (is_live(t) && live_give_up_root(&t->config, o->keep))
+		return -1;
+	return keep_open(&t->keep, o->keep, &t->config, t->source, is_live(t));
+}
+
 /* Everything that a run needs. 0, or -1 after a sentence. */
 static int
 toewatch_open(struct toewatch *t)
 {
 	struct engine_config config = { .name_with_ndpi = true };
 	struct engine_observer observer;
-	char err[SOURCE_ERROR_BYTES];
 
-	config_default(&t->config);
-	if (t->options->config && config_read(&t->config, t->options->config,
-	    err, sizeof(err))) {
-		log_warn("%s", err);
-		return -1;
-	}
-	if (open_source(t) || open_packets(t) || open_web(t) ||
-	    keep_open(&t->keep, t->options->keep, &t->config, t->source,
-	    is_live(t)))
+	if (open_doors(t))
 		return -1;
 	if (t->web)
 		fprintf(stderr, "serving %s (Ctrl-C ends)\n", web_url(t->web));
@@ -382,7 +406,7 @@ toewatch_open(struct toewatch *t)
 	t->report = t->options->report_new(stdout);
 	if (t->registry && is_live(t))
 		registry_live(t->registry);
-	if (t->config.server_count) {
+	if (t->config.server_count || is_live(t)) {
 		config.is_server = is_server;
 		config.context = &t->config;
 	}
@@ -402,7 +426,10 @@ toewatch_open(struct toewatch *t)
 	t->run = (struct run){ .source = t->source, .engine = t->engine,
 		.registry = t->registry, .config = &t->config,
 		.live = is_live(t) };
-	return open_feed(t);
+	t->live = (struct live){ t->options, &t->config, &t->run, 0 };
+	if (open_feed(t))
+		return -1;
+	return is_live(t) ? live_confine(&t->config) : 0;
 }
 
 /* Percent of the files read so far, on a terminal; only when it has changed. */
@@ -422,17 +449,6 @@ show_progress(const struct toewatch *t, bool terminal, unsigned *shown)
 		return;
 	*shown = percent;
 	fprintf(stderr, "\rtoewatch: %u %%", percent);
-}
-
-/* Live: what the source knows that it missed. */
-static void
-note_missed(struct toewatch *t)
-{
-	struct source_stats s;
-
-	source_stats(t->source, &s);
-	engine_note_missed(t->engine, s.dropped_kernel + s.dropped_interface,
-	    s.blind > 0);
 }
 
 /* Until the source ends. 0, or -1 after a sentence. */
@@ -457,8 +473,8 @@ read_all(struct toewatch *t)
 			engine_break(t->engine, frame[0].time);
 		else
 			break;
-		if (t->run.live && (result != SOURCE_FRAME || n % 64 == 0))
-			note_missed(t);
+		if (t->run.live)
+			live_turn(&t->live, result);
 		if (progress && n % 1024 == 0)
 			show_progress(t, terminal, &shown);
 	}
@@ -596,7 +612,11 @@ analyse(const struct options *o)
 		bool failed;
 
 		catch_signals(t.source);
+		if (t.run.live)
+			live_begin(&t.live);
 		failed = read_all(&t) != 0;
+		if (t.run.live)
+			live_end(&t.live);
 		judge_all(&t);
 		warn_of_link_types(&t);
 		failed |= keep_finish(&t.keep) != 0;
@@ -605,6 +625,8 @@ analyse(const struct options *o)
 		if (!failed)
 			status = o->exit_code && t.run.incidents ? INCIDENTS : DONE;
 	}
+	if (t.bad_usage)
+		status = BAD_USAGE;
 	toewatch_close(&t);
 	return status;
 }

@@ -47,7 +47,8 @@ options_help(FILE *out)
 "                  standard input\n"
 "  -i IFACE        an interface; -D lists them\n"
 "  -f FILTER       only what this pcap-filter(7) expression selects\n"
-"  -c FILE         configuration; --check-config FILE says whether it is sound\n"
+"  -c FILE         configuration; --check-config FILE says whether it is sound.\n"
+"                  It may name the interfaces; SIGHUP reads it again\n"
 "\n"
 "What to put out\n"
 "  -T FORMAT       text (default), json (one object a line) or html (one page)\n"
@@ -207,7 +208,7 @@ check_options(struct options *o)
 		return check_compare(o);
 	if (o->task != TASK_ANALYSE)
 		return 0;
-	if (!o->file_count && !o->interface_count)
+	if (!o->file_count && !o->interface_count && !o->config)
 		return options_error("%s is needed: what is to be read?",
 		    "-r FILE or -i IFACE");
 	if (o->file_count && o->interface_count)

@@ -372,6 +372,17 @@ server_configure(struct server *s, const struct config_server *c)
 	s->name[sizeof(s->name) - 1] = '\0';
 }
 
+void
+registry_reconfigure(struct registry *r)
+{
+	for (struct server *s = r->servers; s; s = s->next) {
+		s->configured = false;
+		s->system = NULL;
+		s->name[0] = '\0';
+		server_configure(s, config_server_of(r->config, &s->address));
+	}
+}
+
 static struct server **
 server_bucket(struct registry *r, const struct address *a)
 {

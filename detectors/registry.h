@@ -12,6 +12,9 @@ struct registry *registry_new(const struct config *);	/* NULL: no memory */
 void registry_free(struct registry **);
 /* Fill in the engine's observer (all but on_raw_tcp). */
 void registry_observe(struct registry *, struct engine_observer *);
+/* The configuration was rewritten: servers get their names anew. Between two
+ * steps. */
+void registry_reconfigure(struct registry *);
 /* The engine that calls; before the first frame. */
 void registry_attach(struct registry *, struct engine *);
 /* No more packets: before engine_finish, so that the last reviews know. */
