@@ -426,7 +426,8 @@ toewatch_open(struct toewatch *t)
 	t->run = (struct run){ .source = t->source, .engine = t->engine,
 		.registry = t->registry, .config = &t->config,
 		.live = is_live(t) };
-	t->live = (struct live){ t->options, &t->config, &t->run, 0 };
+	t->live = (struct live){ t->options, &t->config, &t->run,
+		&t->keep, 0 };
 	if (open_feed(t))
 		return -1;
 	return is_live(t) ? live_confine(&t->config) : 0;

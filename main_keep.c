@@ -178,12 +178,12 @@ keep_say_stats(const struct keep *k)
 
 	if (k->store) {
 		store_stats(k->store, &s);
-		log_warn("store: %llu records kept, %zu waiting, %llu lost%s",
+		log_info("store: %llu records kept, %zu waiting, %llu lost%s",
 		    (unsigned long long)s.stored, s.waiting,
 		    (unsigned long long)s.dropped, s.failing ? ", failing" : "");
 	}
 	for (size_t i = 0; i < n; i++)
-		log_warn("sink \"%s\": %llu events delivered, %zu waiting, %llu "
+		log_info("sink \"%s\": %llu events delivered, %zu waiting, %llu "
 		    "lost%s", list[i].name,
 		    (unsigned long long)list[i].relay.delivered,
 		    list[i].relay.waiting,

@@ -134,6 +134,22 @@ differs_live(const struct config_live *a, const struct config_live *b)
 /* All that was found and counted stays; what is judged from now on is judged by
  * the new configuration. */
 static void
+take_over(struct live *l, const struct config *fresh)
+{
+	struct config_live live = l->config->live;
+
+	if (differs_live(&live, &fresh->live))
+		log_warn("%s: what section \"live\" says holds from the next "
+		    "start on", l->options->config);
+	*l->config = *fresh;
+	l->config->live = live;
+	registry_reconfigure(l->run->registry);
+	log_info("%s has been read again: %zu server address%s",
+	    l->options->config, fresh->server_count,
+	    fresh->server_count == 1 ? "" : "es");
+}
+
+static void
 reload(struct live *l)
 {
 	const char *path = l->options->config;
@@ -141,20 +157,13 @@ reload(struct live *l)
 	char err[512];
 
 	notify_reloading();
-	config_default(&fresh);
-	if (config_read(&fresh, path, err, sizeof(err))) {
+	keep_reopen(l->keep);
+	if (config_read(&fresh, path, err, sizeof(err)))
 		log_warn("%s; the configuration stays as it was", err);
-		notify_ready();
-		return;
-	}
-	if (differs_live(&l->config->live, &fresh.live))
-		log_warn("%s: what section \"live\" says holds from the next "
-		    "start on", path);
-	fresh.live = l->config->live;
-	*l->config = fresh;
-	registry_reconfigure(l->run->registry);
-	log_info("%s has been read again: %zu server address%s", path,
-	    fresh.server_count, fresh.server_count == 1 ? "" : "es");
+	else if (keep_reload(l->keep, &fresh))
+		log_warn("%s: the configuration stays as it was", path);
+	else
+		take_over(l, &fresh);
 	notify_ready();
 }
 
@@ -219,6 +228,7 @@ say_statistics(const struct live *l)
 	    seconds_of(instant_since(c->last, c->first)), flows.created,
 	    flows.now, count_servers(l->run), findings, incidents, lasting,
 	    (double)resident_bytes() / (1 << 20));
+	keep_say_stats(l->keep);
 }
 
 /* The loop ------------------------------------------------------------------------- */

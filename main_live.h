@@ -9,6 +9,7 @@
 #include "capture/source.h"
 #include "detectors/config.h"
 #include "detectors/report.h"
+#include "main_keep.h"
 #include "main_options.h"
 
 /* Everything is borrowed. */
@@ -16,6 +17,7 @@ struct live {
 	const struct options *options;
 	struct config *config;		/* rewritten when it is read again */
 	struct run *run;
+	struct keep *keep;
 	uint64_t turns;
 };
 

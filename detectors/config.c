@@ -521,6 +521,32 @@ check_page(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static void
+set_checks(cfg_t *cfg)
+{
+	cfg_set_error_function(cfg, complain);
+#define X(name, value, why) \
+	cfg_set_validate_func(cfg, "thresholds|" #name, check_threshold);
+	THRESHOLDS(X)
+#undef X
+#define X(name, value, why) \
+	cfg_set_validate_func(cfg, "keep|" #name, check_threshold);
+	KEEPING(X)
+#undef X
+#define X(name, value, why) \
+	cfg_set_validate_func(cfg, "web|" #name, check_text);
+	PAGE_SETTINGS(X)
+#undef X
+	cfg_set_validate_func(cfg, "web", check_page);
+	cfg_set_validate_func(cfg, "live|buffer_mib", check_number);
+	cfg_set_validate_func(cfg, "live|snap_bytes", check_number);
+	cfg_set_validate_func(cfg, "live|log", check_log);
+	cfg_set_validate_func(cfg, "live", check_live);
+	cfg_set_validate_func(cfg, "server|system", check_system);
+	cfg_set_validate_func(cfg, "server", check_server);
+	cfg_set_validate_func(cfg, "sink", check_sink);
+}
+
 static int
 parse(struct reading *r, const char *text)
 {
@@ -587,27 +613,7 @@ parse(struct reading *r, const char *text)
 		snprintf(r->err, r->errsize, "out of memory");
 		return -1;
 	}
-	cfg_set_error_function(cfg, complain);
-#define X(name, value, why) \
-	cfg_set_validate_func(cfg, "thresholds|" #name, check_threshold);
-	THRESHOLDS(X)
-#undef X
-#define X(name, value, why) \
-	cfg_set_validate_func(cfg, "keep|" #name, check_threshold);
-	KEEPING(X)
-#undef X
-#define X(name, value, why) \
-	cfg_set_validate_func(cfg, "web|" #name, check_text);
-	PAGE_SETTINGS(X)
-#undef X
-	cfg_set_validate_func(cfg, "web", check_page);
-	cfg_set_validate_func(cfg, "live|buffer_mib", check_number);
-	cfg_set_validate_func(cfg, "live|snap_bytes", check_number);
-	cfg_set_validate_func(cfg, "live|log", check_log);
-	cfg_set_validate_func(cfg, "live", check_live);
-	cfg_set_validate_func(cfg, "server|system", check_system);
-	cfg_set_validate_func(cfg, "server", check_server);
-	cfg_set_validate_func(cfg, "sink", check_sink);
+	set_checks(cfg);
 	if (cfg_parse_buf(cfg, text) != CFG_SUCCESS && !r->failed) {
 		snprintf(r->err, r->errsize, "%s: it cannot be read", r->path);
 		r->failed = true;
