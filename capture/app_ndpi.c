@@ -27,6 +27,7 @@ struct look {
 	struct look *chain;
 	struct look *older, *newer;
 	uint64_t flow_id;
+	struct flow *flow;		/* leaves with app_ndpi_forget */
 	uint8_t packets;
 	struct ndpi_flow_struct *state;
 };
@@ -175,11 +176,13 @@ look_end(struct app_ndpi *n, struct look **at)
 }
 
 static struct look **
-look_begin(struct app_ndpi *n, uint64_t flow_id)
+look_begin(struct app_ndpi *n, struct flow *f)
 {
 	struct look **at, *l;
 
-	if (!n->unused) {
+	if (!n->unused) {	/* it is not begun with again: it would
+				 * only push out others */
+		n->oldest->flow->app_name = APP_NDPI_NOTHING;
 		look_end(n, look_place(n, n->oldest->flow_id));
 		n->stats.evicted++;
 	}
@@ -189,9 +192,10 @@ look_begin(struct app_ndpi *n, uint64_t flow_id)
 		return NULL;
 	memset(l->state, 0, n->state_bytes);
 	n->unused = l->chain;
-	at = look_place(n, flow_id);
+	at = look_place(n, f->id);
 	l->chain = NULL;
-	l->flow_id = flow_id;
+	l->flow_id = f->id;
+	l->flow = f;
 	l->packets = 0;
 	l->older = n->newest;
 	l->newer = NULL;
@@ -338,7 +342,7 @@ app_ndpi_packet(struct app_ndpi *n, struct flow *f, const struct packet *p)
 	}
 	at = look_place(n, f->id);
 	if (!*at)
-		at = look_begin(n, f->id);
+		at = look_begin(n, f);
 	if (at)
 		show(n, f, p, at);
 }

@@ -65,6 +65,9 @@ list_insert_sorted(struct list *l, struct timer *t)
 {
 	struct timer **link = &l->first;
 
+	/* `end` is the last one's `next`, its first member */
+	if (l->first && !instant_before(t->at, ((struct timer *)l->end)->at))
+		link = l->end;
 	while (*link && !instant_before(t->at, (*link)->at))
 		link = &(*link)->next;
 	t->next = *link;

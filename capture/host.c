@@ -154,16 +154,65 @@ host_table_refused(const struct host_table *t)
 static void
 touch(struct host_table *t, struct host *h)
 {
+	if (h->touched)
+		return;
 	if (t->newest != h) {
 		unlink_age(t, h);
 		append_age(t, h);
 	}
-	if (h->touched)
-		return;
 	h->touched = true;
 	h->touched_next = NULL;
 	*t->touched_end = h;
 	t->touched_end = &h->touched_next;
+}
+
+static void
+earliest(struct instant *into, uint64_t *frame, struct instant t, uint64_t f)
+{
+	if (!instant_is_set(t) ||
+	    (instant_is_set(*into) && !instant_before(t, *into)))
+		return;
+	*into = t;
+	*frame = f;
+}
+
+static void
+latest(struct instant *into, uint64_t *frame, struct instant t, uint64_t f)
+{
+	if (!instant_is_set(t) || instant_before(t, *into))
+		return;
+	*into = t;
+	*frame = f;
+}
+
+void
+host_counts_add(struct host_counts *sum, const struct host_counts *c)
+{
+	sum->packets_in += c->packets_in;
+	sum->packets_out += c->packets_out;
+	sum->tcp_data_in += c->tcp_data_in;
+	sum->tcp_data_out += c->tcp_data_out;
+	sum->acks_out += c->acks_out;
+	sum->syn_in += c->syn_in;
+	sum->syn_ack_out += c->syn_ack_out;
+	sum->rst_out += c->rst_out;
+	sum->arp_asked += c->arp_asked;
+	sum->arp_answered += c->arp_answered;
+	sum->echo_asked += c->echo_asked;
+	sum->echo_answered += c->echo_answered;
+	sum->udp_in += c->udp_in;
+	sum->udp_out += c->udp_out;
+	sum->acks_unseen += c->acks_unseen;
+	sum->gratuitous_arp += c->gratuitous_arp;
+	sum->bad_sums_out += c->bad_sums_out;
+	sum->checked_sums_out += c->checked_sums_out;
+	earliest(&sum->first_in, &sum->first_in_frame, c->first_in,
+	    c->first_in_frame);
+	latest(&sum->last_in, &sum->last_in_frame, c->last_in, c->last_in_frame);
+	earliest(&sum->first_out, &sum->first_out_frame, c->first_out,
+	    c->first_out_frame);
+	latest(&sum->last_out, &sum->last_out_frame, c->last_out,
+	    c->last_out_frame);
 }
 
 struct host *
@@ -171,8 +220,10 @@ host_table_touched(struct host_table *t)
 {
 	struct host *list = t->touched;
 
-	for (struct host *h = list; h; h = h->touched_next)
+	for (struct host *h = list; h; h = h->touched_next) {
 		h->touched = false;
+		host_counts_add(&h->total, &h->step);
+	}
 	t->touched = NULL;
 	t->touched_end = &t->touched;
 	return list;
@@ -377,12 +428,10 @@ host_count(struct host_table *t, struct host *from, struct host *to,
 	if (from) {
 		heard_from(from, p, seg, now);
 		count_out(&from->step, p, seg, now);
-		count_out(&from->total, p, seg, now);
 		touch(t, from);
 	}
 	if (to) {
 		count_in(&to->step, p, seg, now);
-		count_in(&to->total, p, seg, now);
 		touch(t, to);
 	}
 }

@@ -67,11 +67,12 @@ struct host {
 	struct instant first, last;	/* its own packets; 0: it never sent */
 	struct instant last_stack;	/* sent what only a live host stack sends:
 					 * SYN-ACK, ARP or echo reply, UDP */
-	struct host_counts step, total;
+	struct host_counts step;	/* of the step in hand */
+	struct host_counts total;	/* of those before; with `step`, of all */
 	struct host_ids ids;
 	bool touched;			/* on the list of this step */
 	struct host *touched_next;
-	struct host *older, *newer;	/* by last heard */
+	struct host *older, *newer;	/* by the step it was last heard in */
 	uint32_t flows;			/* that hold it */
 	void *server;			/* step phase's record, or NULL */
 	uint32_t accepted, connects;	/* SYN-ACKs sent, SYNs sent */
@@ -91,8 +92,10 @@ sums_are_sound(uint32_t bad, uint32_t all)
 static inline bool
 host_sums_are_sound(const struct host *h)
 {
-	return h->total.checked_sums_out >= 16 &&
-	    sums_are_sound(h->total.bad_sums_out, h->total.checked_sums_out);
+	uint32_t checked = h->total.checked_sums_out + h->step.checked_sums_out;
+
+	return checked >= 16 && sums_are_sound(h->total.bad_sums_out +
+	    h->step.bad_sums_out, checked);
 }
 
 struct host_table;
@@ -106,8 +109,12 @@ void host_table_free(struct host_table **);
 struct host *host_of(struct host_table *, const struct address *, bool make);
 uint64_t host_table_refused(const struct host_table *);
 
+/* Sum and extent of both. */
+void host_counts_add(struct host_counts *, const struct host_counts *);
+
 /* The hosts touched since the last call, in order of appearance (by
- * touched_next); their `touched` is cleared, their `step` counts are not. */
+ * touched_next). Their `touched` is cleared, and their `step` added to their
+ * `total`: who asks has to clear it. */
 struct host *host_table_touched(struct host_table *);
 
 /* Count a packet for its sender and receiver (either may be NULL), and mark

@@ -286,7 +286,8 @@ static void
 oversize_server(void *state, struct judge *j, struct server *v)
 {
 	(void)j;
-	if (!v->findings || !v->host || !sender_of(state, v->host)->accepted)
+	if (!v->finding_count[FINDING_oversized_segment] || !v->host ||
+	    !sender_of(state, v->host)->accepted)
 		return;
 	for (struct finding *fd = v->findings; fd; fd = fd->next_of_server)
 		if (fd->name == FINDING_oversized_segment && fd->flow_id &&

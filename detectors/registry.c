@@ -82,6 +82,11 @@ struct review_flow {
 	void (*call)(void *, struct judge *, struct server *, struct flow *);
 };
 
+struct review_server {
+	void *state;
+	void (*call)(void *, struct judge *, struct server *);
+};
+
 struct on_app {
 	void *state;
 	void (*call)(void *, const struct app_event *);
@@ -90,13 +95,18 @@ struct on_app {
 struct registry {
 	const struct config *config;
 	void *state[DETECTOR_COUNT];
-	size_t on_segments, on_apps, review_flows;
+	size_t on_segments, on_apps, review_flows, review_servers;
 	struct on_segment on_segment[DETECTOR_COUNT];
 	struct on_app on_app[DETECTOR_COUNT];
 	struct review_flow review_flow[DETECTOR_COUNT];
+	struct review_server review_server[DETECTOR_COUNT];
 	struct judge judge;
 	struct server *servers, **servers_end;
-	size_t server_count;
+	size_t server_count, server_slots;
+	struct server **busy;		/* in their order, with the slots */
+	size_t busy_count;
+	struct server *unjudged;	/* the first made since the last step */
+	bool crowded;			/* a server has many outcomes */
 	uint64_t servers_refused;
 	struct server *server_bucket[SERVER_BUCKETS];
 	uint64_t server_key;		/* so that collisions cannot be planned */
@@ -149,6 +159,10 @@ list_callbacks(struct registry *r)
 			r->review_flow[r->review_flows++] = (struct review_flow){
 			    or_all(d->matters, d->matters | d->mark), d->mark,
 			    r->state[i], d->review_flow };
+		if (d->review_server)
+			r->review_server[r->review_servers++] =
+			    (struct review_server){ r->state[i],
+			    d->review_server };
 	}
 }
 
@@ -216,6 +230,7 @@ registry_free(struct registry **rp)
 		free(f);
 	}
 	free(r->answers);
+	free(r->busy);
 	free(r);
 }
 
@@ -389,6 +404,23 @@ server_bucket(struct registry *r, const struct address *a)
 	return &r->server_bucket[address_hash(a, r->server_key) % SERVER_BUCKETS];
 }
 
+/* So that there is nothing left to fail in a step. */
+static bool
+busy_has_room(struct registry *r)
+{
+	size_t more = r->server_slots ? r->server_slots * 2 : 64;
+	struct server **grown;
+
+	if (r->server_count < r->server_slots)
+		return true;
+	grown = realloc(r->busy, more * sizeof(*grown));
+	if (!grown)
+		return false;
+	r->busy = grown;
+	r->server_slots = more;
+	return true;
+}
+
 static struct server *
 server_make(struct registry *r, const struct address *a)
 {
@@ -399,9 +431,10 @@ server_make(struct registry *r, const struct address *a)
 		r->servers_refused++;
 		return NULL;
 	}
-	s = calloc(1, sizeof(*s));
+	s = busy_has_room(r) ? calloc(1, sizeof(*s)) : NULL;
 	if (!s)
 		return NULL;
+	s->number = r->server_count;
 	s->address = *a;
 	s->budget = &r->budget;
 	s->vendor = "";
@@ -412,6 +445,8 @@ server_make(struct registry *r, const struct address *a)
 	*r->servers_end = s;
 	r->servers_end = &s->next;
 	r->server_count++;
+	if (!r->unjudged)
+		r->unjudged = s;
 	return s;
 }
 
@@ -468,6 +503,21 @@ server_of_flow(struct registry *r, struct flow *f)
 	return server_meet(registry_server(r, &f->addr[SERVER], true), h);
 }
 
+/* Among the others in its place: those heard of are few as a rule. */
+static void
+make_busy(struct registry *r, struct server *s)
+{
+	size_t at = r->busy_count;
+
+	if (s->busy)
+		return;
+	s->busy = true;
+	for (; at && r->busy[at - 1]->number > s->number; at--)
+		r->busy[at] = r->busy[at - 1];
+	r->busy[at] = s;
+	r->busy_count++;
+}
+
 static void
 server_heard(struct server *s, const struct host *h, struct instant now)
 {
@@ -494,12 +544,13 @@ close_second(struct registry *r, struct host *h, struct instant since)
 	if (s) {
 		server_close_second(s, &h->step, since);
 		server_heard(s, h, r->now);
+		make_busy(r, s);
 	}
 	memset(&h->step, 0, sizeof(h->step));
 }
 
 static struct outcome *
-outcome_make(struct server *s, struct flow *f)
+outcome_make(struct registry *r, struct server *s, struct flow *f)
 {
 	struct outcome *o = server_new_outcome(s);
 
@@ -507,6 +558,7 @@ outcome_make(struct server *s, struct flow *f)
 		s->outcomes_refused++;
 		return NULL;
 	}
+	r->crowded |= s->outcome_count > SERVER_OUTCOMES / 4 * 3;
 	o->flow_id = f->id;
 	o->client = f->addr[CLIENT];
 	o->client_port = f->port[CLIENT];
@@ -524,10 +576,15 @@ forget_outcomes(struct registry *r)
 	bool tight = r->budget.refused != r->refused_before;
 
 	r->refused_before = r->budget.refused;
+	if (!tight && !r->crowded)
+		return;
+	r->crowded = false;
 	for (struct server *s = r->servers; s; s = s->next)
 		if (s->outcome_count > SERVER_OUTCOMES / 4 * 3 ||
 		    (tight && s->outcome_count > SERVER_OUTCOMES / 64))
 			server_forget_outcomes(s);
+	for (struct server *s = r->servers; s; s = s->next)
+		r->crowded |= s->outcome_count > SERVER_OUTCOMES / 4 * 3;
 }
 
 static void
@@ -564,7 +621,7 @@ outcome_stack(struct server *s, struct outcome *o, enum stack stack)
 }
 
 static void
-outcome_update(struct server *s, struct flow *f)
+outcome_update(struct registry *r, struct server *s, struct flow *f)
 {
 	const struct tcp_half *v = &f->half[SERVER];
 	const struct note *flip = flow_note_find(f, NOTE_ID_FLIP, 0, SERVER);
@@ -573,7 +630,7 @@ outcome_update(struct server *s, struct flow *f)
 	struct service *service;
 	struct instant served;
 
-	if (!o && (f->state == FLOW_NEW || !(o = outcome_make(s, f))))
+	if (!o && (f->state == FLOW_NEW || !(o = outcome_make(r, s, f))))
 		return;
 	s->bytes += f->half[CLIENT].bytes + v->bytes - o->bytes;
 	o->bytes = f->half[CLIENT].bytes + v->bytes;
@@ -643,7 +700,7 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 	if (!s)
 		return;
 	if (f->protocol == IP_TCP) {
-		outcome_update(s, f);
+		outcome_update(r, s, f);
 		if (!instant_before(f->last_answered, since))
 			timeline_served(s, &f->addr[CLIENT], r->now, r->live);
 	} else if (server_service(s, f->protocol, f->port[SERVER], true))
@@ -682,13 +739,18 @@ bring_up_to_date(struct registry *r, struct engine *e, struct instant since)
 {
 	size_t count;
 	struct flow *const *flows = engine_touched_flows(e, &count);
+	struct host *hosts = engine_touched_hosts(e);
 
-	for (struct host *h = engine_touched_hosts(e); h; h = h->touched_next)
+	for (struct host *h = hosts; h; h = h->touched_next)
 		close_second(r, h, since);
 	for (size_t i = 0; i < count; i++)
 		flow_update(r, flows[i], since);
-	for (struct server *s = r->servers; s; s = s->next)
+	for (struct server *s = r->unjudged; s; s = s->next)
 		server_judge_ids(s);
+	r->unjudged = NULL;
+	for (struct host *h = hosts; h; h = h->touched_next)
+		if (h->server)
+			server_judge_ids(h->server);
 	for (size_t i = 0; i < r->answer_count; i++)
 		answer_count(r, &r->answers[i]);
 	r->answer_count = 0;
@@ -739,21 +801,39 @@ review_flows(struct registry *r, struct engine *e)
 
 /* Of a server that nobody has heard of or spoken to for a while, only time can
  * tell more: each tenth second is enough. */
-static bool
-is_quiet(const struct registry *r, const struct server *s)
+static void
+review_server(struct registry *r, struct server *s)
 {
-	return instant_since(r->now, s->heard) > 10 * NS_PER_S &&
-	    r->now.ns / NS_PER_S % 10 && !r->judge.finishing;
+	for (size_t i = 0; i < r->review_servers; i++)
+		r->review_server[i].call(r->review_server[i].state, &r->judge,
+		    s);
+}
+
+static void
+review_busy_servers(struct registry *r)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->busy_count; i++) {
+		struct server *s = r->busy[i];
+
+		s->busy = instant_since(r->now, s->heard) <= 10 * NS_PER_S;
+		if (!s->busy)
+			continue;
+		r->busy[kept++] = s;
+		review_server(r, s);
+	}
+	r->busy_count = kept;
 }
 
 static void
 review_servers(struct registry *r)
 {
-	for (struct server *s = r->servers; s; s = s->next)
-		for (size_t i = 0; i < DETECTOR_COUNT && !is_quiet(r, s); i++)
-			if (detectors[i]->review_server)
-				detectors[i]->review_server(r->state[i],
-				    &r->judge, s);
+	if (r->now.ns / NS_PER_S % 10 && !r->judge.finishing)
+		review_busy_servers(r);
+	else
+		for (struct server *s = r->servers; s; s = s->next)
+			review_server(r, s);
 	for (size_t i = 0; i < DETECTOR_COUNT; i++)
 		if (detectors[i]->review_capture)
 			detectors[i]->review_capture(r->state[i], &r->judge);
@@ -850,8 +930,8 @@ subject_bucket(enum finding_name name, const struct server *s, uint64_t flow_id,
 {
 	uint64_t h = (uint64_t)name * 0x9e3779b1U + port;
 
-	for (size_t i = 0; s && i < sizeof(s->address.octet); i++)
-		h = (h ^ s->address.octet[i]) * UINT64_C(1099511628211);
+	if (s)
+		h = (h ^ s->number) * UINT64_C(0x9e3779b97f4a7c15);
 	h = (h ^ flow_id) * UINT64_C(0x9e3779b97f4a7c15);
 	return (size_t)(h >> 32) % FINDING_BUCKETS;
 }
@@ -871,10 +951,12 @@ struct finding *
 finding_lookup(struct judge *j, const struct detector *d, const char *kind,
     const struct server *s, const struct flow *f, uint16_t port)
 {
-	size_t b = subject_bucket(d->finding, s, f ? f->id : 0,
-	    f ? f->port[SERVER] : port);
-	struct finding *x = j->registry->bucket[b];
+	struct finding *x;
 
+	if (s && !s->finding_count[d->finding])
+		return NULL;
+	x = j->registry->bucket[subject_bucket(d->finding, s, f ? f->id : 0,
+	    f ? f->port[SERVER] : port)];
 	while (x && !is_subject(x, d, kind, s, f, port))
 		x = x->hash_next;
 	if (x)
@@ -991,11 +1073,14 @@ judge_overdue(struct judge *j, const struct server *s, struct flow *f,
     struct instant asked, double waited_s, double patience_s)
 {
 	bool long_enough = waited_s >= patience_s;
+	struct instant again;
 
 	if (long_enough && server_seen_after(s, asked, patience_s))
 		return true;
-	judge_wake(j, f, instant_plus(long_enough ? j->now : asked,
-	    (int64_t)(patience_s * 1e9)));
+	again = instant_plus(long_enough ? j->now : asked,
+	    (int64_t)(patience_s * 1e9));
+	if (instant_before(j->now, again))	/* else nobody waits any more */
+		judge_wake(j, f, again);
 	return false;
 }
 

@@ -5,6 +5,8 @@
  * protocol it says so; elsewhere the flow's and the service's own past does: a
  * service that answered each turn so far owes one now, and one that is known to
  * let clients wait (long polls, notifications) is given more than its longest. */
+#include <stdlib.h>
+
 #include "detectors/late_answers.h"
 
 /* Before a service's habits count: so many of its turns must have ended. */
@@ -112,6 +114,27 @@ may_be_parked(const struct judge *j, const struct flow *f,
 	    seconds_of(instant_since(e->asked, v->first_seen)) < limit);
 }
 
+/* When the last wait of a server ended, as far as a finding says: one that is
+ * settled need not be looked for again. */
+static struct instant *
+last_of(struct server *s)
+{
+	void **state = &s->detector_state[FINDING_reply_missing];
+
+	if (!*state)
+		*state = calloc(1, sizeof(struct instant));
+	return *state;
+}
+
+static void
+note_last(struct server *s, const struct finding *x)
+{
+	struct instant *last = last_of(s);
+
+	if (last && instant_before(*last, x->last_seen))
+		*last = x->last_seen;
+}
+
 static void
 raise_missing(struct judge *j, struct server *s, struct flow *f,
     const struct service *v, const struct exchange *e, double waited,
@@ -138,6 +161,7 @@ raise_missing(struct judge *j, struct server *s, struct flow *f,
 	}
 	finding_time(x, e->asked);
 	finding_time(x, instant_plus(e->asked, (int64_t)(waited * 1e9)));
+	note_last(s, x);
 	describe(x, e, waited, patience);
 	if (x->severity >= SEVERITY_MEDIUM)
 		flow_afflicted(f, FINDING_reply_missing, e->asked);
@@ -250,7 +274,11 @@ most_are_served(const struct server *s, const struct finding *x)
 static void
 review_server(void *state, struct judge *j, struct server *s)
 {
+	const struct instant *last = s->detector_state[FINDING_reply_missing];
+
 	late_answers_review(state, j, s);
+	if (!last || instant_since(j->now, *last) > SETTLED_NS)
+		return;
 	for (struct finding *x = s->findings; x; x = x->next_of_server) {
 		int64_t since = instant_since(j->now, x->last_seen);
 
@@ -284,6 +312,7 @@ review_late(struct judge *j, struct server *s, struct flow *f)
 		x->ended = true;
 		finding_touch(x, j->now);
 		x->last_seen = f->last_answered;
+		note_last(s, x);
 		if (f->turns > HABIT_MIN && x->app != APP_HTTP)
 			continue;
 		finding_retract(x);
@@ -374,5 +403,6 @@ const struct detector detector_reply_missing = {
 	.mark = MARK_MISSING,
 	.matters = MATTER_WAITING | MATTER_SPEECHLESS,
 	.review_flow = review_flow,
+	.release = free,
 	.review_server = review_server,
 };

@@ -336,55 +336,6 @@ server_second(const struct server *s, struct instant t)
 	return NULL;
 }
 
-static void
-earliest(struct instant *into, uint64_t *frame, struct instant t, uint64_t f)
-{
-	if (!instant_is_set(t) ||
-	    (instant_is_set(*into) && !instant_before(t, *into)))
-		return;
-	*into = t;
-	*frame = f;
-}
-
-static void
-latest(struct instant *into, uint64_t *frame, struct instant t, uint64_t f)
-{
-	if (!instant_is_set(t) || instant_before(t, *into))
-		return;
-	*into = t;
-	*frame = f;
-}
-
-static void
-counts_sum(struct host_counts *sum, const struct host_counts *c)
-{
-	sum->packets_in += c->packets_in;
-	sum->packets_out += c->packets_out;
-	sum->tcp_data_in += c->tcp_data_in;
-	sum->tcp_data_out += c->tcp_data_out;
-	sum->acks_out += c->acks_out;
-	sum->syn_in += c->syn_in;
-	sum->syn_ack_out += c->syn_ack_out;
-	sum->rst_out += c->rst_out;
-	sum->arp_asked += c->arp_asked;
-	sum->arp_answered += c->arp_answered;
-	sum->echo_asked += c->echo_asked;
-	sum->echo_answered += c->echo_answered;
-	sum->udp_in += c->udp_in;
-	sum->udp_out += c->udp_out;
-	sum->acks_unseen += c->acks_unseen;
-	sum->gratuitous_arp += c->gratuitous_arp;
-	sum->bad_sums_out += c->bad_sums_out;
-	sum->checked_sums_out += c->checked_sums_out;
-	earliest(&sum->first_in, &sum->first_in_frame, c->first_in,
-	    c->first_in_frame);
-	latest(&sum->last_in, &sum->last_in_frame, c->last_in, c->last_in_frame);
-	earliest(&sum->first_out, &sum->first_out_frame, c->first_out,
-	    c->first_out_frame);
-	latest(&sum->last_out, &sum->last_out_frame, c->last_out,
-	    c->last_out_frame);
-}
-
 void
 server_counts(const struct server *s, struct instant from, struct instant to,
     struct host_counts *out)
@@ -396,7 +347,7 @@ server_counts(const struct server *s, struct instant from, struct instant to,
 		if (instant_since(from, x->at) >= ENGINE_STEP_NS)
 			break;
 		if (!instant_before(to, x->at))
-			counts_sum(out, &x->counts);
+			host_counts_add(out, &x->counts);
 	}
 }
 
@@ -544,7 +495,7 @@ server_close_second(struct server *s, const struct host_counts *c,
 			return;
 		x->at = since;
 	}
-	counts_sum(&x->counts, c);
+	host_counts_add(&x->counts, c);
 	if (c->acks_unseen)
 		s->last_unseen = c->last_in;
 	note_outage(s, x);

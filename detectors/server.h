@@ -128,6 +128,8 @@ enum { SERVER_PUSHES = 256, SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERV
 
 struct server {
 	struct server *next;		/* in order of appearance */
+	size_t number;			/* in that order, from 0 */
+	bool busy;			/* registry.c: heard of lately */
 	struct server *hash_next;	/* by address (registry.c) */
 	struct server_budget *budget;	/* NULL: none */
 	struct address address;

@@ -37,13 +37,12 @@ describe(struct finding *x, const struct outage *o, double lasted)
 }
 
 static void
-review_server(void *state, struct judge *j, struct server *s)
+review_silence(struct judge *j, struct server *s)
 {
 	double trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS), lasted;
 	struct finding *x;
 	struct outage o;
 
-	(void)state;
 	if (trust <= 0 || !s->flows || !server_is_mute(s, j->now, &o))
 		return;
 	lasted = seconds_of(instant_since(o.last_ask, o.from));
@@ -73,28 +72,32 @@ was_idle(const struct judge *j, const struct server *s, const struct outage *o)
 
 /* It speaks again: the finding ends where the silence did. */
 static void
-review_end(void *state, struct judge *j)
+review_end(struct judge *j, struct server *s)
+{
+	struct finding *x = finding_lookup(j, &detector_server_silent, NULL, s,
+	    NULL, 0);
+	const struct outage *o = s->outage_count ?
+	    &s->outage[s->outage_count - 1] : NULL;
+
+	if (!x || !o || instant_before(o->from, x->first_seen))
+		return;
+	if (x->ended && !x->retracted && was_idle(j, s, o))
+		finding_retract(x);
+	if (x->ended)
+		return;
+	x->ended = true;
+	finding_touch(x, j->now);
+	x->last_seen = o->to;
+	finding_frame(x, o->frame_after);
+	finding_metric(x, "silent_s", seconds_of(instant_since(o->to, o->from)));
+}
+
+static void
+review_server(void *state, struct judge *j, struct server *s)
 {
 	(void)state;
-	for (struct server *s = j->servers; s; s = s->next) {
-		struct finding *x = finding_lookup(j, &detector_server_silent,
-		    NULL, s, NULL, 0);
-		const struct outage *o = s->outage_count ?
-		    &s->outage[s->outage_count - 1] : NULL;
-
-		if (!x || !o || instant_before(o->from, x->first_seen))
-			continue;
-		if (x->ended && !x->retracted && was_idle(j, s, o))
-			finding_retract(x);
-		if (x->ended)
-			continue;
-		x->ended = true;
-		finding_touch(x, j->now);
-		x->last_seen = o->to;
-		finding_frame(x, o->frame_after);
-		finding_metric(x, "silent_s", seconds_of(instant_since(o->to,
-		    o->from)));
-	}
+	review_silence(j, s);
+	review_end(j, s);
 }
 
 const struct detector detector_server_silent = {
@@ -110,5 +113,4 @@ const struct detector detector_server_silent = {
 	.source = "KB 948496 (the server stops responding); RFC 826 and RFC 1122, "
 	    "3.2.2.6 (what a live host answers)",
 	.review_server = review_server,
-	.review_capture = review_end,
 };
