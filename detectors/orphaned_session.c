@@ -76,6 +76,18 @@ asks_in_vain(const struct judge *j, const struct flow *f, struct instant *since)
 	return NULL;
 }
 
+/* It speaks on this very connection: it was slow, or its way was bad. */
+static void
+review_returned(struct judge *j, struct server *s, struct flow *f)
+{
+	struct finding *x = finding_lookup(j, &detector_orphaned_session,
+	    "client_vanished", s, f, 0);
+
+	if (x && !x->retracted && !(f->half[CLIENT].flags & HALF_RST) &&
+	    instant_before(x->last_seen, f->half[CLIENT].last))
+		finding_retract(x);
+}
+
 static void
 review_vanished(struct judge *j, struct server *s, struct flow *f)
 {
@@ -85,8 +97,10 @@ review_vanished(struct judge *j, struct server *s, struct flow *f)
 	double trust;
 	struct finding *x;
 
-	if (!n || instant_before(since, f->half[CLIENT].last))
+	if (!n || instant_before(since, f->half[CLIENT].last)) {
+		review_returned(j, s, f);
 		return;
+	}
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
 	heard = server_client_last(s, &f->addr[CLIENT]);
 	if (trust <= 0 || f->half[CLIENT].flags & (HALF_FIN | HALF_RST))

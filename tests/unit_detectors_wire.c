@@ -2,38 +2,8 @@
  * options and hand-overs make of frames, each beside its innocent twin. */
 #include "detectors/memo.h"
 #include "detectors/window_collapse.h"
+#include "tests/office_rig.h"
 #include "tests/unit.h"
-#include "tests/wire_rig.h"
-
-enum { CLIENTS = 4 };
-
-/* A server, four clients, and a connection of each that has been used. */
-struct office {
-	struct rig rig;
-	struct rig_host server, client[CLIENTS];
-	struct talk talk[CLIENTS];
-};
-
-static void
-office_open(struct office *o, unsigned with)
-{
-	rig_open(&o->rig);
-	o->server = rig_host(5);
-	for (unsigned i = 0; i < CLIENTS; i++) {
-		o->client[i] = rig_host(40 + i);
-		o->talk[i] = rig_talk(&o->rig, &o->client[i], &o->server,
-		    (uint16_t)(1100 + i), with);
-	}
-	for (unsigned i = 0; !(with & WITH_STAMPS) && i < 4 * CLIENTS; i++)
-		rig_turn(&o->talk[i % CLIENTS], 80, 300, false);
-}
-
-static void
-office_goes_on(struct office *o, int64_t ms)
-{
-	rig_wait(&o->rig, ms);
-	rig_turn(&o->talk[CLIENTS - 1], 80, 300, false);
-}
 
 /* --- checksums ----------------------------------------------------------- */
 

@@ -48,7 +48,8 @@ struct line {
 	uint8_t options[RIG_OPTIONS_BYTES];	/* a whole number of words */
 	unsigned option_bytes;
 	uint8_t ttl;			/* 0: the host's */
-	uint8_t fill;			/* payload bytes */
+	uint8_t fill;			/* payload bytes ... */
+	const void *payload;		/* ... or these */
 	uint16_t id;			/* 0: the counter's */
 	bool offloaded;
 	const uint8_t *to_mac, *from_mac;
@@ -217,6 +218,8 @@ say(struct talk *t, struct line l)
 	put32(tcp + 16, 0);
 	memcpy(tcp + 20, l.options, l.option_bytes);
 	memset(tcp + header, l.fill, l.bytes);
+	if (l.payload)
+		memcpy(tcp + header, l.payload, l.bytes);
 	rig_sum(tcp, bytes, 16, rig_pseudo(me->ip, you->ip, IP_TCP, bytes), l.sum);
 	if (!l.at)
 		t->next[l.from] += l.bytes + ((flags & TCP_SYN) != 0) +
@@ -287,11 +290,11 @@ rig_syn(enum side from, unsigned with)
 
 /* A connection, its handshake seen; both sides offer `with`. */
 static inline struct talk
-rig_talk(struct rig *r, struct rig_host *client, struct rig_host *server,
-    uint16_t client_port, unsigned with)
+rig_talk_to(struct rig *r, struct rig_host *client, struct rig_host *server,
+    uint16_t client_port, uint16_t port, unsigned with)
 {
 	struct talk t = { .rig = r, .host = { client, server },
-		.port = { client_port, 445 },
+		.port = { client_port, port },
 		.next = { client_port * 977u, client_port * 3571u },
 		.window = { 65535, 65535 } };
 	struct line done = { .from = CLIENT };
@@ -306,6 +309,13 @@ rig_talk(struct rig *r, struct rig_host *client, struct rig_host *server,
 	rig_wait(r, 1);
 	say(&t, done);
 	return t;
+}
+
+static inline struct talk
+rig_talk(struct rig *r, struct rig_host *client, struct rig_host *server,
+    uint16_t client_port, unsigned with)
+{
+	return rig_talk_to(r, client, server, client_port, 445, with);
 }
 
 /* A question, its answer, and the acknowledgment, in a few milliseconds. */
