@@ -477,10 +477,14 @@ deliver(void *context, struct event *const *list, size_t count, char why[256])
 		s->backlog_bytes += list[i]->bytes;
 		s->now = list[i]->time;
 	}
-	if (now_ms() >= s->retry_ms)
+	if (now_ms() >= s->retry_ms) {
 		flush(s);
-	else
-		hand_on(s);
+		return count;
+	}
+	pthread_mutex_lock(&s->lock);
+	s->stats.waiting = s->backlog_count;
+	pthread_mutex_unlock(&s->lock);
+	hand_on(s);
 	return count;
 }
 
@@ -573,10 +577,13 @@ store_stats(struct store *s, struct store_stats *out)
 int
 store_finish(struct store *s)
 {
+	int64_t until = now_ms() + CLOSE_MS / 10;
 	bool failed;
 
 	relay_close(&s->relay, CLOSE_MS);
 	failed = !flush(s);
+	while (!failed && now_ms() < until && store_upkeep(s) > 0)
+		;			/* a little more of what is too old */
 	if (!failed && store_sql(&s->writer, SQL_ENDED, "i", s->run)) {
 		store_why(s->writer.db, s->why);
 		failed = true;
