@@ -154,7 +154,7 @@ static int
 resolve(struct sink_socket *s, struct addrinfo **list, char why[256])
 {
 	struct addrinfo hints = { .ai_socktype = s->where.transport == SINK_UDP ?
-	    SOCK_DGRAM : SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	    SOCK_DGRAM : SOCK_STREAM };
 	int error;
 
 	if (res_init() == 0) {

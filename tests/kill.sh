@@ -14,6 +14,9 @@ command -v python3 >/dev/null 2>&1 || tap_skip_all 'python3 is missing'
 python3 -c 'import sqlite3' 2>/dev/null || tap_skip_all 'python3 has no sqlite3'
 
 cat >"$scratch/toewatch.conf" <<END
+live {
+	user = root
+}
 thresholds {
 	user_notices_s = 0.2
 	silent_s = 5
@@ -29,12 +32,13 @@ END
 cat >"$scratch/kill.py" <<'END'
 import json, os, random, signal, sqlite3, subprocess, sys, time
 
-rounds, longest, lines, folder = (int(sys.argv[1]), float(sys.argv[2]),
-                                  sys.argv[3], sys.argv[4])
+rounds, more, lines, folder = (int(sys.argv[1]), float(sys.argv[2]),
+                               sys.argv[3], sys.argv[4])
 command = sys.argv[5:]
 random.seed(rounds)
 complaints = []
-killed = ended = 0
+killed = ended = count = 0
+longest = None
 
 
 def reported():
@@ -84,7 +88,15 @@ def check(number):
 for number in range(rounds):
     p = subprocess.Popen(command, stdout=open(lines + ".out", "ab"),
                          stderr=subprocess.PIPE)
-    time.sleep(random.uniform(0, longest))
+    if longest is None:
+        # As long as it takes, on this machine at this hour, until something is
+        # reported or all is done.
+        began = time.monotonic()
+        while p.poll() is None and not (more and reported()):
+            time.sleep(0.01)
+        longest = (time.monotonic() - began) * 1.2 + more
+    else:
+        time.sleep(random.uniform(0, longest))
     p.send_signal(signal.SIGKILL)
     said = p.communicate()[1].decode()
     if p.returncode == -signal.SIGKILL:
@@ -116,20 +128,19 @@ if not count:
 print("\n".join(complaints), end="\n" if complaints else "")
 END
 
-# $1: the case, $2: the longest life in seconds, $3: the folder; the rest: the
-# command.
+# $1: the case, $2: the folder; the rest: the command.
 kill_rounds() {
-	case=$1 longest=$2 kept=$3
-	shift 3
+	case=$1 kept=$2
+	shift 2
 	rm -f "$scratch/lines" "$scratch/lines.out"
-	python3 "$scratch/kill.py" "$rounds" "$longest" "$scratch/lines" \
+	python3 "$scratch/kill.py" "$rounds" 0 "$scratch/lines" \
 	    "$kept" "$@" -o "$kept" >"$scratch/complaint" 2>"$scratch/said" ||
 	    cat "$scratch/said" >>"$scratch/complaint"
 	grep '^#' "$scratch/said"
 	tap_empty "$case" "$scratch/complaint"
 }
 
-kill_rounds "killed $rounds times over a capture" 0.12 "$scratch/offline" \
+kill_rounds "killed $rounds times over a capture" "$scratch/offline" \
     "$TOEWATCH" -r "$srcdir/pcaps/exchange-freeze.pcap" -T json \
     -c "$scratch/toewatch.conf"
 
@@ -181,7 +192,7 @@ if ! live true 2>/dev/null; then
 	    'no network of its own can be made here'
 else
 	rm -f "$scratch/lines" "$scratch/lines.out"
-	live python3 "$scratch/kill.py" "$rounds" 3 "$scratch/lines" \
+	live python3 "$scratch/kill.py" "$rounds" 2 "$scratch/lines" \
 	    "$scratch/live" "$TOEWATCH" -i v0 -w none -T json \
 	    -c "$scratch/toewatch.conf" -o "$scratch/live" \
 	    >"$scratch/complaint" 2>"$scratch/said" ||

@@ -383,7 +383,7 @@ test_a_slow_reader_gets_all_of_it(void **state)
 }
 
 static void
-test_a_dead_sink_delays_nobody_and_its_backlog_is_bounded(void **state)
+test_a_dead_sink_delays_nobody_and_its_queue_is_bounded(void **state)
 {
 	char where[64], path[400];
 	int fd = listen_on(SOCK_STREAM, "tcp://", where);
@@ -420,7 +420,7 @@ test_a_dead_sink_delays_nobody_and_its_backlog_is_bounded(void **state)
 }
 
 static void
-test_many_dead_sinks_take_no_longer_to_close_than_one(void **state)
+test_many_dead_sinks_close_as_fast_as_one(void **state)
 {
 	struct sink_config c[SINKS_MAX];
 	char where[64];
@@ -475,7 +475,7 @@ test_one_that_refuses_or_is_not_there_is_tried_again(void **state)
 	fails_with_patience(SINK_WEBHOOK, "http://no-such-host.invalid/");
 }
 
-/* --- syslog -------------------------------------------------------------------------------- */
+/* --- syslog ------------------------------------------------------------------------ */
 
 /* What follows the process's number. */
 static const char *
@@ -575,7 +575,7 @@ test_over_tcp_octets_are_counted(void **state)
 	close(fd);
 }
 
-/* --- webhooks -------------------------------------------------------------------------------- */
+/* --- webhooks ------------------------------------------------------------------------ */
 
 /* Answers each request with `status`, and keeps the last one. */
 struct receiver {
@@ -799,8 +799,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_lines_go_to_a_unix_socket),
     cmocka_unit_test(test_a_collector_that_restarts_gets_whole_lines),
     cmocka_unit_test(test_a_slow_reader_gets_all_of_it),
-    cmocka_unit_test(test_a_dead_sink_delays_nobody_and_its_backlog_is_bounded),
-    cmocka_unit_test(test_many_dead_sinks_take_no_longer_to_close_than_one),
+    cmocka_unit_test(test_a_dead_sink_delays_nobody_and_its_queue_is_bounded),
+    cmocka_unit_test(test_many_dead_sinks_close_as_fast_as_one),
     cmocka_unit_test(test_one_that_refuses_or_is_not_there_is_tried_again),
     cmocka_unit_test(test_a_message_is_that_of_the_rfc),
     cmocka_unit_test(test_hostile_text_stays_in_its_message),

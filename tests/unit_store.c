@@ -642,7 +642,7 @@ test_an_incident_that_is_not_there_again_is_over(void **state)
 	clear(dir);
 }
 
-/* --- figures ------------------------------------------------------------------------------- */
+/* --- figures ------------------------------------------------------------------------ */
 
 static struct run_figures
 some_figures(struct server_figures *v, struct port_figures *port, int64_t from_s,
