@@ -33,6 +33,18 @@ const char *event_change_name(enum event_change);	/* "new"; NULL for none */
 
 enum { EVENT_NAME_BYTES = 40 };
 
+/* Which packets a finding is about. */
+struct event_subject {
+	struct address client, server;	/* a connection's, or flow_id 0 */
+	uint16_t client_port, server_port;
+	uint8_t protocol;
+	uint64_t flow_id;
+	struct instant last;		/* newest evidence */
+	uint32_t file;			/* of the frames: which input */
+	unsigned frame_count;
+	uint64_t frame[FINDING_FRAMES];
+};
+
 struct event {
 	uint64_t number;		/* 1, 2, ...: the order of publication; goes
 					 * on where the kept run ended */
@@ -48,6 +60,7 @@ struct event {
 	char server[ADDRESS_TEXT_BYTES];	/* address, "" none */
 	char name[EVENT_NAME_BYTES];	/* finding's, verdict, health, "" */
 	char text[FINDING_TEXT_BYTES];	/* the sentence for people, or "" */
+	struct event_subject subject;	/* of a finding */
 	size_t bytes;			/* of `json`, without the final NUL */
 	char *json;			/* the record as -T json writes it: one line
 					 * without its newline; UTF-8 */

@@ -164,6 +164,22 @@ finding_change(const struct feed *f, const struct finding *x)
 }
 
 static void
+set_subject(struct event_subject *s, const struct finding *x)
+{
+	s->flow_id = x->flow_id;
+	s->client = x->client;
+	if (x->server)
+		s->server = x->server->address;
+	s->client_port = x->client_port;
+	s->server_port = x->server_port;
+	s->protocol = x->protocol;
+	s->last = x->last_seen;
+	s->file = x->file;
+	s->frame_count = x->frame_count;
+	memcpy(s->frame, x->frame, x->frame_count * sizeof(s->frame[0]));
+}
+
+static void
 publish_finding(struct feed *f, struct finding *x, enum event_change change)
 {
 	struct event e = { .kind = EVENT_FINDING, .change = change, .id = x->id,
@@ -175,6 +191,7 @@ publish_finding(struct feed *f, struct finding *x, enum event_change change)
 	set_server(&e, x->server);
 	snprintf(e.name, sizeof(e.name), "%s", finding_name_text(x->name));
 	snprintf(e.text, sizeof(e.text), "%s", x->text);
+	set_subject(&e.subject, x);
 	x->published = f->now;
 	x->published_severity = x->severity;
 	x->published_print = print_of(x);
