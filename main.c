@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@
 #include "detectors/report.h"
 #include "detectors/report_live.h"
 #include "detectors/report_packets.h"
+#include "main_evidence.h"
 #include "main_keep.h"
 #include "main_live.h"
 #include "main_options.h"
@@ -54,6 +56,9 @@ struct toewatch {
 	FILE *packets_file;
 	struct packet_report *packets;
 	struct web *web;		/* NULL: no page */
+	struct evidence *evidence;	/* NULL: neither kept nor shown */
+	struct evidence *_Atomic shown;	/* the same, for the page's threads */
+	struct web_evidence web_evidence;
 	struct compare_watch *compare;	/* NULL: no comparison */
 	struct run run;
 	struct live live;
@@ -266,6 +271,26 @@ open_packets(struct toewatch *t)
 	return -1;
 }
 
+/* Where the page is served; NULL: nowhere. */
+static const char *
+page_address(const struct toewatch *t)
+{
+	if (t->options->web)
+		return t->options->web;
+	return is_live(t) && !t->options->no_web ? t->config.page.listen : NULL;
+}
+
+/* 0, or -1 after a sentence. */
+static int
+open_evidence(struct toewatch *t)
+{
+	if (!t->options->keep && !page_address(t))
+		return 0;
+	t->evidence = evidence_open(t->options, &t->config, t->source);
+	atomic_store(&t->shown, t->evidence);
+	return t->evidence ? 0 : -1;
+}
+
 static const char *
 text_or_null(const char *text)
 {
@@ -290,15 +315,16 @@ set_page(const struct toewatch *t, struct web_settings *s)
 static int
 open_web(struct toewatch *t)
 {
-	const char *listen = t->config.page.listen, *where = t->options->web;
-	bool asked = where || strcmp(listen, CONFIG_LISTEN) != 0;
+	const char *where = page_address(t);
+	bool asked = t->options->web || strcmp(t->config.page.listen,
+	    CONFIG_LISTEN) != 0;
 	struct web_settings settings = { 0 };
 	char err[WEB_ERROR_BYTES];
 
-	if (!where && is_live(t) && !t->options->no_web)
-		where = listen;
 	if (!where)
 		return 0;
+	t->web_evidence = evidence_for_page(&t->shown);
+	settings.evidence = &t->web_evidence;
 	if (web_where_parse(where, &settings.where, err) == 0) {
 		set_page(t, &settings);
 		t->web = web_open(&settings, err);
@@ -353,6 +379,8 @@ open_feed(struct toewatch *t)
 	if (!is_live(t) && !keep_is_used(&t->keep) && !t->web)
 		return 0;
 	t->feed = feed_new(&t->run, keep_past(&t->keep));
+	if (t->feed && t->evidence && evidence_listen(t->evidence, t->feed))
+		return -1;
 	if (t->feed && open_live_report(t) == 0 && listen_with_page(t) == 0)
 		return keep_start(&t->keep, t->feed, &t->run);
 	log_warn("out of memory");
@@ -388,7 +416,8 @@ open_doors(struct toewatch *t)
 		return -1;
 	if (is_live(t) && live_give_up_root(&t->config, o->keep))
 		return -1;
-	return keep_open(&t->keep, o->keep, &t->config, t->source, is_live(t));
+	return keep_open(&t->keep, o->keep, &t->config, t->source,
+	    is_live(t)) || open_evidence(t) ? -1 : 0;
 }
 
 /* Everything that a run needs. 0, or -1 after a sentence. */
@@ -452,6 +481,14 @@ show_progress(const struct toewatch *t, bool terminal, unsigned *shown)
 	fprintf(stderr, "\rtoewatch: %u %%", percent);
 }
 
+static void
+take_frames(struct toewatch *t, const struct frame *frame, size_t count)
+{
+	for (size_t i = 0; t->evidence && t->run.live && i < count; i++)
+		evidence_frame(t->evidence, &frame[i]);
+	engine_frames(t->engine, frame, count);
+}
+
 /* Until the source ends. 0, or -1 after a sentence. */
 static int
 read_all(struct toewatch *t)
@@ -467,7 +504,7 @@ read_all(struct toewatch *t)
 		result = source_next_batch(t->source, frame, FRAMES_AT_ONCE,
 		    &count);
 		if (result == SOURCE_FRAME)
-			engine_frames(t->engine, frame, count);
+			take_frames(t, frame, count);
 		else if (result == SOURCE_IDLE)
 			engine_idle(t->engine, frame[0].time);
 		else if (result == SOURCE_BREAK)
@@ -521,6 +558,8 @@ judge_all(struct toewatch *t)
 		feed_judge(t->feed);
 		feed_tell_all(t->feed);
 	}
+	if (t->evidence && !t->run.live)
+		evidence_read_again(t->evidence, t->options, &interrupted);
 }
 
 /* 0, or -1 after a sentence. */
@@ -588,6 +627,7 @@ toewatch_close(struct toewatch *t)
 {
 	stoppable = NULL;
 	web_close(&t->web);
+	evidence_free(&t->evidence);
 	if (t->packets)
 		(void)packet_report_finish(&t->packets);
 	if (t->packets_file && t->packets_file != stdout)

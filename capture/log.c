@@ -88,10 +88,10 @@ log_note(const char *format, ...)
 	va_end(args);
 }
 
-void
+int
 log_set_verbose(int on)
 {
-	verbose = on;
+	return atomic_exchange(&verbose, on);
 }
 
 void

@@ -14,8 +14,9 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* "toewatch: note: <message>\n"; only when verbose. */
 void log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Below zero: say nothing at all, for tests that break files by the dozen. */
-void log_set_verbose(int on);
+/* Below zero: say nothing at all, for who reads a file again and for tests
+ * that break them by the dozen. Returns what it was. */
+int log_set_verbose(int on);
 /* From now on to syslog(3), as a daemon. */
 void log_to_syslog(void);
 

@@ -102,7 +102,15 @@ extern const char *const config_systems[];
 	X(minute_days, 32.0, "days that what there is a row a minute of is " \
 	    "kept: health, response times, timelines")				\
 	X(size_mib, 2048.0, "the database is kept below about this; what is " \
-	    "oldest goes first, minutes before findings")
+	    "oldest goes first, minutes before findings")		\
+	X(ring_mib, 256.0, "live, the last frames are kept in so much memory, " \
+	    "so that evidence begins before the trouble; offline the page's " \
+	    "evidence takes no more")					\
+	X(payload_bytes, 128.0, "of each packet so much payload is kept as " \
+	    "evidence, beside its headers")				\
+	X(evidence_mib, 1024.0, "evidence on disk is kept below this; what is " \
+	    "oldest goes first")					\
+	X(evidence_days, 92.0, "days that evidence is kept on disk")
 
 struct keeping {
 #define X(name, value, text) double name;

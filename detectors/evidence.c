@@ -66,7 +66,7 @@ struct evidence {
 	uint64_t refused, key;
 };
 
-/* --- picks -------------------------------------------------------------------------- */
+/* --- picks --- */
 
 static void
 picked_free(struct picked *p)
@@ -145,7 +145,7 @@ pick_add(struct pick *p, const struct frame *f, const struct packet *decoded,
 	return 0;
 }
 
-/* --- what is wanted ------------------------------------------------------------------- */
+/* --- what is wanted --- */
 
 static struct item **
 id_slot(struct list *l, uint64_t id)
@@ -233,7 +233,7 @@ evidence_event(struct evidence *v, struct event *e)
 		note(v, e);
 }
 
-/* --- a pass ----------------------------------------------------------------------------- */
+/* --- a pass --- */
 
 /* The same for both directions. */
 static size_t
@@ -345,7 +345,7 @@ offer_all(struct evidence *v, const struct frame *f)
 		offer(v, i, f, &p);
 }
 
-/* --- results ------------------------------------------------------------------------------- */
+/* --- results --- */
 
 static const char *
 result_name(char out[NAME_BYTES], const char *kind, uint64_t id,
@@ -535,7 +535,7 @@ settle(struct evidence *v)
 	}
 }
 
-/* --- live: the relay's thread ---------------------------------------------------------------- */
+/* --- live: the relay's thread --- */
 
 static size_t
 take_events(void *context, struct event *const *batch, size_t count,
@@ -597,7 +597,7 @@ start_live(struct evidence *v, size_t ring_bytes,
 	return -1;
 }
 
-/* --- for the run ------------------------------------------------------------------------------- */
+/* --- for the run --- */
 
 struct evidence *
 evidence_new(const struct evidence_settings *settings,
@@ -624,6 +624,12 @@ void
 evidence_frame(struct evidence *v, const struct frame *f)
 {
 	frame_ring_put(v->ring, f, FRAME_HEADERS + v->settings.payload_bytes);
+}
+
+bool
+evidence_is_wanted(const struct evidence *v)
+{
+	return v->findings.count > 0;
 }
 
 void

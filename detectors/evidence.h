@@ -36,6 +36,8 @@ void evidence_frame(struct evidence *, const struct frame *);
 /* What has been told: quick, for any thread. */
 void evidence_event(struct evidence *, struct event *);
 
+/* Is there anything to look for? */
+bool evidence_is_wanted(const struct evidence *);
 /* Offline: hand in every frame of the run in order, then finish. */
 void evidence_reread(struct evidence *, const struct frame *);
 void evidence_reread_done(struct evidence *);

@@ -7,7 +7,7 @@
 #include "detectors/event.h"
 #include "detectors/evidence.h"
 
-/* --- evidence_ring.c: the last frames, as many as fit ---------------------------- */
+/* --- evidence_ring.c: the last frames, as many as fit --- */
 
 struct frame_ring;
 
@@ -22,7 +22,7 @@ void frame_ring_walk(struct frame_ring *, void (*each)(void *context,
 void frame_ring_extent(struct frame_ring *, uint64_t *frames,
     struct instant *oldest, struct instant *newest);
 
-/* --- what was picked --------------------------------------------------------------- */
+/* --- what was picked --- */
 
 struct picked {
 	struct frame frame;		/* its data is owned */
@@ -40,7 +40,7 @@ void pick_clear(struct pick *);
 int pick_add(struct pick *, const struct frame *, const struct packet *decoded,
     uint32_t payload_bytes, bool is_evidence, uint64_t finding_id);
 
-/* --- evidence_pcapng.c, evidence_ladder.c -------------------------------------------- */
+/* --- evidence_pcapng.c, evidence_ladder.c --- */
 
 /* draft-ietf-opsawg-pcapng: one section with `comment`, an interface for each
  * input and link type, a comment for each packet. 0 with bytes from malloc. */
@@ -51,7 +51,7 @@ int pcapng_write(const struct pick *, const char *comment,
 int ladder_write(const struct pick *, const struct event *e, char **json,
     size_t *bytes);
 
-/* --- evidence_vault.c: where results are put ------------------------------------------ */
+/* --- evidence_vault.c: where results are put --- */
 
 struct vault;
 

@@ -40,7 +40,7 @@ struct vault {
 	bool full;			/* said already */
 };
 
-/* --- the list ------------------------------------------------------------------------ */
+/* --- the list --- */
 
 static struct result **
 find(struct vault *v, const char *name)
@@ -89,7 +89,7 @@ remove_result(struct vault *v, struct result **at)
 	forget(v, at);
 }
 
-/* --- the folder ------------------------------------------------------------------------ */
+/* --- the folder --- */
 
 static bool
 is_ours(const char *name)
@@ -199,7 +199,7 @@ write_file(const struct vault *v, const char *name, const char *data,
 	return -1;
 }
 
-/* --- for everybody ------------------------------------------------------------------------ */
+/* --- for everybody --- */
 
 struct vault *
 vault_new(const char *dir, uint64_t most_bytes, double most_days,

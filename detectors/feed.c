@@ -38,7 +38,7 @@ struct feed {
 	bool no_memory;			/* said already */
 };
 
-/* --- out ------------------------------------------------------------------------ */
+/* --- out --- */
 
 /* Where a record is written. */
 struct pen {
@@ -121,7 +121,7 @@ is_held(const struct feed *f, struct instant said_at)
 	    instant_since(f->now, said_at) < FEED_HOLD_S * NS_PER_S;
 }
 
-/* --- findings -------------------------------------------------------------------- */
+/* --- findings --- */
 
 /* What a person would read of it, in 62 bits; how it stands, in the other two. */
 enum { PRINT_RETRACTED = 1, PRINT_ENDED = 2 };
@@ -221,7 +221,7 @@ tell_findings(struct feed *f)
 			tell_finding(f, x);
 }
 
-/* --- pictures ---------------------------------------------------------------------- */
+/* --- pictures --- */
 
 static void
 tell_timeline(struct feed *f, const struct server *s)
@@ -241,7 +241,7 @@ tell_timeline(struct feed *f, const struct server *s)
 		publish(f, &pen, 0, &e);
 }
 
-/* --- incidents -------------------------------------------------------------------- */
+/* --- incidents --- */
 
 static struct said *
 said_of(struct feed *f, uint64_t id)
@@ -382,7 +382,7 @@ tell_incidents(struct feed *f)
 		tell_incident(f, i);
 }
 
-/* --- servers and the capture ---------------------------------------------------------- */
+/* --- servers and the capture --- */
 
 static void
 tell_server(struct feed *f, struct server *s)
@@ -421,7 +421,7 @@ tell_state(struct feed *f)
 	f->minute = f->now;
 }
 
-/* --- for the run ---------------------------------------------------------------------- */
+/* --- for the run --- */
 
 static int
 take_past(struct feed *f, const struct feed_past *past)

@@ -51,7 +51,7 @@ flush(void *context)
 	check(r, fflush(r->out) != 0);
 }
 
-/* --- for people -------------------------------------------------------------------- */
+/* --- for people --- */
 
 /* "2008-03-18 10:42:13Z " */
 static void

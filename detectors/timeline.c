@@ -49,7 +49,7 @@ timeline_free(struct timeline **t)
 	*t = NULL;
 }
 
-/* --- bits ------------------------------------------------------------------------ */
+/* --- bits --- */
 
 static bool
 bit(const uint64_t *w, unsigned i)
@@ -87,7 +87,7 @@ shift_bits(uint64_t *w, unsigned by)
 	memcpy(w, left, sizeof(left));
 }
 
-/* --- time --------------------------------------------------------------------------- */
+/* --- time --- */
 
 static void
 widen(struct timeline *t)
@@ -149,7 +149,7 @@ cell_at(struct timeline *t, struct instant at)
 	return TIMELINE_CELLS - 1;
 }
 
-/* --- clients -------------------------------------------------------------------------- */
+/* --- clients --- */
 
 static uint16_t *
 slot_of(struct timeline *t, const struct address *a)
@@ -243,7 +243,7 @@ timeline_took(struct server *s, int64_t ns, struct instant now)
 		t->took_ns[cell] = ns;
 }
 
-/* --- the picture ---------------------------------------------------------------------- */
+/* --- the picture --- */
 
 static int
 by_address(const void *a, const void *b)
