@@ -162,8 +162,9 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
 	    "time the single segment that it sent after its timeout arrived; %u "
 	    "bursts got through meanwhile", b->lost, wire_end_text(f, sender, who),
 	    b->lost_segments, b->passed);
-	finding_against(fd, "a policer that lets one segment pass at a time would "
-	    "look like this");
+	finding_against(fd, "a policer that lets one segment pass at a time, or a "
+	    "box that merges what it forwards (LRO) and drops it without a word, "
+	    "would look like this");
 	if (sender == SERVER)
 		flow_afflicted(f, FINDING_burst_lost_whole, n->first);
 }

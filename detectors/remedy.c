@@ -78,6 +78,12 @@ static const struct entry entries[] = {
 	{ VERDICT_offload_engine, FREEBSD, ALWAYS, NOW(
 	    "FreeBSD with a TOE card (Chelsio), at once for new connections",
 	    "ifconfig IF -toe", "ifconfig IF toe", "ifconfig(8)") },
+	{ VERDICT_offload_engine, LINUX, ALWAYS, NOW(
+	    "Linux, whose stack hands cards no connections but their TLS (kTLS): "
+	    "at once for new ones",
+	    "ethtool -K IF tls-hw-tx-offload off tls-hw-rx-offload off",
+	    "ethtool -K IF tls-hw-tx-offload on tls-hw-rx-offload on",
+	    "Linux, networking/tls-offload; ethtool(8)") },
 	{ VERDICT_offload_engine, LINUX, NEIGHBOR, NOW(
 	    "Linux with flows in the card (tc, Open vSwitch), at once: it forgets "
 	    "what it was told of next hops",
@@ -338,6 +344,13 @@ static const struct entry entries[] = {
 	    "NetTCPIP module") },
 	{ VERDICT_undetermined, LINUX, ALWAYS, NOW(
 	    "Linux", "ethtool -k IF; ethtool -S IF", "", "ethtool(8)") },
+	{ VERDICT_undetermined, VMWARE, ALWAYS, NOW(
+	    "VMware ESXi host",
+	    "esxcli network nic stats get -n vmnicN; esxtop, n (%DRPTX, %DRPRX)",
+	    "", "Broadcom knowledge article 312565") },
+	{ VERDICT_undetermined, FREEBSD, ALWAYS, NOW(
+	    "FreeBSD, pfSense, OPNsense", "ifconfig IF; netstat -I IF -d", "",
+	    "ifconfig(8); netstat(1)") },
 };
 
 const char *

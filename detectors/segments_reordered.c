@@ -171,13 +171,23 @@ comes_from_here(uint8_t ttl)
 static bool
 others_do_so(const struct judge *j, const struct server *but)
 {
-	for (const struct server *v = j->servers; v; v = v->next)
-		for (const struct finding *x = v == but ? NULL : v->findings; x;
+	for (const struct server *v = j->servers; v; v = v->next) {
+		if (v == but || !v->finding_count[FINDING_segments_reordered])
+			continue;
+		for (const struct finding *x = v->findings; x;
 		    x = x->next_of_server)
 			if (x->name == FINDING_segments_reordered &&
 			    !x->retracted && x->side != FAULT_CLIENT)
 				return true;
+	}
 	return false;
+}
+
+static void
+blame_the_way(struct finding *fd)
+{
+	fd->severity = SEVERITY_LOW;	/* several ways lead here */
+	fd->side = FAULT_NETWORK;
 }
 
 static void
@@ -193,8 +203,7 @@ blame(const struct judge *j, struct server *v, const struct flow *f,
 	}
 	if (comes_from_here(f->half[sender].ttl) && !others_do_so(j, v))
 		return;
-	fd->severity = SEVERITY_LOW;	/* several ways lead here */
-	fd->side = FAULT_NETWORK;
+	blame_the_way(fd);
 }
 
 static void
@@ -259,6 +268,23 @@ order_review(void *state, struct judge *j, struct server *v, struct flow *f)
 	}
 }
 
+/* What was said of this server before another was seen to do the same. */
+static void
+order_server(void *state, struct judge *j, struct server *v)
+{
+	(void)state;
+	if (!v->finding_count[FINDING_segments_reordered] ||
+	    !others_do_so(j, v))
+		return;
+	for (struct finding *x = v->findings; x; x = x->next_of_server) {
+		if (x->name != FINDING_segments_reordered ||
+		    x->side != FAULT_SERVER)
+			continue;
+		blame_the_way(x);
+		x->changed = true;
+	}
+}
+
 static void *
 order_new(void)
 {
@@ -299,6 +325,7 @@ const struct detector detector_segments_reordered = {
 	.mark = MARK_ORDER,
 	.on_segment = order_segment,
 	.review_flow = order_review,
+	.review_server = order_server,
 	.new = order_new,
 	.free = order_free,
 	.release = free,

@@ -109,6 +109,71 @@ test_each_windows_gets_its_own_command(void **state)
 	CHECK_STR(list[0].command, "ethtool -K IF tx off");
 }
 
+/* Whoever names his system is told something for each verdict, and for what the
+ * card does wrong something that is written down somewhere. */
+static void
+test_each_system_has_a_way_on_with_a_source(void **state)
+{
+	static const enum verdict card[] = { VERDICT_offload_engine,
+		VERDICT_checksum_offload, VERDICT_segmentation_offload,
+		VERDICT_receive_side_scaling, VERDICT_undetermined };
+	struct remedy list[MOST];
+
+	(void)state;
+	for (size_t k = 0; config_systems[k]; k++) {
+		for (int v = 0; v < VERDICT_COUNT; v++)
+			CHECK(offered((enum verdict)v, config_systems[k], NULL,
+			    list) > 0);
+		if (strcmp(config_systems[k], "freebsd") == 0)
+			continue;
+		for (size_t c = 0; c < sizeof(card) / sizeof(card[0]); c++) {
+			size_t n = offered(card[c], config_systems[k], NULL,
+			    list), sourced = 0;
+
+			for (size_t i = 0; i < n; i++)
+				sourced += *list[i].source != '\0';
+			CHECK(sourced > 0);
+		}
+	}
+}
+
+static void
+test_a_transmit_hang_has_a_remedy_of_its_own(void **state)
+{
+	static const char *const systems[] = { "linux", "vmware", "hyper-v" };
+	static const char *const parts[] = { "tso off", "UseHwTSO", "Vmq" };
+	struct remedy list[MOST];
+
+	(void)state;
+	for (size_t k = 0; k < 3; k++) {
+		struct server s = { .system = systems[k] };
+		struct incident i = { .verdict = VERDICT_server_host,
+			.server = &s };
+
+		CHECK(!any_command(list, remedies_for(&i, list, MOST),
+		    parts[k]));
+		i.finding_count[FINDING_egress_dead] = 1;
+		CHECK(any_command(list, remedies_for(&i, list, MOST), parts[k]));
+	}
+}
+
+/* The box between is no server of ours: what it runs on nobody has said. */
+static void
+test_a_box_that_merges_is_told_so_whatever_the_server_runs_on(void **state)
+{
+	struct server s = { .system = "windows-2003" };
+	struct incident i = { .verdict = VERDICT_network_path, .server = &s };
+	struct remedy list[MOST];
+
+	(void)state;
+	CHECK(!any_command(list, remedies_for(&i, list, MOST), "lro off"));
+	i.finding_count[FINDING_merged_forwarding] = 1;
+	CHECK(any_command(list, remedies_for(&i, list, MOST), "lro off"));
+	CHECK(any_command(list, remedies_for(&i, list, MOST), "Vmxnet3HwLRO"));
+	CHECK(any_command(list, remedies_for(&i, list, MOST),
+	    "EnableSoftwareRsc"));
+}
+
 /* kvm-guest-drivers-windows issue 1487: with task offload off, old NetKVM
  * drivers compute wrong checksums and can hang the sender. */
 static void
@@ -245,6 +310,9 @@ UNIT_TESTS(
     cmocka_unit_test(test_windows_2003_is_told_to_switch_the_chimney_off),
     cmocka_unit_test(test_a_card_of_another_maker_gets_no_broadcom_driver),
     cmocka_unit_test(test_each_windows_gets_its_own_command),
+    cmocka_unit_test(test_each_system_has_a_way_on_with_a_source),
+    cmocka_unit_test(test_a_transmit_hang_has_a_remedy_of_its_own),
+    cmocka_unit_test(test_a_box_that_merges_is_told_so_whatever_the_server_runs_on),
     cmocka_unit_test(test_a_virtio_guest_is_never_told_to_disable_task_offload),
     cmocka_unit_test(test_elsewhere_task_offload_comes_with_the_driver_note),
     cmocka_unit_test(test_merging_is_told_from_cutting),
