@@ -52,6 +52,7 @@ struct toewatch {
 	struct feed *feed;		/* live: what is said as it goes on; with
 					 * `keep`: what is said at the end */
 	struct keep keep;
+	struct web_history history;	/* asks `keep` */
 	struct live_report *live_report;
 	FILE *packets_file;
 	struct packet_report *packets;
@@ -298,10 +299,12 @@ text_or_null(const char *text)
 }
 
 static void
-set_page(const struct toewatch *t, struct web_settings *s)
+set_page(struct toewatch *t, struct web_settings *s)
 {
 	const struct page_settings *page = &t->config.page;
 
+	t->history = (struct web_history){ &t->keep, keep_history };
+	s->history = &t->history;
 	s->live = is_live(t);
 	s->style = report_style();
 	s->findings_text = explain_json();

@@ -9,7 +9,7 @@
 #include "capture/log.h"
 #include "detectors/compare_kept.h"
 
-enum { GRACE_MS = 3000 };
+enum { GRACE_MS = 3000, HISTORY_POINTS = 720 };
 
 /* 0, or -1 after a sentence. */
 static int
@@ -27,6 +27,7 @@ open_store(struct keep *k, const char *dir, const struct config *config,
 		log_warn("%s", err);
 		return -1;
 	}
+	atomic_store(&k->ready, true);
 	k->watch = compare_watch_new_kept();
 	if (k->watch)
 		return 0;
@@ -149,6 +150,18 @@ keep_close(struct keep *k)
 	store_close(&k->store);
 	sinks_close(&k->sinks, 0);
 	compare_watch_free(&k->watch);
+}
+
+int
+keep_history(void *context, const char *server, unsigned hours, char **json,
+    size_t *bytes)
+{
+	struct keep *k = context;
+
+	if (!atomic_load(&k->ready))
+		return -1;
+	return store_history(k->store, server, hours, HISTORY_POINTS, json,
+	    bytes) == 0 ? 0 : -1;
 }
 
 int

@@ -2,12 +2,15 @@
 #ifndef MAIN_KEEP_H
 #define MAIN_KEEP_H
 
+#include <stdatomic.h>
+
 #include "detectors/compare.h"
 #include "detectors/feed.h"
 #include "detectors/sink.h"
 #include "detectors/store.h"
 
 struct keep {
+	atomic_bool ready;		/* the past can be asked for */
 	struct store *store;		/* NULL: nothing is kept */
 	struct sinks *sinks;		/* NULL: the configuration has none */
 	struct compare_watch *watch;	/* with a store: for its figures */
@@ -31,6 +34,10 @@ int keep_start(struct keep *, struct feed *, struct run *);
 int keep_finish(struct keep *);
 void keep_close(struct keep *);
 
+/* What is known of a server's past, as the page has it (web_history). Any thread,
+ * from before keep_open to keep_close. */
+int keep_history(void *keep, const char *server, unsigned hours, char **json,
+    size_t *bytes);
 /* The sinks of a configuration that was read again. 0, or -1 after a sentence:
  * the old ones stay. */
 int keep_reload(struct keep *, const struct config *);

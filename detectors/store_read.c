@@ -94,9 +94,9 @@ store_read_past(struct store *s)
 /* ?1 the server, ?2 hours, ?3 points. */
 static const char history[] =
 "WITH span AS (SELECT max(60, ?2 * 3600 / max(1, ?3) / 60 * 60) AS step,"
-"  cast(strftime('%s', substr(max(minute), 1, 16)) AS INTEGER) AS till"
+"  cast(strftime('%s', substr(max(minute), 1, 19)) AS INTEGER) AS till"
 "  FROM minutes WHERE server = ?1),"
-" mine AS (SELECT cast(strftime('%s', substr(minute, 1, 16)) AS INTEGER)"
+" mine AS (SELECT cast(strftime('%s', substr(minute, 1, 19)) AS INTEGER)"
 "   / step * step AS at, m.* FROM minutes m, span WHERE server = ?1"
 "   AND minute > strftime('%Y-%m-%dT%H:%M', till - ?2 * 3600, 'unixepoch')),"
 " answers AS (SELECT at, e.key AS app, max(json_extract(e.value, '$.p50')) AS p50,"

@@ -117,14 +117,14 @@ static const char *const statements[SQL_COUNT] = {
 	/* What the record says of the last minute; older records: of all. */
 	[SQL_MINUTE] =
 "INSERT OR REPLACE INTO minutes (server, minute, run, health, flows, clients,"
-" bytes, offload_state, response_times) VALUES (?1, substr(?3, 1, 16) || 'Z',"
+" bytes, offload_state, response_times) VALUES (?1, substr(?3, 1, 19) || 'Z',"
 " ?2, ?4, json_extract(?5, '$.flows'), json_extract(?5, '$.clients'),"
 " json_extract(?5, '$.bytes'), json_extract(?5, '$.offload_state'),"
 " coalesce(json_extract(?5, '$.response_times_minute'),"
 "  json_extract(?5, '$.response_times')))",
 	[SQL_CAPTURE] =
 "INSERT OR REPLACE INTO capture (minute, run, record)"
-" VALUES (substr(?1, 1, 16) || 'Z', ?2, ?3)",
+" VALUES (substr(?1, 1, 19) || 'Z', ?2, ?3)",
 	/* Each record tells of the last minutes; of those that overlap, the last
 	 * one in each stretch of their length is enough. */
 	[SQL_TIMELINE] =

@@ -609,7 +609,7 @@ test_size_is_held_by_what_can_best_be_done_without(void **state)
 	CHECK(ask(dir, "SELECT count(*) FROM minutes") > 500);
 	/* and its last minute is there still */
 	CHECK_EQ(ask(dir, "SELECT count(*) FROM minutes WHERE minute ="
-	    " (SELECT strftime('%Y-%m-%dT%H:%MZ', 1767585600 + 19999 * 60,"
+	    " (SELECT strftime('%Y-%m-%dT%H:%M:%SZ', 1767585600 + 19999 * 60,"
 	    " 'unixepoch'))"), 1);
 	snprintf(path, sizeof(path), "%s/findings.db", dir);
 	CHECK_EQ(stat(path, &file), 0);

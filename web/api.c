@@ -441,6 +441,18 @@ make_timeline(const struct api *api, const struct query *q, const char *part,
 	return copy_body(a, s->timeline->json, s->timeline->bytes);
 }
 
+static int
+make_history(const struct api *api, const struct query *q, const char *part,
+    struct answer *a)
+{
+	if (!api->history || api->history->history(api->history->context, part,
+	    q->hours, &a->text, &a->bytes))
+		return fail(a, 404, "No history of this server is kept (-o keeps "
+		    "one).");
+	a->status = 200;
+	return 0;
+}
+
 /* Evidence ------------------------------------------------------------------ */
 
 static const char no_evidence[] = "No packets are kept for this.";
@@ -577,6 +589,8 @@ static const struct api_route routes[] = {
 	    QUERY_LIMIT | QUERY_CURSOR, false, make_servers },
 	{ "/api/v1/servers/*", json_type, QUERY_MINUTES, false, make_server },
 	{ "/api/v1/servers/*/timeline", json_type, 0, false, make_timeline },
+	{ "/api/v1/servers/*/history", json_type, QUERY_HOURS, true,
+	    make_history },
 	{ "/api/v1/incidents", json_type, QUERY_SERVER | QUERY_OPEN |
 	    QUERY_FROM | QUERY_TO | QUERY_LIMIT | QUERY_CURSOR, false,
 	    make_incidents },

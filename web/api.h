@@ -23,6 +23,7 @@ struct api {
 	const struct model *model;
 	const struct stream *stream;
 	const struct web_evidence *evidence;	/* NULL: none is kept */
+	const struct web_history *history;	/* likewise */
 	const char *findings_text;		/* JSON; NULL: none */
 	const char *report, *style;		/* HTML, CSS; NULL: not yet */
 	size_t report_bytes;
@@ -43,7 +44,7 @@ struct api_route {
 	const char *path;		/* '*' stands for one part */
 	const char *type;
 	unsigned taken;			/* enum query_key */
-	bool slow;			/* asks the evidence */
+	bool slow;			/* asks evidence or store */
 	/* Fills in the answer. 0, or -1 without memory. */
 	int (*make)(const struct api *, const struct query *, const char *part,
 	    struct answer *);		/* NULL: the stream of events */

@@ -142,6 +142,64 @@ write_capture(const json_t *c, FILE *out)
 	    json_number_value(json_object_get(c, "one_way_share")));
 }
 
+/* A name from the configuration as a label's value. */
+static void
+put_label(FILE *out, const char *text)
+{
+	for (; text && *text; text++) {
+		if (*text == '\\' || *text == '"')
+			putc('\\', out);
+		if (*text == '\n')
+			fputs("\\n", out);
+		else
+			putc(*text, out);
+	}
+}
+
+/* One figure of each sink. */
+static void
+put_sinks(FILE *out, const json_t *sinks, const char *series, const char *key)
+{
+	for (size_t i = 0; i < json_array_size(sinks); i++) {
+		const json_t *s = json_array_get(sinks, i);
+
+		fprintf(out, "toewatch_sink_%s{sink=\"", series);
+		put_label(out, json_string_value(json_object_get(s, "name")));
+		fprintf(out, "\"} %llu\n", json_is_true(json_object_get(s, key)) ?
+		    1 : (unsigned long long)count_of(s, key));
+	}
+}
+
+/* Where what is found goes, up to the last record of the capture. */
+static void
+write_keeping(const json_t *c, FILE *out)
+{
+	const json_t *store = json_object_get(c, "store"),
+	    *sinks = json_object_get(c, "sinks");
+
+	if (store) {
+		counter(out, "store_events", "Events that were written to the "
+		    "store.", count_of(store, "stored"));
+		counter(out, "store_events_lost", "Events that the store was not "
+		    "able to take.", count_of(store, "dropped"));
+		family(out, "store_waiting", "gauge", "Events that wait for the "
+		    "store.");
+		fprintf(out, "toewatch_store_waiting %llu\n",
+		    (unsigned long long)count_of(store, "waiting"));
+	}
+	if (json_array_size(sinks) == 0)
+		return;
+	family(out, "sink_events", "counter", "Events that a sink took.");
+	put_sinks(out, sinks, "events_total", "delivered");
+	family(out, "sink_events_lost", "counter", "Events that fell out of a "
+	    "sink's queue.");
+	put_sinks(out, sinks, "events_lost_total", "dropped");
+	family(out, "sink_waiting", "gauge", "Events that wait for a sink.");
+	put_sinks(out, sinks, "waiting", "waiting");
+	family(out, "sink_failing", "gauge", "1: a sink takes nothing.");
+	put_sinks(out, sinks, "failing", "failing");
+}
+
 static void
 write_incidents(const struct metrics *m, FILE *out)
 {
@@ -204,6 +262,7 @@ metrics_write(const struct api *api, FILE *out)
 	family(out, "build", "info", "What serves this.");
 	fputs("toewatch_build_info{version=\"" PACKAGE_VERSION "\"} 1\n", out);
 	write_capture(c, out);
+	write_keeping(c, out);
 	json_decref(c);
 	family(out, "servers", "gauge", "Servers by health.");
 	for (unsigned h = 0; h < METRICS_HEALTHS; h++)

@@ -141,6 +141,12 @@ take_minutes(struct query *q, const char *value)
 }
 
 static bool
+take_hours(struct query *q, const char *value)
+{
+	return take_count(value, 1, QUERY_HOURS_MOST, &q->hours);
+}
+
+static bool
 take_limit(struct query *q, const char *value)
 {
 	return take_count(value, 1, QUERY_LIMIT_MOST, &q->limit);
@@ -175,6 +181,7 @@ static const struct {
 	{ "order", QUERY_ORDER, take_order },
 	{ "open", QUERY_OPEN, take_open },
 	{ "minutes", QUERY_MINUTES, take_minutes },
+	{ "hours", QUERY_HOURS, take_hours },
 	{ "limit", QUERY_LIMIT, take_limit },
 	{ "cursor", QUERY_CURSOR, take_cursor },
 	{ "after", QUERY_AFTER, take_after },
@@ -184,7 +191,8 @@ void
 query_begin(struct query *q)
 {
 	*q = (struct query){ .from_us = INT64_MIN, .to_us = INT64_MAX,
-		.limit = QUERY_LIMIT_DEFAULT, .minutes = QUERY_MINUTES_DEFAULT };
+		.limit = QUERY_LIMIT_DEFAULT, .minutes = QUERY_MINUTES_DEFAULT,
+		.hours = QUERY_HOURS_DEFAULT };
 }
 
 bool

@@ -15,10 +15,12 @@ enum query_key {
 	QUERY_INCIDENT = 1 << 6, QUERY_WITHDRAWN = 1 << 7, QUERY_ORDER = 1 << 8,
 	QUERY_OPEN = 1 << 9, QUERY_MINUTES = 1 << 10, QUERY_LIMIT = 1 << 11,
 	QUERY_CURSOR = 1 << 12, QUERY_AFTER = 1 << 13,
+	QUERY_HOURS = 1 << 14,
 };
 
 enum { QUERY_LIMIT_DEFAULT = 100, QUERY_LIMIT_MOST = 1000,
-    QUERY_MINUTES_DEFAULT = 60 };
+    QUERY_MINUTES_DEFAULT = 60, QUERY_HOURS_DEFAULT = 168,
+    QUERY_HOURS_MOST = 24 * 400 };
 
 /* Text is borrowed from the request; NULL: any. */
 struct query {
@@ -30,7 +32,7 @@ struct query {
 	uint8_t severity;		/* at least */
 	int64_t from_us, to_us;		/* overlapping this */
 	uint64_t incident, cursor;	/* 0: none */
-	unsigned limit, minutes;
+	unsigned limit, minutes, hours;
 	bool withdrawn, old_first, open, over;
 };
 

@@ -262,7 +262,8 @@ make_state(struct web *web, const struct web_settings *settings)
 		return -1;
 	set_state(web, &nothing);
 	web->api = (struct api){ .model = web->model, .stream = web->stream,
-		.evidence = settings->evidence, .style = settings->style,
+		.evidence = settings->evidence,
+		.history = settings->history, .style = settings->style,
 		.findings_text = web->findings_text };
 	return 0;
 }

@@ -27,10 +27,20 @@ struct web_evidence {
 	    size_t *bytes);
 };
 
+/* A server's past, of a run that is kept. Called as those above. */
+struct web_history {
+	void *context;
+	/* JSON: restarts and relapses, incidents, health and response times over
+	 * the last `hours`. 0; -1: nothing is kept of it */
+	int (*history)(void *context, const char *server, unsigned hours,
+	    char **json, size_t *bytes);
+};
+
 struct web_settings {
 	struct web_where where;
 	bool live;			/* no end to wait for */
 	const struct web_evidence *evidence;	/* borrowed; NULL: none */
+	const struct web_history *history;	/* likewise */
 	/* Paths; NULL: none. A token is needed where others can reach the page,
 	 * a certificate is not, but then all of it can be read on its way. */
 	const char *token_file, *certificate, *key;
