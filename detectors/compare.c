@@ -293,6 +293,7 @@ is_stall(enum finding_name name)
 	case FINDING_keepalive_unanswered: case FINDING_flow_blackholed:
 	case FINDING_reply_missing: case FINDING_rpc_stall:
 	case FINDING_rpc_fragment_stuck: case FINDING_zero_window_stall:
+	case FINDING_sack_hole_unfilled:
 		return true;
 	default:
 		return false;

@@ -640,6 +640,42 @@ test_a_part_that_keeps_to_the_old_router(void **state)
 	}
 }
 
+/* The router says of the first connections, `deaf` of them, again and again that
+ * their segments are too large, of the others once: those have adapted. */
+static unsigned
+narrower_path(unsigned deaf)
+{
+	struct office o;
+	unsigned n;
+
+	office_open(&o, WITH_MSS);
+	for (unsigned round = 0; round < 6; round++) {
+		for (unsigned i = 0; i < CLIENTS; i++) {
+			bool again = i < deaf || !round;
+
+			rig_wait(&o.rig, 200);
+			rig_turn(&o.talk[i], 80, again ? 1460 : 1300, false);
+			if (again)
+				too_big(&o, &o.talk[i], 1500);
+		}
+	}
+	for (int i = 0; i < 8; i++)
+		office_goes_on(&o, 1000);
+	rig_finish(&o.rig);
+	n = rig_found(&o.rig, FINDING_stale_neighbor, NULL, SEVERITY_MEDIUM);
+	rig_close(&o.rig);
+	return n;
+}
+
+static void
+test_a_part_that_keeps_to_the_old_size(void **state)
+{
+	(void)state;
+	CHECK_EQ(narrower_path(1), 1);
+	CHECK_EQ(narrower_path(0), 0);
+	CHECK_EQ(narrower_path(CLIENTS), 0);	/* the whole host is not told */
+}
+
 /* --- hand-over ----------------------------------------------------------- */
 
 /* What surely comes from the host's own stack, so that its half is known. */
@@ -653,9 +689,9 @@ own_words(struct office *o)
 }
 
 /* Two connections move to the card; on the packet after it their server's
- * acknowledgment lacks `back` bytes, and its TTL is `ttl`. */
+ * acknowledgment lacks `back` bytes, its TTL is `ttl`, its window `window`. */
 static void
-hand_over(struct office *o, uint32_t back, uint8_t ttl)
+hand_over(struct office *o, uint32_t back, uint8_t ttl, uint16_t window)
 {
 	own_words(o);
 	for (unsigned i = 0; i < 2; i++) {
@@ -666,7 +702,8 @@ hand_over(struct office *o, uint32_t back, uint8_t ttl)
 		for (int k = 0; k < 3; k++)
 			say(t, (struct line){ .from = SERVER, .bytes = 20,
 			    .offloaded = true, .ttl = ttl, .acks = true,
-			    .ack = t->next[CLIENT] - back });
+			    .ack = t->next[CLIENT] - back,
+			    .has_window = true, .window = window });
 		rig_wait(&o->rig, 1);
 		say(t, (struct line){ .from = CLIENT });
 	}
@@ -680,20 +717,25 @@ test_what_is_wrong_after_a_hand_over(void **state)
 	static const struct {
 		uint32_t back;
 		uint8_t ttl;
-		unsigned jump, ttl_change;
-	} cases[] = { { 0, 128, 0, 0 }, { 80, 128, 2, 0 }, { 0, 60, 0, 2 } };
+		uint16_t window;
+		unsigned jump, ttl_change, window_jump;
+	} cases[] = { { 0, 128, 65535, 0, 0, 0 }, { 80, 128, 65535, 2, 0, 0 },
+		{ 0, 60, 65535, 0, 2, 0 }, { 0, 128, 900, 0, 0, 2 },
+		{ 0, 128, 65000, 0, 0, 0 } };
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct office o;
 
 		office_open(&o, WITH_MSS);
-		hand_over(&o, cases[i].back, cases[i].ttl);
+		hand_over(&o, cases[i].back, cases[i].ttl, cases[i].window);
 		rig_finish(&o.rig);
 		CHECK_EQ(rig_found(&o.rig, FINDING_handover_violation,
 		    "ack_jump", 0), cases[i].jump);
 		CHECK_EQ(rig_found(&o.rig, FINDING_handover_violation,
 		    "ttl_change", 0), cases[i].ttl_change);
+		CHECK_EQ(rig_found(&o.rig, FINDING_handover_violation,
+		    "window_jump", 0), cases[i].window_jump);
 		rig_close(&o.rig);
 	}
 }
@@ -750,6 +792,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_bursts_that_are_lost_whole),
     cmocka_unit_test(test_a_complaint_about_what_nobody_sent),
     cmocka_unit_test(test_a_part_that_keeps_to_the_old_router),
+    cmocka_unit_test(test_a_part_that_keeps_to_the_old_size),
     cmocka_unit_test(test_what_is_wrong_after_a_hand_over),
     cmocka_unit_test(test_a_full_memo_forgets_what_nobody_asked_for),
 )

@@ -562,7 +562,8 @@ HEAD = """Sample captures of toewatch
 What each capture shows, what an analysis ought to say of it, how it is made again, and what was verified in it.
 All are played by real TCP stacks (Linux network namespaces, see lab/stage.py) with Windows-like options; the card of
 the server is played too (lab/nic.py): IP IDs 0x0000-0x7FFF for the host, 0x8000-0xFFFF with DF for offloaded
-connections. Thinking time is left out of the play, not of the captures. What the scenes need is Python 3 and root:
+connections. Thinking time is left out of the play, not of the captures. What the scenes need is Python 3 and root,
+and iproute2 where there is a router or a tunnel in them:
 
 	pcaps/make NAME		again (the same choices from the same seed; times and sequence numbers differ)
 	pcaps/make -j 4 all	all of them, four at a time: six minutes or so
