@@ -92,8 +92,10 @@ function filters(q) {
 const BARS = 60;
 
 /* Bars over the data's own time; a click chooses that stretch. */
-function overTime(list, width) {
-	const from = spanStart(), span = Math.max(now() - from, 1000);
+function overTime(list, whole, width) {
+	const from = whole ? spanStart() : Math.min(...list.map((f) =>
+	    Date.parse(f.first_seen)));
+	const span = Math.max(now() - from, 1000);
 	const n = new Array(BARS).fill(0), bar = width / BARS;
 
 	for (const f of list)
@@ -126,7 +128,7 @@ export function view({ query }, width) {
 	const show = Number(query.show) || SHOWN;
 
 	return [h("h1", null, "Findings"), filters(query),
-		list.length > 1 && overTime(list, width),
+		list.length > 1 && overTime(list, !answer?.more, width),
 		h("p", { "aria-live": "polite" }, !answer ? "Fetching ..." :
 		    count(total, "finding") + (answer.more ? "; here are the " +
 			`newest ${number(list.length)}: a filter or a stretch of ` +

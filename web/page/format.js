@@ -97,7 +97,8 @@ export function duration(ms) {
 }
 
 /* "2,459" */
-export const number = (n) => Math.round(n).toLocaleString("en-US");
+const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+export const number = (n) => n < 1000 ? String(Math.round(n)) : grouped.format(n);
 
 /* At most three digits that count: "0.043", "12.3", "4,459". */
 export const figure = (n) => Math.abs(n) >= 100 ? number(n) :

@@ -53,8 +53,9 @@ function frozen(i) {
 	const ill = t.clients.filter((c) => /[sx]/.test(c.states)).length;
 	return ill > 0 && h("p", { class: "dim" },
 	    `${count(ill, "client")} of ${t.clients.length + (t.clients_more ?? 0)}` +
-	    ` stalled; it began at ${clock(Date.parse(i.start))} ${zone()}. ` +
-	    "One row a client, those that stalled first on top.");
+	    ` stalled or failed; it began at ${clock(Date.parse(i.start))} ${zone()}` +
+	    (Date.parse(t.from) > Date.parse(i.start) ? ", before what is shown" :
+	    "") + ". One row a client, those that stalled first on top.");
 }
 
 function whatHappened(i, width) {

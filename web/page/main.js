@@ -109,13 +109,24 @@ function draw() {
 	patch(main, h("main", { id: "main", tabindex: -1, "data-page": at.page,
 	    "data-days": isLong() || null },
 	    data.ready ? view.view(at, width) : waiting()));
+	markFirst();
 }
 
 const waiting = () => h("p", { class: "dim" }, "Asking toewatch ...");
 
+/* For those who measure: when the page was first whole. */
+let marked = false;
+
+function markFirst() {
+	if (data.ready && !marked)
+		performance.mark("toewatch-ready");
+	marked = data.ready;
+}
+
 /* Bursts of events are one drawing. A reader's own doing is shown at once. */
 function soon() {
-	due ||= setTimeout(draw, Math.max(0, SPACE - (performance.now() - drawnAt)));
+	due ||= setTimeout(draw, marked ? Math.max(0, SPACE -
+	    (performance.now() - drawnAt)) : 0);
 }
 
 function drawNow() {

@@ -11,7 +11,7 @@ import { data, incidentOf, incidentsOf, isLive, needFindings, now, openIncident,
 import { about, affected, badge, carriedBy, graver, nameOf, responses, sentence, sure,
 	unfit } from "./words.js";
 
-const NEWEST = 8, MINUTES_SHOWN = 3;
+const NEWEST = 8, MINUTES_SHOWN = 3, LARGE = 2, DETAILED = 12;
 
 /* The answer, in one line ----------------------------------------------------- */
 
@@ -71,6 +71,25 @@ function trouble(r, i) {
 		    others(r.server.ip, i))));
 }
 
+/* One of several: half the size, the same words. */
+function brief(r, i, t) {
+	return h("article", { class: `card brief ${r.health}`,
+	    "data-key": r.server.ip },
+	    h("header", null, badge(r.health),
+		h("span", { class: "sure" }, sure(i))),
+	    h("h2", null, h("a", { href: link("incident", i.incident_id) },
+		nameOf(r.server)), h("small", null, about(r.server))),
+	    h("p", null, h("strong", null, i.verdict_text)),
+	    h("p", null, sentence(lasting(i))),
+	    t && h("a", { class: "look", href: link("incident", i.incident_id),
+		"aria-label": "see what happened, client by client" },
+		thumbnail(t, Date.parse(i.start))),
+	    h("div", { class: "figures" },
+		share("clients", i.clients_affected, i.clients_seen),
+		share("connections", i.flows_affected, i.flows_seen)),
+	    doNow(i));
+}
+
 const offload = (r) => h("div", { class: "share" },
     h("span", { class: "dim" }, "offload"), h("strong", null,
 	r.offload_state), h("span", { class: "dim" }, carriedBy[r.offload_state]));
@@ -126,11 +145,16 @@ function small(r) {
 	    times(r));
 }
 
-const card = (r) => {
-	const i = openIncident(r.server.ip);
+/* Pictures and remedies are fetched for those on top only. */
+function card(r, place, servers) {
+	const open = openIncident(r.server.ip), i = open && place < DETAILED ?
+	    incidentOf(open.incident_id) : open;
 
-	return i ? trouble(r, incidentOf(i.incident_id)) : small(r);
-};
+	if (!i)
+		return small(r);
+	return openIncident(servers[LARGE]?.server.ip) ? brief(r, i, place <
+	    DETAILED ? timelineOf(r.server.ip) : null) : trouble(r, i);
+}
 
 /* The rest -------------------------------------------------------------------- */
 
@@ -172,9 +196,9 @@ export const title = () => {
 };
 
 export function view() {
-	const open = (r) => openIncident(r.server.ip) ? 1 : 0;
+	const hit = (r) => openIncident(r.server.ip)?.clients_affected ?? -1;
 	const servers = [...data.servers.values()].sort((a, b) =>
-	    open(b) - open(a) || graver(a.health, b.health) ||
+	    graver(a.health, b.health) || hit(b) - hit(a) ||
 	    nameOf(a.server).localeCompare(nameOf(b.server), "en",
 		{ numeric: true }));
 	const bad = troubled(servers);

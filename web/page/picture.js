@@ -44,11 +44,12 @@ function* runsOf(states) {
 	}
 }
 
-const fixed = (n) => +n.toFixed(2);
+const fixed = (n) => Math.round(n * 100) / 100;
 const box = (x, y, w, height) =>
     `M${fixed(x)} ${fixed(y)}h${fixed(w)}v${fixed(height)}h${fixed(-w)}z`;
 
-function cellPaths(rows, at) {
+/* { state: path } */
+function cellShapes(rows, at) {
 	const d = {};
 
 	rows.forEach((row, i) => {
@@ -58,6 +59,17 @@ function cellPaths(rows, at) {
 				    from * at.cell, at.top + i * at.row,
 				    (to - from) * at.cell, at.row - at.gap);
 	});
+	return d;
+}
+
+/* A timeline is drawn again and again while nothing of it changes. */
+const drawn = new WeakMap();
+
+function cellPaths(t, rows, at) {
+	const last = drawn.get(t), key = `${at.width} ${at.row}`;
+	const d = last?.key === key ? last.d : cellShapes(rows, at);
+
+	drawn.set(t, { key, d });
 	return states.filter(([state]) => d[state]).flatMap(([state]) => [
 		s("path", { class: `cell-${state}`, d: d[state] }),
 		patterns[state] && at.gap > 0 &&
@@ -69,13 +81,13 @@ function cellPaths(rows, at) {
 
 export function thumbnail(t, onsetMs) {
 	const rows = rowsOf(t).slice(0, 60);
-	const at = { left: 0, top: 0, cell: 1, row: 1, gap: 0 };
+	const at = { left: 0, top: 0, cell: 1, row: 1, gap: 0, width: 0 };
 	const x = cellAt(t, onsetMs);
 
 	return s("svg", { class: "thumbnail", "aria-hidden": "true",
 	    preserveAspectRatio: "none",
 	    viewBox: `0 0 ${t.cells} ${Math.max(rows.length, 1)}` },
-	    cellPaths(rows, at),
+	    cellPaths(t, rows, at),
 	    onsetMs && s("path", { class: "onset", "vector-effect":
 		"non-scaling-stroke", d: `M${fixed(x)} 0V${rows.length}` }));
 }
@@ -192,7 +204,7 @@ export function picture(t, width, moments) {
 	    s("svg", { width, height: at.height, tabindex: 0, role: "img",
 		"aria-label": inWords(t, rows), "data-picture": t.server.ip,
 		"data-width": width },
-		axis(t, at), strips(t, at), cellPaths(rows, at), labels(rows, at),
+		axis(t, at), strips(t, at), cellPaths(t, rows, at), labels(rows, at),
 		moments.map((m) => moment(t, at, m.ms, m.kind, m.text)),
 		cursorBox(t, rows, at)),
 	    readout(t, rows),
