@@ -66,9 +66,12 @@ class Browser:
         return call(self.url + "/goog/cdp/execute", "POST",
                     {"cmd": command, "params": parameters})
 
+    def leave(self):
+        call(self.url + "/url", "POST", {"url": "about:blank"})
+
     def open(self, url):
         """A page of its own, also where only the part after # differs."""
-        call(self.url + "/url", "POST", {"url": "about:blank"})
+        self.leave()
         call(self.url + "/url", "POST", {"url": url})
 
     def run(self, script, *args):
@@ -87,7 +90,7 @@ class Browser:
         return [next(iter(f.values())) for f in found]
 
     def click(self, css):
-        wait_for(lambda: self.find(css), css)
+        wait_for(lambda: self.find(css), f"{css} to click")
         call(f"{self.url}/element/{self.find(css)[0]}/click", "POST", {})
 
     def choose(self, css, value):
@@ -110,7 +113,7 @@ class Browser:
 
     def text(self, css="body"):
         return self.run("return [...document.querySelectorAll(arguments[0])]"
-                        ".map((e) => e.innerText).join('\\n')", css)
+                        ".map((e) => e.innerText ?? e.textContent).join('\\n')", css)
 
     def log(self, kind):
         return call(self.url + "/se/log", "POST", {"type": kind})
@@ -157,10 +160,18 @@ def wait_for(check, what, seconds=WAIT_S):
 class Served:
     """A program that serves the page; stopped at the end of a with block."""
 
-    def __init__(self, *command, stdin=subprocess.DEVNULL):
+    seen_to_end = False                     # with the page still open
+
+    def __init__(self, *command, first=None):
+        """`first`: the first bytes of a standard input that stays open."""
         self.process = subprocess.Popen(
-            command, stdin=stdin, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True, cwd=SOURCE)
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE if first else subprocess.DEVNULL,
+            text=True, cwd=SOURCE)
+        if first:
+            self.input = self.process.stdin.buffer
+            self.input.write(first)
+            self.input.flush()
         for line in self.process.stderr:
             if line.startswith("serving "):
                 break
@@ -178,6 +189,8 @@ class Served:
         return self
 
     def __exit__(self, *_):
+        if not self.seen_to_end:
+            browser.leave()
         self.stop()
 
     def get(self, path):
@@ -309,7 +322,7 @@ def _():
 def _():
     with capture("exchange-freeze") as served:
         browser.open(served.url + "#/incident/1")
-        says("has lost touch with the host", r"since 2008-03-18 10:41:3\d",
+        says("has lost touch with the host", r"Since 2008-03-18 10:41:3\d",
              r"24 of 24 affected", r"0 of 45 affected", "quintillion",
              "What speaks for it", "What speaks against it", "To be sure",
              "At once", "For good", r"reg add HKLM", "rpc stall")
@@ -347,7 +360,10 @@ def _():
              "clients stalled", "before", "after", css="[data-server]")
         expect(browser.find("[data-picture] .mark"), "no mark in the picture")
         browser.open(served.url + "#/server/10.0.3.5")
-        says("offload switched off")         # kept, without the link
+        browser.choose("[data-do=mark-time]", "2026-11-22T09:25:00")
+        browser.choose("[data-do=mark-text]", "driver installed")
+        browser.open(served.url + "#/incident/1")
+        says("driver installed, 2026-11-22 09:25:00")    # kept
         browser.click("[data-do=mark-clear]")
         wait_for(lambda: not browser.find(".compare"), "the mark to go")
 
@@ -360,7 +376,7 @@ def _():
         expect(len(browser.find(".ladder .arrow")) == 40, "not 40 arrows")
         expect(len(browser.find(".ladder .evidence")) == 4, "not 4 marked")
         expect(browser.find(".ladder .hole"), "no gap")
-        says("seq 101 ack 51 len 0", "EcDoRpc", "1,460 bytes never seen",
+        says("PSH ACK +seq 201 ack 101 len 100", "EcDoRpc", "1,460 bytes never seen",
              "1.0 s of silence", css=".ladder")
         browser.cdp("Browser.grantPermissions", permissions=[
             "clipboardReadWrite", "clipboardSanitizedWrite"])
@@ -454,13 +470,14 @@ def follow(port, came):
 @case("while the reader pauses nothing moves, and nothing is lost")
 def _():
     with load(rate=10) as served:
-        browser.open(served.url + "#/findings")
+        browser.open(served.url + "#/findings?show=1000")
         says("findings")
         browser.click("[data-do=pause]")
         before = browser.run(ids)
         says(r"Go on \(\d+ new\)")
         time.sleep(1)
         expect(browser.run(ids) == before, "it moved")
+        expect(before, "no findings")
         browser.click("[data-do=pause]")
         wait_for(lambda: len(browser.run(ids)) > len(before), "what waited")
         whole(served)
@@ -474,9 +491,7 @@ def whole(served):
         shown = browser.run(ids)
         if len(shown) != len(set(shown)):
             return "some are there twice"
-        # Two hundred rows; withdrawn and new ones may be under way.
-        return theirs.symmetric_difference(shown) if len(theirs) <= 200 else \
-            set(shown) - theirs
+        return theirs.symmetric_difference(shown)
     try:
         wait_for(lambda: not differs(), "")
     except AssertionError:
@@ -487,7 +502,7 @@ def whole(served):
 def _():
     with load(findings=20, rate=10) as served:
         cable = Cable(served.port)
-        browser.open(cable.url + "#/findings")
+        browser.open(cable.url + "#/findings?show=1000")
         says("findings")
         for _ in range(2):
             cable.cut()
@@ -495,8 +510,6 @@ def _():
             time.sleep(1)
             cable.mend()
             wait_for(lambda: not browser.text("#banner"), "to be back", 30)
-        served.process.send_signal(19)       # stands still, to be compared
-        served.process.send_signal(18)
         whole(served)
 
 
@@ -506,6 +519,7 @@ def _():
         browser.open(served.url + "#/findings")
         says("50 findings")
         browser.run("window.same = true")
+        served.seen_to_end = True
     says("connection to toewatch is lost", css="#banner")
     with load(findings=30, rate=4, port=served.port) as served:
         wait_for(lambda: not browser.text("#banner"), "to be back", 30)
@@ -513,20 +527,30 @@ def _():
         expect(browser.run("return window.same"), "it was loaded anew")
 
 
+@case("pages that were left behind hold no connection")
+def _():
+    # A browser has six to a server: the seventh page would wait for a minute.
+    with load(rate=0) as served:
+        began = time.monotonic()
+        for _ in range(9):
+            browser.open(served.url)
+            says("in trouble")
+        took = time.monotonic() - began
+        expect(took < 45, f"nine pages took {took:.0f} s")
+
+
 @case("while a file is read a bar tells how far, and the rest comes by itself")
 def _():
     with open(f"{SOURCE}/pcaps/exchange-freeze.pcap", "rb") as f:
         data = f.read()
+    half = len(data) // 2
     with Served(TOEWATCH, "-r", "-", "-w", "127.0.0.1:0",
-                stdin=subprocess.PIPE) as served:
-        pipe = served.process.stdin.buffer
-        pipe.write(data[:len(data) // 2])
-        pipe.flush()
+                first=data[:half]) as served:
         browser.open(served.url)
         says("Reading the capture", css="#banner")
         expect(browser.find(".reading progress"), "no bar")
-        pipe.write(data[len(data) // 2:])
-        pipe.close()
+        served.input.write(data[half:])
+        served.input.close()
         says("is in trouble", "read to its end")
         expect(not browser.text("#banner"), browser.text("#banner"))
 
@@ -620,12 +644,17 @@ const over = (a, b) => [0, 1, 2].map((i) => a[i] * a[3] + b[i] * (1 - a[3]));
 const behind = (e) => { const c = e ? rgba(getComputedStyle(e).backgroundColor) :
     [255, 255, 255, 1];
     return c[3] === 1 || !e ? c : [...over(c, behind(e.parentElement)), 1]; };
-const bad = [];
+const bad = [], seen = new Set();
 const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walk.nextNode()) {
     const t = walk.currentNode, e = t.parentElement;
     if (!t.data.trim() || !e.checkVisibility() || e.closest("title,noscript,.skip"))
         continue;
+    const alike = [e, e.parentElement, e.closest("section,article,header")]
+        .map((p) => p?.nodeName + p?.getAttribute("class")).join();
+    if (seen.has(alike))
+        continue;
+    seen.add(alike);
     const style = getComputedStyle(e), svg = e.closest("svg");
     const ink = rgba(svg ? style.fill : style.color);
     let ground = behind(svg ?? e);
@@ -678,7 +707,7 @@ def _():
         expect(browser.run("return document.activeElement.id") == "main",
                "the skip link leads nowhere")
         seen = []
-        for _ in range(6):
+        for _ in range(12):
             browser.keys("\ue004")
             name, style, width = browser.run(focus)
             expect(style != "none" and width >= 2, f"no focus seen: {name}")
@@ -695,14 +724,14 @@ def _():
     ready = "return performance.getEntriesByName('toewatch-ready')[0]?.startTime"
     with load(servers=100, findings=10000, rate=2) as served:
         took = []
-        for _ in range(8):
+        for _ in range(5):
             browser.open(served.url)
             took.append(wait_for(lambda: browser.run(ready), "ready"))
             time.sleep(0.2)
         # A machine that is busy with other tests says little.
         room = 300 * max(1, os.getloadavg()[0] / os.cpu_count())
         print(f"# ready after {min(took):.0f} ms (of {room:.0f}), "
-              f"{sorted(took)[4]:.0f} ms in the middle")
+              f"{sorted(took)[2]:.0f} ms in the middle")
         expect(min(took) < room, took)
         browser.shot("many-light-1280")
 
@@ -729,10 +758,13 @@ def run_all(only):
     global browser
     count = failed = 0
     browser = Browser()
+    browser.leave()
+    browser.log("performance")               # of the browser's own first page
     for sentence, run in cases:
         if only and only not in sentence:
             continue
         complaints.clear()
+        began = time.monotonic()
         try:
             run()
         except (AssertionError, RuntimeError) as e:
@@ -742,6 +774,8 @@ def run_all(only):
         print(f"{'not ok' if complaints else 'ok'} {count} - {sentence}")
         for line in "\n".join(complaints).splitlines():
             print("#  ", line)
+        if os.environ.get("BROWSER_TIMES"):
+            print(f"# {time.monotonic() - began:.1f} s")
         sys.stdout.flush()
         failed += bool(complaints)
     print(f"1..{count}")

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { clock, count, duration, frameRanges, percent, zone } from "./format.js";
 import { ladder, ladderTable } from "./ladder.js";
-import { copyable, facts, findingRow, newestFirst, serverLink } from "./parts.js";
+import { copyable, facts, findingRow, newestFirst, section, serverLink } from "./parts.js";
 import { link } from "./route.js";
 import { data, findingOf, ladderOf, needFindings, textOf } from "./store.js";
 import { metric, metricName, protocol, sentence } from "./words.js";
@@ -53,7 +53,7 @@ const row = (name, value) => value && [h("dt", null, name), h("dd", null, value)
 function meaning(f) {
 	const text = textOf(f.finding);
 
-	return text && h("section", null, h("h2", null, "What it means"),
+	return text && section("What it means", null,
 	    h("dl", { class: "meaning" }, row("means", text.meaning),
 		row("is decided by", text.decided),
 		row("looks alike", text.mimics), row("source", text.source)));
@@ -62,20 +62,20 @@ function meaning(f) {
 /* Look it up in Wireshark ----------------------------------------------------- */
 
 function lookUp(f, l) {
-	return h("section", null, h("h2", null, "Look it up in Wireshark"),
+	return section("Look it up in Wireshark", null,
 	    h("dl", { class: "meaning" }, row("filter", copyable(f.display_filter,
 		"the display filter")),
 		row("frames", f.frames.length ? copyable(frameRanges(f.frames, 100),
 		    "the frame numbers") : "no single frame"),
 		row("file", f.pcap_filename),
 		row("community id", f.community_id)),
-	    l !== null && h("p", null, h("a", { class: "button", download: "",
+	    l !== null && h("p", { "data-key": "download" }, h("a", { class: "button", download: "",
 		href: `api/v1/findings/${f.finding_id}/evidence.pcapng` },
 		"Download these packets (pcapng)")));
 }
 
 function packets(l, width) {
-	return l && h("section", null, h("h2", null, "The packets"),
+	return l && section("The packets", null,
 	    h("p", { class: "dim" }, "Sequence numbers count from the beginning " +
 		"of the connection. What is marked is the evidence."),
 	    ladder(l, width), ladderTable(l),
@@ -89,8 +89,7 @@ function sameFlow(f) {
 	const list = [...data.findings.values()].filter((other) => other !== f &&
 	    f.flow_id && other.flow_id === f.flow_id).sort(newestFirst);
 
-	return list.length > 0 && h("section", null,
-	    h("h2", null, "Other findings of this connection"),
+	return list.length > 0 && section("Other findings of this connection", null,
 	    h("ul", { class: "rows findings" }, list.map(findingRow)));
 }
 

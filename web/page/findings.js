@@ -17,9 +17,14 @@ export const title = () => "findings";
 const filterKeys = ["server", "client", "finding", "severity", "from", "to",
 	"incident"];
 
-/* The same choice, in the server's words. */
-const asked = (q) => Object.fromEntries(filterKeys.filter((key) => q[key])
-    .map((key) => [key, q[key]]));
+/* A link that somebody typed may hold anything. */
+const isSound = { severity: (text) => severities.includes(text),
+	from: (text) => Date.parse(text), to: (text) => Date.parse(text),
+	incident: (text) => Number(text) > 0 };
+
+/* The same choice, for the server. */
+const asked = (q) => Object.fromEntries(filterKeys.filter((key) => q[key] &&
+    (isSound[key]?.(q[key]) ?? true)).map((key) => [key, q[key]]));
 
 function chosen(q) {
 	const least = severities.indexOf(q.severity);

@@ -3,8 +3,7 @@
 import { h } from "./dom.js";
 import { clock, count, frameRanges, zone } from "./format.js";
 import { beforeAfter, momentsOf } from "./marks.js";
-import { doNow, findingRow, incidentRow, lasting, newestFirst, serverLink, share,
-	typed } from "./parts.js";
+import { doNow, findingRow, incidentRow, lasting, newestFirst, section, serverLink, share, typed } from "./parts.js";
 import { picture } from "./picture.js";
 import { link } from "./route.js";
 import { split } from "./split.js";
@@ -61,8 +60,7 @@ function frozen(i) {
 function whatHappened(i, width) {
 	const t = timelineOf(i.server.ip);
 
-	return t && h("section", { "data-server": i.server.ip },
-	    h("h2", null, "Client by client"), frozen(i),
+	return t && section("Client by client", { "data-server": i.server.ip }, frozen(i),
 	    picture(t, width, momentsOf(i.server.ip, [i])));
 }
 
@@ -86,7 +84,7 @@ function evidence(title, list, none) {
 }
 
 function proof(i, width) {
-	return h("section", null, h("h2", null, "Why toewatch says so"),
+	return section("Why toewatch says so", null,
 	    i.offload && split(i.offload, width),
 	    h("div", { class: "two" },
 		evidence("What speaks for it", i.evidence, "Nothing more."),
@@ -110,7 +108,7 @@ function remedies(title, list) {
 }
 
 function toDo(i) {
-	return h("section", { id: "what-to-do" }, h("h2", null, "What to do"),
+	return section("What to do", { id: "what-to-do" },
 	    i.next_step && h("p", { class: "next" }, h("strong", null,
 		"To be sure: "), sentence(i.next_step)),
 	    h("div", { class: "two" },
@@ -139,15 +137,14 @@ function findings(i) {
 
 	for (const f of list.sort(newestFirst))
 		groups.set(f.finding, [...groups.get(f.finding) ?? [], f]);
-	return groups.size > 0 && h("section", null, h("h2", null, "Its findings"),
+	return groups.size > 0 && section("Its findings", null,
 	    [...groups].map(([name, list]) => group(i, name, list)));
 }
 
 function others(i) {
 	const list = incidentsOf(i.server.ip).filter((other) => other !== i);
 
-	return list.length > 0 && h("section", null,
-	    h("h2", null, "Other incidents of this server"),
+	return list.length > 0 && section("Other incidents of this server", null,
 	    h("ul", { class: "rows" }, list.map(incidentRow)));
 }
 
@@ -160,7 +157,7 @@ export function view({ id }, width) {
 	return [story(i), whatHappened(i, width), i.remedy && [proof(i, width),
 		toDo(i)],
 		beforeAfter(i.server.ip), findings(i), others(i),
-		h("p", null, h("a", { class: "button", download: "",
+		h("p", { "data-key": "download" }, h("a", { class: "button", download: "",
 		    href: `api/v1/incidents/${i.incident_id}/evidence.pcapng` },
 		    "Download its packets (pcapng)"))];
 }

@@ -8,16 +8,16 @@
  * on each subject, and so never more than there are subjects. */
 import * as store from "./store.js";
 
-const AGAIN_MS = 1500;
+const AGAIN_MS = 1500, REST_MS = 20000, POLL_MS = 30000;
 
 export const live = {
-	state: "connecting",		/* "open", "lost" */
+	state: "connecting",		/* "open", "lost", "resting" */
 	paused: false,
 	waiting: new Map(),		/* identity -> [kind, record] */
 };
 
-let source = null;
-let last = { run: "", number: 0 };
+let source = null, rest = 0;
+let mark = "";				/* what comes after it is new */
 
 export function pause(yes) {
 	live.paused = yes;
@@ -34,13 +34,12 @@ export const waitingCount = () => [...live.waiting.values()].filter(
     ([kind]) => kind === "finding" || kind === "incident").length;
 
 /* Marks are "RUN.NUMBER", and numbers of a run only grow. */
-function isNew(mark) {
-	const dot = mark.lastIndexOf(".");
-	const run = mark.slice(0, dot), number = Number(mark.slice(dot + 1));
+function isNew(next) {
+	const [run, number] = mark.split("."), [nextRun, nextNumber] = next.split(".");
 
-	if (run === last.run && number <= last.number)
+	if (run === nextRun && Number(nextNumber) <= Number(number))
 		return false;
-	last = { run, number };
+	mark = next;
 	return true;
 }
 
@@ -56,7 +55,8 @@ function take(kind, event) {
 	store.changed();
 }
 
-function reset() {
+function reset(event) {
+	mark = event.lastEventId;
 	live.waiting.clear();
 	store.load();
 }
@@ -70,7 +70,9 @@ function failed() {
 	store.changed();
 }
 
-function connect(mark) {
+function connect() {
+	clearInterval(rest);
+	rest = 0;
 	source?.close();
 	source = new EventSource("api/v1/events?" +
 	    new URLSearchParams({ after: mark }));
@@ -88,6 +90,35 @@ function connect(mark) {
 	});
 }
 
-export async function start() {
-	connect(await store.load());
+async function refresh() {
+	mark = await store.load();
 }
+
+export async function start() {
+	await refresh();
+	connect();
+}
+
+/* Out of sight -------------------------------------------------------------- */
+
+/* A browser has six connections to a server, for all of its windows together; a
+ * window that nobody sees must not hold one. It looks now and then instead, for
+ * the sake of its title. */
+function goToRest() {
+	source?.close();
+	live.state = "resting";
+	rest = setInterval(() => live.paused || refresh(), POLL_MS);
+}
+
+document.addEventListener("visibilitychange", () => {
+	if (document.hidden) {
+		rest ||= setTimeout(goToRest, REST_MS);
+	} else if (live.state === "resting") {
+		connect();
+	} else {
+		clearTimeout(rest);
+		rest = 0;
+	}
+});
+addEventListener("pagehide", () => source?.close());
+addEventListener("pageshow", (event) => event.persisted && connect());

@@ -26,7 +26,8 @@ function subject() {
 	    `${c.sources} sources` : "";
 }
 
-const states = { connecting: "connecting", open: "live", lost: "connection lost" };
+const states = { connecting: "connecting", open: "live", lost: "connection lost",
+	resting: "resting" };
 
 const progress = { live: "live", reading: "reading", done: "read to its end" };
 

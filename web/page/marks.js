@@ -5,6 +5,7 @@
 import { h, action } from "./dom.js";
 import { clock, dayAndClock, duration, fieldTime, figure, number, percent, timeOfField,
 	zone } from "./format.js";
+import { section } from "./parts.js";
 import { keep, recall } from "./memory.js";
 import { route, setQuery } from "./route.js";
 import { data, needFindings, now, openIncident, spanStart } from "./store.js";
@@ -143,8 +144,7 @@ function table(ip, mark) {
 export function beforeAfter(ip) {
 	const mark = markOf(ip);
 
-	return h("section", { "data-server": ip }, h("h2", null,
-	    "Before and after a change"),
+	return section("Before and after a change", { "data-server": ip },
 	    h("p", { class: "dim" }, "Mark the moment when something was changed " +
 		"(the offload switched off, a driver installed): here, or by a " +
 		"click into the picture. The link in the address bar carries it."),

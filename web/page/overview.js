@@ -2,7 +2,7 @@
  * or, as plainly, that nothing is wrong. */
 import { h } from "./dom.js";
 import { bytes, clock, count, dayAndClock, duration, number, zone } from "./format.js";
-import { doNow, findingRow, incidentRow, lasting, newestFirst, share } from "./parts.js";
+import { doNow, findingRow, incidentRow, lasting, newestFirst, section, share } from "./parts.js";
 import { median, rates } from "./marks.js";
 import { sparkline, thumbnail } from "./picture.js";
 import { link } from "./route.js";
@@ -162,7 +162,7 @@ function past() {
 	const list = [...data.incidents.values()].filter((i) => i.end)
 	    .sort((a, b) => a.end < b.end ? 1 : -1);
 
-	return list.length > 0 && h("section", null, h("h2", null, "Past incidents"),
+	return list.length > 0 && section("Past incidents", null,
 	    h("ul", { class: "rows" }, list.slice(0, 20).map(incidentRow)));
 }
 
@@ -170,8 +170,7 @@ function newest() {
 	needFindings({}, NEWEST);
 	const list = [...data.findings.values()].sort(newestFirst);
 
-	return list.length > 0 && h("section", null,
-	    h("h2", null, "Newest findings"),
+	return list.length > 0 && section("Newest findings", null,
 	    h("ul", { class: "rows findings" }, list.slice(0, NEWEST).map(findingRow)),
 	    h("p", null, h("a", { href: link("findings") },
 		`All ${number(Math.max(list.length, data.totals?.findings ?? 0))}, ` +

@@ -77,6 +77,12 @@ export function doNow(i) {
 		`${number(more)} more, for other systems and for good`));
 }
 
+/* A part of a page. Its title is its key, so that it stays itself when a part
+ * before it comes or goes. */
+export const section = (title, attributes, ...children) =>
+    h("section", { "data-key": title, ...attributes }, h("h2", null, title),
+	children);
+
 /* Figures ------------------------------------------------------------------- */
 
 /* "14 of 14", with a bar. */

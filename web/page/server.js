@@ -2,7 +2,7 @@
 import { h } from "./dom.js";
 import { bytes, count, duration, number } from "./format.js";
 import { beforeAfter, momentsOf } from "./marks.js";
-import { facts, findingRow, incidentRow, newestFirst, timeTag } from "./parts.js";
+import { facts, findingRow, incidentRow, newestFirst, section, timeTag } from "./parts.js";
 import { picture } from "./picture.js";
 import { link } from "./route.js";
 import { data, incidentsOf, needFindings, timelineOf } from "./store.js";
@@ -35,7 +35,7 @@ function answer(r) {
 function times(r) {
 	const list = responses(r, 20), usual = list.some((p) => p.usual);
 
-	return list.length > 0 && h("section", null, h("h2", null, "Response times"),
+	return list.length > 0 && section("Response times", null,
 	    h("div", { class: "scroll" }, h("table", { class: "numbers" },
 		h("thead", null, h("tr", null, ["protocol", "half within", "95 % within",
 		    "99 % within", "longest", "answers"].map((text) =>
@@ -52,8 +52,7 @@ function times(r) {
 function clients(r, width) {
 	const t = timelineOf(r.server.ip);
 
-	return t && h("section", { "data-server": r.server.ip },
-	    h("h2", null, "Client by client"),
+	return t && section("Client by client", { "data-server": r.server.ip },
 	    picture(t, width, momentsOf(r.server.ip, incidentsOf(r.server.ip))));
 }
 
@@ -62,7 +61,7 @@ function findings(ip) {
 	const list = [...data.findings.values()].filter((f) => f.server?.ip === ip)
 	    .sort(newestFirst);
 
-	return list.length > 0 && h("section", null, h("h2", null, "Findings"),
+	return list.length > 0 && section("Findings", null,
 	    h("ul", { class: "rows findings" }, list.slice(0, SHOWN).map(findingRow)),
 	    h("p", null, h("a", { href: link("findings", "", { server: ip }) },
 		"All of them, with filters")));
@@ -74,8 +73,7 @@ export function view({ id }, width) {
 	if (!r)
 		return [h("section", { class: "answer" }, h("h1", null,
 		    data.ready ? "No such server was seen" : "..."))];
-	return [answer(r), incidents.length > 0 && h("section", null,
-	    h("h2", null, "Incidents"),
+	return [answer(r), incidents.length > 0 && section("Incidents", null,
 	    h("ul", { class: "rows" }, incidents.map(incidentRow))),
 	times(r), clients(r, width), beforeAfter(id), findings(id)];
 }

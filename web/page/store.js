@@ -219,6 +219,8 @@ export function textOf(name) {
 
 /* undefined: not yet; null: there is none (any more). */
 export function findingOf(id) {
+	if (!(id > 0))
+		return null;
 	if (!data.findings.has(id))
 		once(`findings/${id}`, (f) => data.lists.set(`finding ${id}`,
 		    f && data.findings.set(id, f)));
@@ -230,7 +232,7 @@ export function findingOf(id) {
 export function incidentOf(id) {
 	const i = data.incidents.get(id);
 
-	if (!i?.remedy)
+	if (!i?.remedy && id > 0)
 		once(`incidents/${id}`, (full) => {
 			if (full && !data.incidents.get(id)?.remedy)
 				data.incidents.set(id, full);
