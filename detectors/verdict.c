@@ -432,8 +432,8 @@ rule_fragment(struct scale *s)
 		weigh(s, VERDICT_server_application, 5, x, "client %s left a "
 		    "request half sent; a store that waits for the rest serves "
 		    "nobody else (Q149819)", who);
-	weigh(s, VERDICT_client_side, 2, x, "client %s never sent the rest of its "
-	    "request", who);
+	weigh(s, VERDICT_client_side, waiting ? 2 : 3, x, "client %s never sent the "
+	    "rest of its request", who);
 }
 
 static void
