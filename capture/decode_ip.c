@@ -12,7 +12,7 @@
 #include "capture/checksum.h"
 
 enum {
-	IPV4_HEADER_MIN = 20, IPV6_HEADER = 40,
+	IPV4_HEADER_MIN = 20, IPV4_SUM_AT = 10, IPV6_HEADER = 40,
 	IPV4_END_OF_OPTIONS = 0, IPV4_NOP = 1,
 	IPV4_LOOSE_ROUTE = 131, IPV4_STRICT_ROUTE = 137,	/* RFC 791, 3.1 */
 };
@@ -52,6 +52,7 @@ static void
 forget_outer(struct packet *p)
 {
 	p->df = p->more_fragments = p->ip_checksum_bad = false;
+	p->ip_damaged = false;
 	p->ip_id = 0;
 	p->fragment_id = p->fragment_offset = 0;
 	p->has_transport = false;
@@ -126,6 +127,10 @@ ipv4_rest(struct walk *w, struct bytes whole, uint32_t header_bytes,
 	}
 	p->ip_checksum_bad =
 	    checksum_sum(whole.at, header_bytes, 0) != UINT16_MAX;
+	if (p->ip_checksum_bad) {
+		bytes_skip(&whole, IPV4_SUM_AT);
+		p->ip_damaged = bytes_be16(&whole);
+	}
 	w->missing = walk_limit(w, total - header_bytes);
 	if (p->more_fragments || p->fragment_offset)
 		return fragment(w, p->protocol);

@@ -38,6 +38,11 @@ enum { ENDED_MAX = 262144 };
  * again, and few enough that all of them stay in the first-level cache. */
 enum { AHEAD = 16 };
 
+/* Two ways into one capture, queues of a card, clocks of two processors: frames
+ * may come this late and still be in order, as far as anyone here cares. */
+#define DISORDER_NS (200 * NS_PER_MS)
+enum { ID_STEPS_BACK = 1024 };
+
 /* One side only, after this many acknowledging packets, is a mirror's doing. */
 enum { ONE_WAY_PACKETS = 3 };
 
@@ -433,6 +438,8 @@ note_regression(struct engine *e, struct instant raw)
 
 	if (back > 0)
 		e->stats.time_regressions++;
+	if (back > DISORDER_NS)
+		e->stats.misdated++;
 	if (back > e->stats.worst_regression_ns)
 		e->stats.worst_regression_ns = back;
 	e->raw_last = raw;
@@ -527,6 +534,27 @@ note_ways(struct engine *e, struct flow *f)
 	}
 }
 
+/* Did it come long after what was sent or acknowledged later? Data that fills a
+ * hole which its receiver closed; or what repeats earlier numbers under an IP ID
+ * from before, where a new sending would have a new one. */
+static bool
+is_disordered(const struct flow *f, const struct segment *seg)
+{
+	const struct tcp_half *peer = &f->half[other_side(seg->side)];
+	const struct packet *p = seg->packet;
+	int16_t step = (int16_t)(p->ip_id - seg->ip_id_before);
+
+	if (seg->facts & SEG_DAMAGED || !instant_is_set(seg->last_before))
+		return false;
+	if (seg->facts & SEG_LATE &&
+	    !seq_after(p->seq + p->payload_bytes, peer->acked) &&
+	    instant_since(p->time, peer->last_advance) > DISORDER_NS)
+		return true;
+	return seg->facts & (SEG_AGAIN | SEG_LATE | SEG_ACK_BACK) && p->ip_id &&
+	    step < 0 && step > -ID_STEPS_BACK &&
+	    instant_since(p->time, seg->last_before) > DISORDER_NS;
+}
+
 static void
 note_quality(struct engine *e, struct flow *f, const struct segment *seg)
 {
@@ -539,6 +567,7 @@ note_quality(struct engine *e, struct flow *f, const struct segment *seg)
 		if (!s->lost_events++)
 			s->first_lost_frame = seg->packet->frame;
 	}
+	s->disordered += is_disordered(f, seg);
 	note_coalesced(e, f, seg);
 	note_ways(e, f);
 }
@@ -608,6 +637,8 @@ is_debris(struct engine *e, const struct packet *p)
 {
 	const struct host *from;
 
+	if (p->ip_damaged)
+		return true;
 	if (p->checksum != CHECKSUM_BAD)
 		return false;
 	from = host_of(e->hosts, &p->src, false);
@@ -779,7 +810,7 @@ dispatch(struct engine *e, const struct packet *p, struct instant now)
 		take_arp(e, p, now);
 	else if (packet_is_tcp(p))
 		take_tcp(e, p, now);
-	else if (p->ip_version)
+	else if (p->ip_version && !p->ip_damaged)
 		take_datagram(e, p, now);
 }
 
@@ -805,6 +836,7 @@ take_packet(struct engine *e, const struct frame *fr, struct packet *p,
 	now = clock_now(e->clock);
 	e->last_packet = now;
 	note_result(&e->stats, result);
+	e->stats.damaged += p->ip_damaged;
 	copy = is_copy(e, p);
 	if (p->is_fragment) {
 		e->stats.fragments++;
@@ -1016,6 +1048,14 @@ double
 capture_lost_share(const struct capture_stats *s)
 {
 	return s->acked_bytes ? (double)s->lost_bytes / (double)s->acked_bytes : 0;
+}
+
+uint64_t
+capture_unsound_packets(const struct capture_stats *s)
+{
+	uint64_t most = s->damaged > s->disordered ? s->damaged : s->disordered;
+
+	return most > s->misdated ? most : s->misdated;
 }
 
 double

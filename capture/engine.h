@@ -45,6 +45,10 @@ struct capture_stats {
 	uint64_t lost_events;
 	uint64_t dropped;		/* frames that were on the wire and that
 					 * the sniffer knows it dropped; live */
+	/* what cannot be, and so is this capture's: IPv4 headers with a wrong
+	 * sum; data first seen long after it was acknowledged; stamps long
+	 * before the last one */
+	uint64_t damaged, disordered, misdated;
 	bool blind;			/* an interface shows nothing now; live */
 	uint64_t flows_two_way, flows_one_way;	/* established, with data */
 	struct instant first, last;	/* packet time, lowest and highest */
@@ -60,6 +64,9 @@ struct capture_stats {
 };
 double capture_dropped_share(const struct capture_stats *);	/* 0..1 */
 double capture_lost_share(const struct capture_stats *);	/* 0..1 */
+/* How many of all packets show, by the worst of these, that the capture is not a
+ * record of what was on the wire. */
+uint64_t capture_unsound_packets(const struct capture_stats *);
 double capture_one_way_share(const struct capture_stats *);	/* 0..1 */
 
 /* All optional. Pointers are valid during the call; flows and hosts stay until

@@ -130,6 +130,8 @@ struct packet {
 	bool reassembled;		/* put together by the defragmenter */
 	bool df;
 	bool ip_checksum_bad;
+	bool ip_damaged;		/* so, and the field was filled in: an IPv4
+				 * header's sum is left to no card but as 0 */
 	uint8_t ttl, tos;
 	uint16_t ip_id;			/* IPv4 only */
 	uint32_t ip_bytes;		/* total length by the header (0 in the

@@ -1029,6 +1029,8 @@ is_damaged(const struct flow *f, const struct packet *p, enum side side)
 {
 	const struct tcp_half *me = &f->half[side];
 
+	if (p->ip_damaged)
+		return true;
 	if (p->checksum != CHECKSUM_BAD)
 		return false;
 	if (!me->packets)

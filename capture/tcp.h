@@ -3,10 +3,11 @@
  * would send (RFC 9293, 7323, 2018). Facts only; the detectors judge.
  *
  * The sender's state is followed, not the receiver's: a segment that was sent
- * counts as sent, whether or not it arrived. Of a segment whose checksum is
- * wrong, from a side whose others are mostly right, only the payload is taken in
- * where it is the next that was due, or came before; its flags, acknowledgment
- * and window are not. Where most are wrong, the capture point is why. */
+ * counts as sent, whether or not it arrived. Of a segment whose IPv4 header is
+ * damaged, or whose checksum is wrong while its side's are mostly right, only the
+ * payload is taken in where it is the next that was due, or came before; its
+ * flags, acknowledgment and window are not. Where most are wrong, the capture
+ * point is why. */
 #ifndef CAPTURE_TCP_H
 #define CAPTURE_TCP_H
 

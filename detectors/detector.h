@@ -115,8 +115,9 @@ struct detector {
  * confidence, side and text are then for the caller to fill in; count 0), else
  * the same one again, marked changed. `flow` or `service_port` may be NULL / 0:
  * the subject is then the service or the server; `server` NULL: the capture.
- * Never NULL: beyond the limit (10,000 a name and server) a scrap record is
- * handed out that is counted and not reported. */
+ * Never NULL: beyond the limit (10,000 a name and server), and of any server
+ * while the capture is no true record (bytes damaged, order or stamps wrong), a
+ * scrap record is handed out that is counted and not reported. */
 struct finding *finding_raise(struct judge *, const struct detector *,
     const char *kind, struct server *, const struct flow *,
     uint16_t service_port);

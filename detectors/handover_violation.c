@@ -23,7 +23,7 @@ static const char *const kind_names[KINDS] = { NULL, "sack_reneged",
     "ack_jump", "timestamp_step", "window_jump", "ttl_change" };
 
 /* All notes: what it was before, and after; and the flip's direction. */
-enum { VALUE_BEFORE, VALUE_AFTER, VALUE_UP };
+enum { VALUE_BEFORE, VALUE_AFTER, VALUE_UP, VALUE_CONFIRMED };
 
 enum { FLOWS_MAX = 8192, SACKS_MAX = 2048 };
 
@@ -39,6 +39,7 @@ enum { TICKS_PER_S = 1000, SLACK_TICKS = 2000, STEP_MIN_TICKS = 10 };
 struct handover {
 	struct instant at;
 	bool up;
+	bool confirmed;		/* a second packet of the same half followed */
 	uint8_t ttl_before;
 	bool leapt;		/* the stamp; to be confirmed by the next */
 	struct instant leapt_at;
@@ -75,6 +76,7 @@ note_for(struct flow_pool *pool, struct flow *f, const struct segment *seg,
 		n->value[VALUE_BEFORE] = before;
 		n->value[VALUE_AFTER] = after;
 		n->value[VALUE_UP] = h->up;
+		n->value[VALUE_CONFIRMED] = h->confirmed;
 	}
 	note_add(n, seg->packet->time, seg->packet->frame);
 	return n;
@@ -198,6 +200,20 @@ compare_ttl(struct flow_pool *pool, struct flow *f, const struct segment *seg,
 		note_add(n, seg->packet->time, seg->packet->frame);
 }
 
+/* One packet of the other half among those of this is a straggler or a replay;
+ * what moved stays there for a while. */
+static void
+confirm_flip(struct flow *f, const struct segment *seg, struct handover *h)
+{
+	if (h->confirmed)
+		return;
+	h->confirmed = true;
+	for (struct note *n = f->notes; n; n = n->next)
+		if (n->what == detector_note(FINDING_handover_violation) &&
+		    n->side == seg->side && !instant_before(n->last, h->at))
+			n->value[VALUE_CONFIRMED] = 1;
+}
+
 static void
 after_flip(struct handovers *s, struct flow_pool *pool, struct flow *f,
     const struct segment *seg)
@@ -207,6 +223,8 @@ after_flip(struct handovers *s, struct flow_pool *pool, struct flow *f,
 
 	if (!h)
 		return;
+	if (seg->packet->frame != h->frame)
+		confirm_flip(f, seg, h);
 	fresh = instant_since(seg->packet->time, h->at) <= HANDOVER_NS;
 	compare_ttl(pool, f, seg, h, fresh);
 	confirm_leap(pool, f, seg, h);
@@ -363,6 +381,8 @@ is_proved(const struct flow *f, const struct note *n)
 	const struct note *ahead = flow_note_find(f, NOTE_ACK_AHEAD, 0, SERVER);
 	uint32_t before = (uint32_t)n->value[VALUE_BEFORE];
 
+	if (!n->value[VALUE_CONFIRMED])
+		return false;
 	if (n->kind == KIND_TTL)
 		return n->count >= 2;
 	/* an acknowledgment ahead of what we saw may be our loss */
@@ -471,9 +491,9 @@ const struct detector detector_handover_violation = {
 	    "too (ttl_change). The hand-over lost or mistook a part of it.",
 	.decided = "The host's IP IDs keep to their halves (offload_active says "
 	    "how that is known), and this flow's ID changed its half, at most "
-	    "eight times. Within a second of that: a bare ACK below a range that "
-	    "had been SACKed carries it no longer; an ACK goes back, or ahead of "
-	    "what the client then shows it had sent; TSval back by ten ticks or "
+	    "eight times, and kept the new one for two packets. Within a second "
+	    "of that: a bare ACK below a range that had been SACKed carries it "
+	    "no longer; an ACK goes back, or ahead of what the client then shows it had sent; TSval back by ten ticks or "
 	    "more, or ahead of 1.5 times a 1 kHz clock and two seconds, with an "
 	    "ordinary rate after; a window four times as large as before and "
 	    "twice as large as ever, or a quarter with granted window taken back; "

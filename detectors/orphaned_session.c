@@ -139,6 +139,7 @@ review_never_closed(struct judge *j, struct server *s, struct flow *f)
 	    f->last : j->now;
 	const struct note *unseen = flow_note_find(f, NOTE_ACK_AHEAD, 0, CLIENT);
 	struct finding *x;
+	bool gave_up;
 
 	/* the client acknowledges what we did not see: that was the FIN */
 	if (unseen && closed && !instant_before(unseen->last, closed->first))
@@ -160,6 +161,11 @@ review_never_closed(struct judge *j, struct server *s, struct flow *f)
 	finding_time(x, v->last_advance);
 	finding_time(x, until);
 	finding_metric(x, "waited_s", waited);
+	/* a goodbye is said together with the FIN; this was a request */
+	gave_up = instant_before(f->last_answered, f->last_asked) &&
+	    seconds_of(instant_since(closed->first, f->last_asked)) >
+	    j->limit->user_notices_s;
+	finding_metric(x, "gave_up", gave_up);
 	finding_say(x, "the client closed, the server acknowledged that and has not "
 	    "closed its side in %.0f s", waited);
 	flow_afflicted(f, FINDING_orphaned_session, v->last_advance);

@@ -57,7 +57,7 @@ enum {
 /* Frames seen and dropped until then. */
 struct tally {
 	struct instant at;
-	uint64_t packets, dropped;
+	uint64_t packets, dropped, unsound;
 };
 
 /* An answered wait, kept until the step. */
@@ -862,7 +862,8 @@ tally_minute(struct registry *r)
 	if (instant_since(r->now, r->minute[0].at) < 60 * NS_PER_S)
 		return;
 	r->minute[1] = r->minute[0];
-	r->minute[0] = (struct tally){ r->now, c->packets, c->dropped };
+	r->minute[0] = (struct tally){ r->now, c->packets, c->dropped,
+		capture_unsound_packets(c) };
 }
 
 /* Share of all frames that was dropped here, in all or of late. */
@@ -877,6 +878,25 @@ dropped_share(const struct judge *j)
 
 	return late > capture_dropped_share(c) ? late :
 	    capture_dropped_share(c);
+}
+
+/* A handful proves nothing. */
+enum { UNSOUND_MIN = 10 };
+
+/* Is this a record of what was on the wire, in all and of late? */
+static bool
+is_unsound(const struct judge *j)
+{
+	const struct capture_stats *c = j->capture;
+	const struct tally *since = &j->registry->minute[1];
+	uint64_t unsound = capture_unsound_packets(c);
+	uint64_t late = unsound - since->unsound;
+	double limit = j->limit->capture_loss_limit;
+
+	return (unsound >= UNSOUND_MIN &&
+	    (double)unsound > limit * (double)c->packets) ||
+	    (late >= UNSOUND_MIN &&
+	    (double)late > limit * (double)(c->packets - since->packets));
 }
 
 static void
@@ -964,6 +984,16 @@ finding_lookup(struct judge *j, const struct detector *d, const char *kind,
 	return x;
 }
 
+/* What nobody will see; beyond the limit, or while the capture is not sound. */
+static struct finding *
+finding_scrap(struct registry *r)
+{
+	r->findings_refused++;
+	memset(&r->scrap, 0, sizeof(r->scrap));
+	r->scrap.scrap = true;
+	return &r->scrap;
+}
+
 static struct finding *
 finding_make(struct registry *r, struct server *s, enum finding_name name)
 {
@@ -972,12 +1002,8 @@ finding_make(struct registry *r, struct server *s, enum finding_name name)
 	if (r->next_finding < FINDINGS_MAX &&
 	    !(s && s->finding_count[name] >= FINDINGS_PER_NAME))
 		x = calloc(1, sizeof(*x));
-	if (!x) {
-		r->findings_refused++;
-		memset(&r->scrap, 0, sizeof(r->scrap));
-		r->scrap.scrap = true;
-		return &r->scrap;
-	}
+	if (!x)
+		return finding_scrap(r);
 	x->id = ++r->next_finding;
 	*r->findings_end = x;
 	r->findings_end = &x->next;
@@ -1000,7 +1026,8 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 		x->retracted = false;
 		return x;
 	}
-	x = finding_make(j->registry, s, d->finding);
+	x = s && is_unsound(j) ? finding_scrap(j->registry) :
+	    finding_make(j->registry, s, d->finding);
 	x->name = d->finding;
 	x->detector = d;
 	x->kind = kind;
@@ -1192,6 +1219,17 @@ sort_by_time(struct finding *list)
 	return merge_by_time(sort_by_time(list), sort_by_time(end));
 }
 
+/* What was raised before it showed that the capture is no true record. */
+static void
+retract_if_unsound(struct registry *r)
+{
+	if (!is_unsound(&r->judge))
+		return;
+	for (struct finding *x = r->findings; x; x = x->next)
+		if (x->server)
+			finding_retract(x);
+}
+
 void
 registry_finish(struct registry *r, struct engine *e)
 {
@@ -1202,6 +1240,7 @@ registry_finish(struct registry *r, struct engine *e)
 	for (size_t i = 0; i < DETECTOR_COUNT; i++)
 		if (detectors[i]->finish)
 			detectors[i]->finish(r->state[i], &r->judge);
+	retract_if_unsound(r);
 	r->findings = sort_by_time(r->findings);
 	r->findings_end = &r->findings;
 	while (*r->findings_end)

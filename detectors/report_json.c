@@ -503,6 +503,9 @@ set_capture_counts(json_t *e, const struct capture_stats *c)
 	set(e, "non_ip", count_value(c->non_ip));
 	set(e, "decode_errors", count_value(c->decode_errors));
 	set(e, "time_regressions", count_value(c->time_regressions));
+	set(e, "damaged", count_value(c->damaged));
+	set(e, "disordered", count_value(c->disordered));
+	set(e, "misdated", count_value(c->misdated));
 	set(e, "decode", decode_value(c));
 	set(e, "tcp_packets", count_value(c->tcp_packets));
 	set(e, "udp_packets", count_value(c->udp_packets));

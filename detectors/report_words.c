@@ -223,6 +223,7 @@ soundness_text(const struct run *run, char *out, size_t size)
 {
 	const struct capture_stats *c = engine_stats(run->engine);
 	double lost = capture_lost_share(c), one_way = capture_one_way_share(c);
+	uint64_t unsound = capture_unsound_packets(c);
 	struct source_stats s = { 0 };
 
 	source_stats(run->source, &s);
@@ -235,7 +236,7 @@ soundness_text(const struct run *run, char *out, size_t size)
 		return out;
 	}
 	if (c->lost_bytes == 0 && one_way == 0 && !s.dropped_kernel &&
-	    !s.dropped_interface && !s.cut_files && !s.blind) {
+	    !s.dropped_interface && !s.cut_files && !s.blind && !unsound) {
 		snprintf(out, size, "Capture sound: nothing lost, both directions "
 		    "seen.");
 		return out;
@@ -249,6 +250,9 @@ soundness_text(const struct run *run, char *out, size_t size)
 	if (one_way > 0)
 		text_add(out, size, " %.0f %% of the connections seen one way only,",
 		    one_way * 100 < 1 ? 1 : one_way * 100);
+	if (unsound)
+		text_add(out, size, " %" PRIu64 " packets damaged, out of order or "
+		    "misdated,", unsound);
 	if (s.cut_files)
 		text_add(out, size, " a capture ends in mid-packet,");
 	if (s.blind)
@@ -285,6 +289,22 @@ unjudged_servers(const struct run *run, char *out, size_t size)
 	return out;
 }
 
+static const char *
+unsound_text(const struct run *run, char *out, size_t size)
+{
+	const struct capture_stats *c = engine_stats(run->engine);
+
+	if (!capture_unsound_packets(c))
+		return "";
+	snprintf(out, size, "The capture is not what was on the wire: %" PRIu64
+	    " packets are damaged (wrong sums over IP headers), %" PRIu64 " come "
+	    "long after they were acknowledged, %" PRIu64 " are dated long before "
+	    "the one before; where that is more than the loss it may have, "
+	    "nothing is held against a server.", c->damaged, c->disordered,
+	    c->misdated);
+	return out;
+}
+
 const char *
 not_judged_text(const struct run *run, unsigned i, char *out, size_t size)
 {
@@ -318,6 +338,8 @@ not_judged_text(const struct run *run, unsigned i, char *out, size_t size)
 		    "tell less.", number_text(c->coalesced, n));
 		return out;
 	case 4:
+		return unsound_text(run, out, size);
+	case 5:
 		return unjudged_servers(run, out, size) ? out : "";
 	default:
 		return NULL;

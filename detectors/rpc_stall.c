@@ -171,6 +171,8 @@ raise_slow(struct judge *j, const struct slow *l)
 	finding_time(x, l->asked);
 	finding_time(x, l->answered);
 	finding_metric(x, "took_s", seconds_of(l->took_ns));
+	finding_metric(x, "host_spoke", server_sent(s, instant_plus(l->asked,
+	    NS_PER_S), instant_plus(l->answered, -NS_PER_S)));
 	finding_say(x, "%s took %.1f s to answer", app_label_text(l->label, call),
 	    seconds_of(l->took_ns));
 }

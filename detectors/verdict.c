@@ -155,6 +155,14 @@ metric_of(const struct finding *x, const char *name)
 	return -1;
 }
 
+/* Of cut packets nobody can tell that a receiver could take them: neither sums
+ * nor the MSS of the SYN were kept; nor that their lengths are what was sent. */
+static bool
+is_cut(const struct scale *s)
+{
+	return 2 * s->j->capture->snap_cut > s->j->capture->packets;
+}
+
 /* --- rules: one fault, named by its own finding ------------------------------- */
 
 static void
@@ -378,10 +386,30 @@ worst_port(const struct view *v)
 	return worst;
 }
 
+static bool
+is_late(const struct finding *x)
+{
+	return x->name == FINDING_rpc_stall && strcmp(x->kind, "slow_response") == 0;
+}
+
+/* Late answers of a host that said something to others meanwhile; of one that
+ * said nothing at all it is not known who was late. */
+static uint32_t
+late_alone(const struct scale *s)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < s->c->count; i++)
+		n += is_late(s->c->finding[i]) &&
+		    metric_of(s->c->finding[i], "host_spoke") > 0;
+	return n;
+}
+
 /* TCP takes the requests in, and no one answers: on new connections as on old. */
 static void
 rule_application(struct scale *s)
 {
+	uint32_t late = late_alone(s);
 	uint32_t stalled = flows(s, FINDING_reply_missing, NULL) +
 	    flows(s, FINDING_rpc_stall, NULL);
 	const struct port_view *p = worst_port(s->v);
@@ -404,12 +432,11 @@ rule_application(struct scale *s)
 	if (!s->v->served && s->v->fresh_dead)
 		weigh(s, VERDICT_server_host, 1, NULL, "no service of the host "
 		    "answers any more");
-	if (flows(s, FINDING_rpc_stall, "slow_response") >= 2)
+	if (late >= 2)
 		weigh(s, VERDICT_server_application, 3, first(s,
 		    FINDING_rpc_stall, "slow_response"), "answers do come, late, "
 		    "on %u connections: TCP carries requests and answers, the "
-		    "application is slow", flows(s, FINDING_rpc_stall,
-		    "slow_response"));
+		    "application is slow", late);
 	if (!p->served && s->v->served && !table_speaks(s))
 		weigh(s, VERDICT_server_application, 1.5, NULL, "other services of "
 		    "the same host answer (%u connections)", s->v->served);
@@ -432,8 +459,8 @@ rule_fragment(struct scale *s)
 		weigh(s, VERDICT_server_application, 5, x, "client %s left a "
 		    "request half sent; a store that waits for the rest serves "
 		    "nobody else (Q149819)", who);
-	weigh(s, VERDICT_client_side, waiting ? 2 : 3, x, "client %s never sent the "
-	    "rest of its request", who);
+	weigh(s, VERDICT_client_side, is_cut(s) ? 1 : waiting ? 2 : 3, x,
+	    "client %s never sent the rest of its request", who);
 }
 
 static void
@@ -496,17 +523,35 @@ still_there(const struct scale *s)
 	return n;
 }
 
+/* Sessions that were closed for no other reason, and that the server keeps open.
+ * Who closes after waiting in vain for an answer shows again what that showed. */
+static uint32_t
+kept_open(const struct scale *s)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < s->c->count; i++) {
+		const struct finding *x = s->c->finding[i];
+
+		n += x->name == FINDING_orphaned_session &&
+		    strcmp(x->kind, "server_never_closed") == 0 &&
+		    metric_of(x, "gave_up") <= 0;
+	}
+	return n;
+}
+
 static void
 rule_sessions(struct scale *s)
 {
-	uint32_t never = flows(s, FINDING_orphaned_session, "server_never_closed");
+	uint32_t never = kept_open(s);
 	uint32_t gone = flows(s, FINDING_orphaned_session, "client_vanished");
 	uint32_t elsewhere = vanished_alive(s);
 	uint32_t stale = flows(s, FINDING_orphaned_session, "stale_tuple");
 	const struct finding *leak = first(s, FINDING_session_leak, NULL);
 
-	/* where requests stall, that closes stall too says nothing more */
-	if (never && !s->stricken)
+	/* where requests stall, that closes stall too says nothing more; and an
+	 * application knows nothing of who carries its connections */
+	if (never && !s->stricken && !table_speaks(s))
 		weigh(s, VERDICT_server_application, never > 1 ? 3 : 2, first(s,
 		    FINDING_orphaned_session, "server_never_closed"), "%u sessions "
 		    "that their clients closed are kept open by the server, which "
@@ -514,7 +559,7 @@ rule_sessions(struct scale *s)
 	if (leak)
 		weigh(s, VERDICT_server_application, 3, leak, "%s", leak->text);
 	if (gone && !stale && 2 * elsewhere > gone)
-		weigh(s, VERDICT_network_path, 2, first(s,
+		weigh(s, VERDICT_network_path, is_cut(s) ? 1 : 2, first(s,
 		    FINDING_orphaned_session, "client_vanished"), "on %u connections "
 		    "the server asks in vain, and the clients of %u of them are "
 		    "heard on others: something between loses these", gone,
@@ -636,7 +681,10 @@ rule_services(struct scale *s)
 	if (ftp)
 		weigh(s, VERDICT_network_path, 1.5, ftp, "%s", ftp->text);
 	if (connect && !first(s, FINDING_server_silent, NULL)) {
-		weigh(s, VERDICT_network_path, 1, connect, "%s", connect->text);
+		/* a refusal is an answer: the path is there */
+		if (!first(s, FINDING_connect_failure, "refused"))
+			weigh(s, VERDICT_network_path, 1, connect, "%s",
+			    connect->text);
 		weigh(s, VERDICT_server_host, 1, connect, "%s", connect->text);
 	}
 }

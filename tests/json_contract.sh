@@ -143,6 +143,7 @@ EVENTS = {
         dropped_interface=is_count, lost_estimate=is_share,
         duplicates=is_count, truncated=is_count, non_ip=is_count,
         decode_errors=is_count, time_regressions=is_count,
+        damaged=is_count, disordered=is_count, misdated=is_count,
         one_way_share=is_share, link_type=or_null(is_text),
         duration=lambda v: is_number(v) and v >= 0),
 }
