@@ -387,7 +387,7 @@ worst_port(const struct view *v)
 }
 
 static bool
-is_late(const struct finding *x)
+is_slow(const struct finding *x)
 {
 	return x->name == FINDING_rpc_stall && strcmp(x->kind, "slow_response") == 0;
 }
@@ -395,12 +395,12 @@ is_late(const struct finding *x)
 /* Late answers of a host that said something to others meanwhile; of one that
  * said nothing at all it is not known who was late. */
 static uint32_t
-late_alone(const struct scale *s)
+slow_alone(const struct scale *s)
 {
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < s->c->count; i++)
-		n += is_late(s->c->finding[i]) &&
+		n += is_slow(s->c->finding[i]) &&
 		    metric_of(s->c->finding[i], "host_spoke") > 0;
 	return n;
 }
@@ -409,7 +409,7 @@ late_alone(const struct scale *s)
 static void
 rule_application(struct scale *s)
 {
-	uint32_t late = late_alone(s);
+	uint32_t slow = slow_alone(s);
 	uint32_t stalled = flows(s, FINDING_reply_missing, NULL) +
 	    flows(s, FINDING_rpc_stall, NULL);
 	const struct port_view *p = worst_port(s->v);
@@ -432,11 +432,11 @@ rule_application(struct scale *s)
 	if (!s->v->served && s->v->fresh_dead)
 		weigh(s, VERDICT_server_host, 1, NULL, "no service of the host "
 		    "answers any more");
-	if (late >= 2)
+	if (slow >= 2)
 		weigh(s, VERDICT_server_application, 3, first(s,
 		    FINDING_rpc_stall, "slow_response"), "answers do come, late, "
 		    "on %u connections: TCP carries requests and answers, the "
-		    "application is slow", late);
+		    "application is slow", slow);
 	if (!p->served && s->v->served && !table_speaks(s))
 		weigh(s, VERDICT_server_application, 1.5, NULL, "other services of "
 		    "the same host answer (%u connections)", s->v->served);
