@@ -409,6 +409,7 @@ slow_alone(const struct scale *s)
 static void
 rule_application(struct scale *s)
 {
+	double trust = judge_trusts(s->j, s->c->server, NULL, TRUST_BOTH_WAYS);
 	uint32_t slow = slow_alone(s);
 	uint32_t stalled = flows(s, FINDING_reply_missing, NULL) +
 	    flows(s, FINDING_rpc_stall, NULL);
@@ -425,8 +426,9 @@ rule_application(struct scale *s)
 		weigh(s, VERDICT_server_application, 5, x, "%u connections made "
 		    "after the onset were accepted and never answered either: the "
 		    "transport is well, nobody serves it", s->v->fresh_dead);
-	if (!p->served && p->affected >= 2)
-		weigh(s, VERDICT_server_application, 2.5, NULL, "port %u answers "
+	/* whom it answers may be on the side that is not mirrored */
+	if (trust > 0 && !p->served && p->affected >= 2)
+		weigh(s, VERDICT_server_application, 2.5 * trust, NULL, "port %u answers "
 		    "nobody any more (%u connections), acknowledging everything",
 		    p->port, p->affected);
 	if (!s->v->served && s->v->fresh_dead)
