@@ -121,6 +121,13 @@ struct detector {
 struct finding *finding_raise(struct judge *, const struct detector *,
     const char *kind, struct server *, const struct flow *,
     uint16_t service_port);
+/* The same of a condition that comes and goes: what ended before `begin` was
+ * another time, and stays as it was. */
+struct finding *finding_raise_episode(struct judge *, const struct detector *,
+    const char *kind, struct server *, uint16_t service_port,
+    struct instant begin);
+/* What a server did so long ago (in seconds) is not judged again. */
+enum { EPISODE_S = 3600 };
 /* The same, if it is there already. */
 struct finding *finding_lookup(struct judge *, const struct detector *,
     const char *kind, const struct server *, const struct flow *,

@@ -290,7 +290,8 @@ raise_silence(struct judge *j, struct answerer *s, const struct silence *q,
 	    DHCP_PORT)))
 		return;
 	s->told = q->requests;
-	x = finding_raise(j, &detector_dhcp_unanswered, NULL, v, NULL, DHCP_PORT);
+	x = finding_raise_episode(j, &detector_dhcp_unanswered, NULL, v, DHCP_PORT,
+	    q->first);
 	x->protocol = IP_UDP;
 	x->app = APP_DHCP;
 	x->severity = SEVERITY_HIGH;

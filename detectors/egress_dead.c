@@ -70,9 +70,11 @@ review_server(void *state, struct judge *j, struct server *s)
 		const struct outage *o = &s->outage[i];
 		double lasted = seconds_of(instant_since(o->to, o->from));
 
-		if (!is_hang(s, o))
+		if (instant_since(j->now, o->to) > EPISODE_S * NS_PER_S ||
+		    !is_hang(s, o))
 			continue;
-		x = finding_raise(j, &detector_egress_dead, NULL, s, NULL, 0);
+		x = x ? x : finding_raise_episode(j, &detector_egress_dead,
+		    NULL, s, 0, o->from);
 		hangs++;
 		asks += o->asks;
 		longest = lasted > longest ? lasted : longest;

@@ -421,6 +421,62 @@ tell_state(struct feed *f)
 	f->minute = f->now;
 }
 
+/* --- history --- */
+
+static bool
+is_old(const struct feed *f, const struct finding *x)
+{
+	int64_t s = registry_is_crowded(f->run->registry, x) ?
+	    FEED_SHORT_HISTORY_S : FEED_HISTORY_S;
+
+	return instant_since(f->now, x->raised) >= s * NS_PER_S &&
+	    instant_since(f->now, x->last_seen) >= s * NS_PER_S;
+}
+
+/* It is over, and so is every finding of it. */
+static bool
+is_past(const struct feed *f, const struct incident *i)
+{
+	if (!instant_is_set(i->end))
+		return false;
+	for (struct finding *x = i->server->findings; x; x = x->next_of_server)
+		if (x->incident_id == i->id && !is_old(f, x))
+			return false;
+	return true;
+}
+
+static bool
+is_history(void *context, const struct finding *x)
+{
+	const struct feed *f = context;
+	const struct incident *i = f->run->incidents;
+
+	while (i && i->id != x->incident_id)
+		i = i->next;
+	return !i && is_old(f, x);
+}
+
+static void
+forget_history(struct feed *f)
+{
+	struct incident **at = &f->run->incidents;
+
+	while (*at) {
+		struct incident *i = *at;
+		struct said *s = said_of(f, i->id);
+
+		if (!is_past(f, i)) {
+			at = &i->next;
+			continue;
+		}
+		*at = i->next;
+		free(i);
+		if (s)
+			*s = f->said[--f->said_count];
+	}
+	registry_forget(f->run->registry, is_history, f);
+}
+
 /* --- for the run --- */
 
 static int
@@ -478,8 +534,10 @@ feed_step(struct feed *f, struct instant now)
 	if (!instant_is_set(f->minute))
 		f->minute = now;
 	tell_incidents(f);
-	if (instant_since(now, f->minute) >= FEED_MINUTE_S * NS_PER_S)
+	if (instant_since(now, f->minute) >= FEED_MINUTE_S * NS_PER_S) {
 		tell_state(f);
+		forget_history(f);
+	}
 	end_step(f);
 }
 

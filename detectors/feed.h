@@ -4,14 +4,18 @@
  * withdrawn, else at most once in FEED_HOLD_S. Incidents: the same, judged anew
  * whenever a finding of their server changed; an incident keeps its number as
  * long as it lasts. Servers and the capture: each minute of trace time, and at
- * the end. Called in the step phase only. */
+ * the end. Called in the step phase only.
+ *
+ * A run may go on for months. What has been over for a week (or, where there is
+ * too much of it, six hours) has been told, and is forgotten here. */
 #ifndef DETECTORS_FEED_H
 #define DETECTORS_FEED_H
 
 #include "detectors/event.h"
 #include "detectors/report.h"
 
-enum { FEED_HOLD_S = 10, FEED_MINUTE_S = 60, FEED_LISTENERS = 8 };
+enum { FEED_HOLD_S = 10, FEED_MINUTE_S = 60, FEED_LISTENERS = 8,
+    FEED_HISTORY_S = 7 * 86400, FEED_SHORT_HISTORY_S = 6 * 3600 };
 
 struct feed;
 

@@ -36,10 +36,9 @@ finding_name_parse(const char *text)
 }
 
 void
-finding_touch(struct finding *x, struct instant now)
+finding_touch(struct finding *x)
 {
 	x->changed = true;
-	x->touched = now;
 	if (x->server)
 		x->server->findings_changed = true;
 }

@@ -67,6 +67,7 @@ struct finding {
 	struct finding *next;		/* all, in the order they were raised */
 	struct finding *next_of_server, *hash_next;
 	bool scrap;			/* beyond the limit: not reported */
+	bool closed;			/* its subject has another one by now */
 	uint64_t id;			/* 1, 2, ... */
 	enum finding_name name;
 	const char *kind;		/* literal, or NULL */
@@ -96,7 +97,7 @@ struct finding {
 	bool may_be_parked;		/* it may yet prove a call that waits long
 					 * by design: alone it is no incident */
 	bool changed;			/* since it was last published (feed.c) */
-	struct instant touched;		/* when a detector last had it in hand */
+	struct instant raised;		/* when its detector raised it last */
 	struct instant published;	/* when, and as what: feed.c; 0: not yet */
 	uint64_t published_print;
 	enum severity published_severity;
@@ -105,8 +106,8 @@ struct finding {
 					 * it was watched; 0: no (incident.c) */
 };
 
-/* A detector had it in hand at `now`: it may have changed. */
-void finding_touch(struct finding *, struct instant now);
+/* A detector had it in hand: it may have changed. */
+void finding_touch(struct finding *);
 /* One more frame of evidence. Kept: the first ones and always the last. */
 void finding_frame(struct finding *, uint64_t frame);
 /* Set a figure (overwrites one of the same name). */

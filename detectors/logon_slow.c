@@ -406,8 +406,8 @@ raise_slow(struct judge *j, const struct record *r, struct recent *q)
 
 	if (trust <= 0)
 		return;
-	x = finding_raise(j, &detector_logon_slow, kinds[r->step], v, NULL,
-	    r->port);
+	x = finding_raise_episode(j, &detector_logon_slow, kinds[r->step], v,
+	    r->port, q->first);
 	x->protocol = r->protocol;
 	x->app = r->app;
 	x->severity = SEVERITY_MEDIUM;
@@ -440,9 +440,8 @@ review_record(struct judge *j, struct logon *l, struct record *r)
 	v = registry_server(j->registry, &r->server, false);
 	x = v ? finding_lookup(j, &detector_logon_slow, kinds[r->step], v, NULL,
 	    r->port) : NULL;
-	if (x && !x->ended) {
+	if (x)
 		x->ended = true;
-	}
 }
 
 static void

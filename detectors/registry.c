@@ -118,6 +118,7 @@ struct registry {
 	struct finding *bucket[FINDING_BUCKETS];
 	struct finding scrap;
 	uint64_t next_finding, findings_refused, answers_refused;
+	size_t finding_count;		/* that are held */
 	struct answer *answers;
 	size_t answer_count, answer_slots;
 	struct instant now;
@@ -980,7 +981,7 @@ finding_lookup(struct judge *j, const struct detector *d, const char *kind,
 	while (x && !is_subject(x, d, kind, s, f, port))
 		x = x->hash_next;
 	if (x)
-		finding_touch(x, j->now);
+		finding_touch(x);
 	return x;
 }
 
@@ -999,12 +1000,13 @@ finding_make(struct registry *r, struct server *s, enum finding_name name)
 {
 	struct finding *x = NULL;
 
-	if (r->next_finding < FINDINGS_MAX &&
+	if (r->finding_count < FINDINGS_MAX &&
 	    !(s && s->finding_count[name] >= FINDINGS_PER_NAME))
 		x = calloc(1, sizeof(*x));
 	if (!x)
 		return finding_scrap(r);
 	x->id = ++r->next_finding;
+	r->finding_count++;
 	*r->findings_end = x;
 	r->findings_end = &x->next;
 	if (s) {
@@ -1024,6 +1026,7 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 
 	if (x) {
 		x->retracted = false;
+		x->raised = j->now;
 		return x;
 	}
 	x = s && is_unsound(j) ? finding_scrap(j->registry) :
@@ -1034,7 +1037,8 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 	x->server = s;
 	x->server_port = port;
 	x->file = j->capture->file;
-	finding_touch(x, j->now);
+	x->raised = j->now;
+	finding_touch(x);
 	if (f) {
 		x->has_client = true;
 		x->client = f->addr[CLIENT];
@@ -1053,11 +1057,35 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 	return x;
 }
 
+/* It is not found again by its subject. */
+static void
+close_finding(struct registry *r, struct finding *x)
+{
+	struct finding **at = &r->bucket[subject_bucket(x->name, x->server,
+	    x->flow_id, x->server_port)];
+
+	while (*at != x)
+		at = &(*at)->hash_next;
+	*at = x->hash_next;
+	x->closed = true;
+}
+
+struct finding *
+finding_raise_episode(struct judge *j, const struct detector *d,
+    const char *kind, struct server *s, uint16_t port, struct instant begin)
+{
+	struct finding *x = finding_lookup(j, d, kind, s, NULL, port);
+
+	if (x && x->ended && instant_before(x->last_seen, begin))
+		close_finding(j->registry, x);
+	return finding_raise(j, d, kind, s, NULL, port);
+}
+
 void
 finding_retract(struct finding *x)
 {
 	x->retracted = true;
-	finding_touch(x, x->touched);
+	finding_touch(x);
 }
 
 void
@@ -1109,6 +1137,52 @@ judge_overdue(struct judge *j, const struct server *s, struct flow *f,
 	if (instant_before(j->now, again))	/* else nobody waits any more */
 		judge_wake(j, f, again);
 	return false;
+}
+
+/* --- history --- */
+
+bool
+registry_is_crowded(const struct registry *r, const struct finding *x)
+{
+	return r->finding_count > FINDINGS_MAX / 2 || (x->server &&
+	    x->server->finding_count[x->name] > FINDINGS_PER_NAME / 2);
+}
+
+static void
+unlink_finding(struct registry *r, struct finding *x)
+{
+	struct finding **at;
+
+	if (!x->closed)
+		close_finding(r, x);
+	r->finding_count--;
+	if (!x->server)
+		return;
+	at = &x->server->findings;
+	while (*at != x)
+		at = &(*at)->next_of_server;
+	*at = x->next_of_server;
+	x->server->finding_count[x->name]--;
+}
+
+void
+registry_forget(struct registry *r, bool (*is_history)(void *context,
+    const struct finding *), void *context)
+{
+	struct finding **at = &r->findings;
+
+	while (*at) {
+		struct finding *x = *at;
+
+		if (!is_history(context, x)) {
+			at = &x->next;
+			continue;
+		}
+		*at = x->next;
+		unlink_finding(r, x);
+		free(x);
+	}
+	r->findings_end = at;
 }
 
 /* --- trust ------------------------------------------------------------------------------ */

@@ -28,6 +28,13 @@ void registry_live(struct registry *);
 /* The next finding has the number after this one; before the first frame. */
 void registry_number_from(struct registry *, uint64_t last_finding);
 
+/* A run that goes on for months: findings that are history make room. Step
+ * phase; nobody else may hold a pointer to one. */
+void registry_forget(struct registry *, bool (*is_history)(void *context,
+    const struct finding *), void *context);
+/* Is there so much of its kind that history must be short? */
+bool registry_is_crowded(const struct registry *, const struct finding *);
+
 /* The detector that raises it, or NULL. */
 const struct detector *registry_find(enum finding_name);
 

@@ -106,12 +106,15 @@ may_be_parked(const struct judge *j, const struct flow *f,
     const struct service *v, const struct exchange *e, double waited)
 {
 	double limit = j->limit->parked_limit_s;
+	struct instant since = j->capture->resumed;
 	bool hello = f->app == APP_TLS && !f->turns;
 	bool asks_like_it = f->app == APP_HTTP || (e->flags & EXCHANGE_TURN &&
 	    ((f->app == APP_TLS && !hello) || f->app == APP_UNKNOWN));
 
-	return asks_like_it && waited < limit && (!v ||
-	    seconds_of(instant_since(e->asked, v->first_seen)) < limit);
+	if (v && instant_before(since, v->first_seen))
+		since = v->first_seen;
+	return asks_like_it && waited < limit &&
+	    seconds_of(instant_since(e->asked, since)) < limit;
 }
 
 /* When the last wait of a server ended, as far as a finding says: one that is
@@ -289,7 +292,7 @@ review_server(void *state, struct judge *j, struct server *s)
 		    !most_are_served(s, x))
 			continue;
 		x->severity = SEVERITY_INFO;
-		finding_touch(x, j->now);
+		finding_touch(x);
 		finding_against(x, "it was answered in the end, and the service "
 		    "answered others soon: a request that takes long");
 	}
@@ -310,7 +313,7 @@ review_late(struct judge *j, struct server *s, struct flow *f)
 		    f->last_answered) || f->flags & FLOW_ENDED)
 			continue;
 		x->ended = true;
-		finding_touch(x, j->now);
+		finding_touch(x);
 		x->last_seen = f->last_answered;
 		note_last(s, x);
 		if (f->turns > HABIT_MIN && x->app != APP_HTTP)

@@ -72,10 +72,12 @@ review_server(void *state, struct judge *j, struct server *s)
 	struct finding *x;
 
 	(void)state;
-	if (!o || judge_trusts(j, s, NULL, TRUST_BOTH_WAYS) <= 0 ||
+	if (!o || instant_since(j->now, o->to) > EPISODE_S * NS_PER_S ||
+	    judge_trusts(j, s, NULL, TRUST_BOTH_WAYS) <= 0 ||
 	    !is_restart(j, s, o, &after))
 		return;
-	x = finding_raise(j, &detector_server_restart, NULL, s, NULL, 0);
+	x = finding_raise_episode(j, &detector_server_restart, NULL, s, 0,
+	    o->from);
 	explain_resets(j, s, o);
 	x->severity = SEVERITY_MEDIUM;
 	x->confidence = after.gratuitous_arp ? 0.9 : 0.8;

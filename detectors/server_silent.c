@@ -48,7 +48,7 @@ review_silence(struct judge *j, struct server *s)
 	lasted = seconds_of(instant_since(o.last_ask, o.from));
 	if (!counts_as_silent(j, &o))
 		return;
-	x = finding_raise(j, &detector_server_silent, NULL, s, NULL, 0);
+	x = finding_raise_episode(j, &detector_server_silent, NULL, s, 0, o.from);
 	x->severity = SEVERITY_CRITICAL;
 	x->confidence = 0.85 * trust;
 	x->side = FAULT_SERVER;
@@ -86,7 +86,7 @@ review_end(struct judge *j, struct server *s)
 	if (x->ended)
 		return;
 	x->ended = true;
-	finding_touch(x, j->now);
+	finding_touch(x);
 	x->last_seen = o->to;
 	finding_frame(x, o->frame_after);
 	finding_metric(x, "silent_s", seconds_of(instant_since(o->to, o->from)));

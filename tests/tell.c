@@ -29,7 +29,7 @@ tell(const char *path)
 	struct trial t;
 
 	listener.context = &t;
-	if (trial_open(&t, path, err)) {
+	if (trial_open(&t, &path, 1, err)) {
 		fprintf(stderr, "tell: %s\n", err);
 		trial_close(&t);
 		return 1;

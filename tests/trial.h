@@ -54,7 +54,8 @@ trial_app(void *context, const struct app_event *e)
 
 /* 0, or -1 with a sentence in `err`. */
 static inline int
-trial_open(struct trial *t, const char *path, char err[SOURCE_ERROR_BYTES])
+trial_open(struct trial *t, const char *const *paths, size_t count,
+    char err[SOURCE_ERROR_BYTES])
 {
 	struct engine_observer o = { .context = t, .on_step = trial_step,
 		.on_segment = trial_segment, .on_packet = trial_packet,
@@ -63,7 +64,8 @@ trial_open(struct trial *t, const char *path, char err[SOURCE_ERROR_BYTES])
 	memset(t, 0, sizeof(*t));
 	config_default(&t->config);
 	t->registry = registry_new(&t->config);
-	if (!t->registry || source_open_files(&path, 1, NULL, &t->source, err))
+	if (!t->registry || source_open_files(paths, count, NULL, &t->source,
+	    err))
 		return -1;
 	registry_observe(t->registry, &t->detectors);
 	t->engine = engine_new(NULL, &o);

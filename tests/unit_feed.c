@@ -49,14 +49,19 @@ forget(struct known *k)
 			event_release(&k->last[kind][i]);
 }
 
+/* One sample capture, or two, the one after the other: `name` + `name`. */
 static void
 open_sample(struct trial *t, const char *name)
 {
-	const char *top = getenv("srcdir");
-	char path[4096], err[SOURCE_ERROR_BYTES];
+	const char *top = getenv("srcdir"), *more = strchr(name, '+');
+	char path[2][4096], err[SOURCE_ERROR_BYTES];
+	const char *const paths[] = { path[0], path[1] };
 
-	snprintf(path, sizeof(path), "%s/pcaps/%s", top ? top : ".", name);
-	CHECK_EQ(trial_open(t, path, err), 0);
+	snprintf(path[0], sizeof(path[0]), "%s/pcaps/%.*s", top ? top : ".",
+	    more ? (int)(more - name) : 100, name);
+	snprintf(path[1], sizeof(path[1]), "%s/pcaps/%s", top ? top : ".",
+	    more ? more + 1 : "");
+	CHECK_EQ(trial_open(t, paths, more ? 2 : 1, err), 0);
 }
 
 static void
@@ -211,8 +216,32 @@ test_numbers_go_on_and_what_was_open_stays_one_incident(void **state)
 	forget(&k);
 }
 
+/* Five weeks lie between the two captures. */
+static void
+test_what_is_long_over_is_forgotten_and_was_told(void **state)
+{
+	static struct known k;
+	struct instant began;
+	struct trial t;
+	unsigned told = 0;
+
+	(void)state;
+	play_live(&t, "server-restart.pcap+exchange-freeze.pcap", NULL, &k);
+	CHECK(t.run.incidents && !t.run.incidents->next);
+	began = t.run.incidents->start;
+	CHECK_STR(verdict_name(t.run.incidents->verdict), "offload_engine");
+	for (struct finding *x = registry_findings(t.registry); x; x = x->next)
+		CHECK(instant_since(began, x->first_seen) < 600 * NS_PER_S);
+	for (unsigned i = 0; i < THINGS; i++)
+		told += k.last[EVENT_INCIDENT][i] != NULL;
+	CHECK_EQ(told, 2);
+	trial_close(&t);
+	forget(&k);
+}
+
 UNIT_TESTS(
     cmocka_unit_test(test_the_last_word_is_that_of_a_run_told_at_once),
     cmocka_unit_test(test_a_freeze_is_one_incident_told_a_few_times),
+    cmocka_unit_test(test_what_is_long_over_is_forgotten_and_was_told),
     cmocka_unit_test(test_numbers_go_on_and_what_was_open_stays_one_incident),
 )
