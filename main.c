@@ -427,7 +427,8 @@ open_doors(struct toewatch *t)
 static int
 toewatch_open(struct toewatch *t)
 {
-	struct engine_config config = { .name_with_ndpi = true };
+	struct engine_config config = { .name_with_ndpi = true,
+		.all_ends = t->options->flows || t->compare };
 	struct engine_observer observer;
 
 	if (open_doors(t))

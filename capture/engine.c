@@ -62,6 +62,7 @@ struct ahead {
 	struct frame frame;
 	enum decode_result result;
 	struct packet packet;
+	const struct flow *flow;	/* a guess; it may leave meanwhile */
 };
 
 struct engine {
@@ -283,11 +284,25 @@ engine_wake(struct engine *e, struct flow *f, struct instant at)
 	clock_arm(e->clock, &w->timer, at);
 }
 
+/* One SYN that nobody answered, and that was seen in a step before: there is
+ * nothing more to be said of it, and in a flood there are millions. */
+static bool
+was_nothing(const struct flow *f)
+{
+	return f->protocol == IP_TCP && f->state == FLOW_NEW &&
+	    f->syn_count == 1 && !f->synack_count && !f->outcome && !f->notes &&
+	    !f->waiting && !(f->half[SERVER].flags & HALF_SEEN);
+}
+
 static void
 flow_left(void *context, struct flow *f)
 {
 	struct engine *e = context;
 
+	if (!(f->flags & FLOW_TOUCHED) && !e->config.all_ends && was_nothing(f)) {
+		flow_dispose(e, f);
+		return;
+	}
 	engine_touch(e, f);
 	e->ended_count++;
 }
@@ -733,9 +748,12 @@ take_tcp(struct engine *e, const struct packet *p, struct instant now)
 		return;
 	tcp_segment(e->pool, f, p, side, now, &seg);
 	flow_heard(e->flows, f, now);
-	engine_touch(e, f);
 	hold_host(e, f, SERVER, true);
-	hold_host(e, f, CLIENT, f->state != FLOW_NEW);
+	/* where there was no room, there is none before the step is over */
+	if (f->state == FLOW_NEW || !(f->flags & FLOW_TOUCHED) ||
+	    seg.facts & SEG_ESTABLISHES)
+		hold_host(e, f, CLIENT, f->state != FLOW_NEW);
+	engine_touch(e, f);
 	host_count(e->hosts, f->host[side], f->host[other_side(side)], p, &seg, now);
 	note_quality(e, f, &seg);
 	if (e->observer.on_segment)
@@ -926,6 +944,19 @@ take_ahead(struct engine *e, struct ahead *a)
 	    trace_time(e, clamped(f->time)));
 }
 
+/* What hangs off a flow. Records of flows stay mapped, and fetching what is no
+ * longer there does no harm. */
+static void
+fetch_more(const struct flow *f)
+{
+	__builtin_prefetch(f->waiting, 1);
+	__builtin_prefetch(f->app_state, 1);
+	for (int s = CLIENT; s <= SERVER; s++) {
+		__builtin_prefetch(f->stream[s], 1);
+		host_fetch(f->host[s]);
+	}
+}
+
 void
 engine_frames(struct engine *e, const struct frame *fr, size_t count)
 {
@@ -935,8 +966,11 @@ engine_frames(struct engine *e, const struct frame *fr, size_t count)
 		for (size_t i = 0; i < n; i++)
 			look_ahead(e, &e->ahead[i], &fr[i]);
 		for (size_t i = 0; i < n; i++)
-			if (e->ahead[i].packet.flow_hash)
-				flow_prefetch(e->flows, &e->ahead[i].packet);
+			e->ahead[i].flow = e->ahead[i].packet.flow_hash ?
+			    flow_prefetch(e->flows, &e->ahead[i].packet) : NULL;
+		for (size_t i = 0; i < n; i++)
+			if (e->ahead[i].flow)
+				fetch_more(e->ahead[i].flow);
 		for (size_t i = 0; i < n; i++)
 			take_ahead(e, &e->ahead[i]);
 		fr += n;

@@ -29,6 +29,8 @@ struct engine_config {
 	size_t stream_bytes;		/* 0: 64 MiB for joining */
 	size_t fragment_bytes;		/* 0: 4 MiB */
 	bool name_with_ndpi;
+	bool all_ends;			/* the observer wants each flow that ends
+				 * among the touched ones, mere SYNs too */
 	bool (*is_server)(void *context, const struct address *, uint16_t port);
 	void *context;			/* for is_server; both may be NULL */
 };

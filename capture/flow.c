@@ -511,21 +511,21 @@ flow_prepare(const struct flow_table *t, struct packet *p)
 	__builtin_prefetch(&t->entry[(uint32_t)p->flow_hash & t->mask]);
 }
 
-void
+const struct flow *
 flow_prefetch(const struct flow_table *t, const struct packet *p)
 {
-	enum { LINE_BYTES = 64 };
 	uint32_t tag = (uint32_t)p->flow_hash;
-	const char *at;
 
 	for (size_t i = tag & t->mask; t->entry[i].number; i = (i + 1) & t->mask) {
+		const struct flow *f;
+
 		if (t->entry[i].tag != tag)
 			continue;
-		at = (const char *)flow_at(t->pool, t->entry[i].number);
-		for (size_t n = 0; n < sizeof(struct flow); n += LINE_BYTES)
-			__builtin_prefetch(at + n, 1);
-		return;
+		f = flow_at(t->pool, t->entry[i].number);
+		flow_fetch(f);
+		return f;
 	}
+	return NULL;
 }
 
 struct flow *

@@ -219,25 +219,28 @@ struct flow {
 	uint8_t idle_class;		/* flow.c: which idle ring, */
 	uint32_t idle_second;		/* in which of its lists; */
 	uint32_t number;		/* its place in the pool */
-	uint64_t id;			/* first frame: 1, 2, ... in capture order */
-	uint64_t first_frame;
-	uint32_t file;			/* of the first frame */
-	struct instant began, last;
-	struct instant established;	/* 0: never */
+	/* lines 2 to 6: what each packet changes */
 	struct tcp_half half[2];	/* by sender; UDP uses packets, bytes, last */
 	struct host *host[2];		/* may be NULL (client not known yet) */
+	struct stream *stream[2];	/* being joined for a parser, or NULL */
 	struct exchange *waiting;	/* open exchanges, oldest first */
 	struct exchange *waiting_last;
-	uint16_t waiting_count;
-	uint16_t turns;			/* answered turns or exchanges; saturates */
+	struct note *notes;
+	struct instant last;
+	/* the rest, up to line 8 */
+	void *app_state;		/* the parser's; freed by it */
 	struct instant last_asked, last_answered;
 	int64_t wait_max_ns;		/* longest wait that ended in an answer */
-	struct note *notes;
-	struct stream *stream[2];	/* being joined for a parser, or NULL */
-	void *app_state;		/* the parser's; freed by it */
+	uint16_t waiting_count;
+	uint16_t turns;			/* answered turns or exchanges; saturates */
+	uint32_t file;			/* of the first frame */
 	struct watch *watch;
-	uint32_t older, newer;		/* flow.c: neighbours in its idle list */
 	void *outcome;			/* the step phase's record of this flow */
+	struct instant began;
+	struct instant established;	/* 0: never */
+	uint64_t id;			/* first frame: 1, 2, ... in capture order */
+	uint64_t first_frame;
+	uint32_t older, newer;		/* flow.c: neighbours in its idle list */
 };
 
 /* The note (what, kind, side) of a flow, or NULL. */
@@ -273,9 +276,19 @@ struct flow_table;
 struct flow_table *flow_table_new(size_t limit, struct flow_pool *);
 void flow_table_free(struct flow_table **);
 /* Ahead of flow_find: keep the hash in `p`, and have the table fetched; then,
- * some time after, the flow. Neither changes anything else. */
+ * some time after, the flow, which seems to be the one returned (or NULL); then
+ * what hangs off that. None of them changes anything else. */
 void flow_prepare(const struct flow_table *, struct packet *p);
-void flow_prefetch(const struct flow_table *, const struct packet *p);
+const struct flow *flow_prefetch(const struct flow_table *,
+    const struct packet *p);
+static inline void
+flow_fetch(const struct flow *f)
+{
+	enum { LINE_BYTES = 64 };
+
+	for (size_t n = 0; n < sizeof(*f); n += LINE_BYTES)
+		__builtin_prefetch((const char *)f + n, 1);
+}
 /* The live flow of `p`, or NULL. `side` says who sent `p`. */
 struct flow *flow_find(struct flow_table *, const struct packet *p, enum side *);
 /* A new flow in which `p`'s sender plays `sender`, heard of at p->time. At the

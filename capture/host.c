@@ -11,7 +11,7 @@
 
 #include "capture/hash.h"
 
-enum { HOST_BUCKETS = 16384, EVICTION_LOOKS = 16 };
+enum { HOST_BUCKETS = 131072, EVICTION_LOOKS = 16 };
 
 struct host_table {
 	struct host *bucket[HOST_BUCKETS];

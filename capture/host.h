@@ -68,7 +68,6 @@ struct host {
 	struct instant last_stack;	/* sent what only a live host stack sends:
 					 * SYN-ACK, ARP or echo reply, UDP */
 	struct host_counts step;	/* of the step in hand */
-	struct host_counts total;	/* of those before; with `step`, of all */
 	struct host_ids ids;
 	bool touched;			/* on the list of this step */
 	struct host *touched_next;
@@ -76,6 +75,7 @@ struct host {
 	uint32_t flows;			/* that hold it */
 	void *server;			/* step phase's record, or NULL */
 	uint32_t accepted, connects;	/* SYN-ACKs sent, SYNs sent */
+	struct host_counts total;	/* of the steps before; with `step`, of all */
 };
 
 /* For tables by address. With a secret key nobody can plan collisions. */
@@ -96,6 +96,16 @@ host_sums_are_sound(const struct host *h)
 
 	return checked >= 16 && sums_are_sound(h->total.bad_sums_out +
 	    h->step.bad_sums_out, checked);
+}
+
+/* Have it fetched from memory, as far as a packet needs it. */
+static inline void
+host_fetch(const struct host *h)
+{
+	enum { LINE_BYTES = 64 };
+
+	for (size_t n = 0; n < offsetof(struct host, total); n += LINE_BYTES)
+		__builtin_prefetch((const char *)h + n, 1);
 }
 
 struct host_table;

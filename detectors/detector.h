@@ -99,6 +99,9 @@ struct detector {
 	/* step phase. review_flow is called for flows with any of `matters` (enum
 	 * matter), and those with `mark`; where both are 0, for each */
 	unsigned matters;
+	/* optional: a number in the state. While it is 0, and the flow has no
+	 * notes, review_flow may be left out */
+	const size_t *(*awake)(const void *state);
 	void (*review_flow)(void *state, struct judge *, struct server *,
 	    struct flow *);		/* touched, woken or ended in this step */
 	void (*review_server)(void *state, struct judge *, struct server *);

@@ -164,6 +164,12 @@ memo_count(const struct memo *m)
 	return m->count;
 }
 
+const size_t *
+memo_count_at(const struct memo *m)
+{
+	return &m->count;
+}
+
 uint64_t
 memo_evicted(const struct memo *m)
 {

@@ -24,6 +24,7 @@ void *memo_make(struct memo *, uint64_t key);
 void memo_drop(struct memo *, uint64_t key);
 /* How many there are; 0 is the quick way out for the packet phase. */
 size_t memo_count(const struct memo *);
+const size_t *memo_count_at(const struct memo *);	/* where it is kept */
 uint64_t memo_evicted(const struct memo *);
 /* Walk all, by `cursor` from 0, in no order that means anything; the key goes
  * to `key` if that is not NULL. NULL: no more. */

@@ -38,7 +38,8 @@ struct complaint {
 struct merging {
 	struct size size[SIZE_SLOTS];
 	struct complaint complaint[COMPLAINTS];
-	unsigned next, used;
+	unsigned next;
+	size_t used;
 };
 
 static uint32_t
@@ -201,6 +202,12 @@ merging_review(void *state, struct judge *j, struct server *v, struct flow *f)
 	}
 }
 
+static const size_t *
+merging_awake(const void *state)
+{
+	return &((const struct merging *)state)->used;
+}
+
 static void *
 merging_new(void)
 {
@@ -229,6 +236,7 @@ const struct detector detector_merged_forwarding = {
 	    "moby/moby 32023 and google/gvisor 14011 (merged datagrams of 2868 to "
 	    "20076 bytes, 35 kB/s).",
 	.facts = CUE_PAYLOAD,
+	.awake = merging_awake,
 	.on_segment = merging_segment,
 	.on_packet = merging_packet,
 	.review_flow = merging_review,

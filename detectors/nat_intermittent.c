@@ -127,6 +127,12 @@ is_refused(const struct flow *f)
 	return rst && rst->value[1] & RESET_REFUSES && !f->synack_count;
 }
 
+static const size_t *
+proxies(const void *state)
+{
+	return memo_count_at(((const struct nat *)state)->proxies);
+}
+
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
@@ -310,6 +316,7 @@ const struct detector detector_nat_intermittent = {
 	.source = "KB 948496 (clients behind NAT fail intermittently); RFC 9112, "
 	    "3.2.2 and 3.2.3 (what a proxy is asked)",
 	.on_app = on_app,
+	.awake = proxies,
 	.review_flow = review_flow,
 	.review_capture = review_capture,
 	.new = nat_new,

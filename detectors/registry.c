@@ -49,6 +49,7 @@ enum {
 	SERVER_BUCKETS = 4096,
 	ANSWERS_MAX = 1 << 20,		/* in one step */
 	ETHERNET_MSS = 1460,
+	FETCH_AHEAD = 8,		/* flows of a step, from memory */
 };
 
 /* What the servers may hold together. */
@@ -78,6 +79,7 @@ struct on_segment {
 
 struct review_flow {
 	uint32_t matters, mark;
+	const size_t *awake;		/* NULL: always */
 	void *state;
 	void (*call)(void *, struct judge *, struct server *, struct flow *);
 };
@@ -159,6 +161,7 @@ list_callbacks(struct registry *r)
 		if (d->review_flow)
 			r->review_flow[r->review_flows++] = (struct review_flow){
 			    or_all(d->matters, d->matters | d->mark), d->mark,
+			    d->awake ? d->awake(r->state[i]) : NULL,
 			    r->state[i], d->review_flow };
 		if (d->review_server)
 			r->review_server[r->review_servers++] =
@@ -744,8 +747,11 @@ bring_up_to_date(struct registry *r, struct engine *e, struct instant since)
 
 	for (struct host *h = hosts; h; h = h->touched_next)
 		close_second(r, h, since);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (i + FETCH_AHEAD < count)
+			flow_fetch(flows[i + FETCH_AHEAD]);
 		flow_update(r, flows[i], since);
+	}
 	for (struct server *s = r->unjudged; s; s = s->next)
 		server_judge_ids(s);
 	r->unjudged = NULL;
@@ -783,20 +789,31 @@ matters_of(const struct flow *f)
 }
 
 static void
+review_flow(struct registry *r, struct flow *f)
+{
+	struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
+	const struct review_flow *d = r->review_flow, *end;
+	uint32_t m = matters_of(f);
+
+	for (end = d + (s ? r->review_flows : 0); d < end; d++) {
+		if (!(d->matters & m || d->mark & f->marks) ||
+		    (d->awake && !*d->awake && !f->notes))
+			continue;
+		d->call(d->state, &r->judge, s, f);
+		m = matters_of(f);
+	}
+}
+
+static void
 review_flows(struct registry *r, struct engine *e)
 {
 	size_t count;
 	struct flow *const *flows = engine_touched_flows(e, &count);
 
 	for (size_t n = 0; n < count; n++) {
-		struct flow *f = flows[n];
-		struct server *s = f->host[SERVER] ? f->host[SERVER]->server :
-		    NULL;
-
-		for (const struct review_flow *d = r->review_flow, *end = d +
-		    (s ? r->review_flows : 0); d < end; d++)
-			if (d->matters & matters_of(f) || d->mark & f->marks)
-				d->call(d->state, &r->judge, s, f);
+		if (n + FETCH_AHEAD < count)
+			flow_fetch(flows[n + FETCH_AHEAD]);
+		review_flow(r, flows[n]);
 	}
 }
 

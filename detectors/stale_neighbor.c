@@ -53,6 +53,7 @@ struct narrowing {		/* complaints about one connection's size */
 struct neighbors {
 	struct narrowing narrowing[NARROWINGS];
 	unsigned used, next;
+	size_t awake;			/* narrowings, or a hop that changed */
 };
 
 static uint64_t
@@ -140,6 +141,7 @@ neighbor_packet(void *state, const struct packet *p)
 		x = &s->narrowing[s->next];
 		s->next = (s->next + 1) % NARROWINGS;
 		s->used += s->used < NARROWINGS;
+		s->awake++;
 		*x = (struct narrowing){ .quote = q, .first = p->time,
 			.first_frame = p->frame };
 	}
@@ -348,12 +350,19 @@ neighbor_review(void *state, struct judge *j, struct server *v, struct flow *f)
 		return;
 	n = f->notes ? flow_note_find(f, detector_note(FINDING_stale_neighbor),
 	    0, SERVER) : NULL;
+	s->awake += n != NULL;
 	if (n && is_stuck(f, n))
 		judge_stuck(j, v, f, n);
 	else if (!n || !n->open)
 		count_well(v, f);
 	if (s->used)
 		judge_narrowing(s, j, v, f);
+}
+
+static const size_t *
+neighbor_awake(const void *state)
+{
+	return &((const struct neighbors *)state)->awake;
 }
 
 static void *
@@ -388,6 +397,7 @@ const struct detector detector_stale_neighbor = {
 	.odd = ODD_HOP,
 	.on_segment = neighbor_segment,
 	.on_packet = neighbor_packet,
+	.awake = neighbor_awake,
 	.review_flow = neighbor_review,
 	.new = neighbor_new,
 	.free = free,
