@@ -728,6 +728,20 @@ ring_oldest(struct flow_table *t, struct idle_ring *r)
 	return NULL;
 }
 
+/* Half-open flows may have this share of all, but so many at least: a service
+ * has some hundreds of them. More are a flood, which need not fill the memory
+ * (and the caches) that sessions want. */
+enum { HALF_OPEN_SHARE = 4, HALF_OPEN_MIN = 16384 };
+
+static bool
+is_flooded(const struct flow_table *t)
+{
+	size_t half_open = t->idle[IDLE_HALF_OPEN].count;
+
+	return half_open >= HALF_OPEN_MIN &&
+	    half_open >= t->limit / HALF_OPEN_SHARE;
+}
+
 static void
 make_room(struct flow_table *t)
 {
@@ -750,7 +764,7 @@ flow_create(struct flow_table *t, const struct packet *p, enum side sender)
 {
 	struct flow *f;
 
-	if (t->stats.now >= t->limit)
+	if (t->stats.now >= t->limit || is_flooded(t))
 		make_room(t);
 	f = table_grow(t) ? flow_pool_flow(t->pool) : NULL;
 	if (!f)

@@ -265,7 +265,8 @@ struct flow_stats {
 	size_t now, peak;
 };
 
-/* A table that never holds more than `limit` flows.
+/* A table that never holds more than `limit` flows, and half-open ones no more
+ * than a quarter of that (or 16,384).
  *
  * Looking one up costs a cache line of the table and those of the flow itself;
  * flow_prepare and flow_prefetch, called for some packets ahead, have both
