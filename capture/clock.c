@@ -275,6 +275,11 @@ clock_advance(struct clock *c, struct instant t)
 {
 	if (instant_before(t, c->now))
 		return;
+	if (tick_of(t) == c->position &&
+	    (!c->due.first || instant_before(t, c->due.first->at))) {
+		c->now = t;		/* nothing can be due */
+		return;
+	}
 	do
 		fire_due(c, t);
 	while (turn_to_next(c, tick_of(t)));

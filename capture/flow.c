@@ -199,9 +199,9 @@ flow_release(struct flow_pool *pool, struct flow *f)
 }
 
 struct note *
-flow_note_find(const struct flow *f, unsigned what, unsigned kind, enum side side)
+flow_note_among(struct note *n, unsigned what, unsigned kind, enum side side)
 {
-	for (struct note *n = f->notes; n; n = n->next)
+	for (; n; n = n->next)
 		if (n->what == what && n->kind == kind && n->side == side)
 			return n;
 	return NULL;

@@ -244,8 +244,13 @@ struct flow {
 };
 
 /* The note (what, kind, side) of a flow, or NULL. */
-struct note *flow_note_find(const struct flow *, unsigned what, unsigned kind,
+struct note *flow_note_among(struct note *first, unsigned what, unsigned kind,
     enum side);
+static inline struct note *
+flow_note_find(const struct flow *f, unsigned what, unsigned kind, enum side s)
+{
+	return f->notes ? flow_note_among(f->notes, what, kind, s) : NULL;
+}
 
 struct flow_pool;		/* where pooled records come from (engine) */
 

@@ -52,6 +52,8 @@ enum {
 	FETCH_AHEAD = 8,		/* flows of a step, from memory */
 };
 
+_Static_assert(DETECTOR_COUNT <= 64, "on_segment: sets of 64");
+
 /* What the servers may hold together. */
 #define SERVERS_BYTES ((size_t)512 << 20)
 
@@ -71,7 +73,6 @@ struct answer {
 /* The detectors that have a callback, in the order of the table, with what it
  * asks for beside its address: most calls need not be made. */
 struct on_segment {
-	uint32_t facts, odd, mark;
 	void *state;
 	void (*call)(void *, struct flow_pool *, struct flow *,
 	    const struct segment *);
@@ -99,6 +100,9 @@ struct registry {
 	void *state[DETECTOR_COUNT];
 	size_t on_segments, on_apps, review_flows, review_servers;
 	struct on_segment on_segment[DETECTOR_COUNT];
+	/* those that a fact, an oddity or a mark concerns, as a set of 1 <<
+	 * their place in on_segment */
+	uint64_t of_each, of_fact[32], of_odd[32], of_mark[8];
 	struct on_app on_app[DETECTOR_COUNT];
 	struct review_flow review_flow[DETECTOR_COUNT];
 	struct review_server review_server[DETECTOR_COUNT];
@@ -145,16 +149,34 @@ or_all(uint32_t wanted, bool any)
 }
 
 static void
+put_in_sets(uint64_t *set, unsigned bits, uint64_t member)
+{
+	for (; bits; bits &= bits - 1)
+		set[__builtin_ctz(bits)] |= member;
+}
+
+static void
+list_on_segment(struct registry *r, const struct detector *d, void *state)
+{
+	uint64_t member = UINT64_C(1) << r->on_segments;
+
+	r->on_segment[r->on_segments++] = (struct on_segment){ state,
+		d->on_segment };
+	if (!(d->facts | d->odd | d->mark))
+		r->of_each |= member;
+	put_in_sets(r->of_fact, d->facts, member);
+	put_in_sets(r->of_odd, d->odd, member);
+	put_in_sets(r->of_mark, d->mark, member);
+}
+
+static void
 list_callbacks(struct registry *r)
 {
 	for (size_t i = 0; i < DETECTOR_COUNT; i++) {
 		const struct detector *d = detectors[i];
 
 		if (d->on_segment)
-			r->on_segment[r->on_segments++] = (struct on_segment){
-			    or_all(d->facts, d->facts | d->odd | d->mark),
-			    or_all(d->odd, d->facts | d->odd | d->mark), d->mark,
-			    r->state[i], d->on_segment };
+			list_on_segment(r, d, r->state[i]);
 		if (d->on_app)
 			r->on_app[r->on_apps++] = (struct on_app){ r->state[i],
 			    d->on_app };
@@ -294,7 +316,7 @@ static uint32_t
 facts_of(const struct flow *f, const struct segment *seg)
 {
 	const struct packet *p = seg->packet;
-	uint32_t facts = seg->facts | 1U << 31;
+	uint32_t facts = seg->facts;
 
 	if (p->payload_bytes) {
 		facts |= CUE_PAYLOAD;
@@ -336,19 +358,32 @@ odd_of(const struct flow *f, const struct segment *seg)
 	return odd;
 }
 
+static uint64_t
+sets_of(const uint64_t *set, uint32_t bits)
+{
+	uint64_t all = 0;
+
+	for (; bits; bits &= bits - 1)
+		all |= set[__builtin_ctz(bits)];
+	return all;
+}
+
 static void
 on_segment(void *context, struct flow *f, const struct segment *seg)
 {
 	struct registry *r = context;
-	uint32_t facts = facts_of(f, seg), odd = odd_of(f, seg);
+	uint64_t concerned = r->of_each | sets_of(r->of_fact, facts_of(f, seg)) |
+	    sets_of(r->of_odd, odd_of(f, seg)) | sets_of(r->of_mark, f->marks);
 
 	if (seg->answered_ns)
 		answer_remember(r, &(struct answer){ .flow = f,
 		    .took_ns = seg->answered_ns, .turn = true });
-	for (const struct on_segment *d = r->on_segment, *end = d +
-	    r->on_segments; d < end; d++)
-		if (d->facts & facts || d->odd & odd || d->mark & f->marks)
-			d->call(d->state, engine_pool(r->judge.engine), f, seg);
+	for (; concerned; concerned &= concerned - 1) {
+		const struct on_segment *d =
+		    &r->on_segment[__builtin_ctzll(concerned)];
+
+		d->call(d->state, engine_pool(r->judge.engine), f, seg);
+	}
 }
 
 static void

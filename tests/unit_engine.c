@@ -173,10 +173,48 @@ test_a_flood_within_a_second_is_buried_as_it_goes(void **state)
 	engine_free(&w.e);
 }
 
+/* Each flow's SYN and the same again, over more frames than are looked at ahead:
+ * the first of a batch makes the flow that the next is for. */
+static void
+test_frames_together_give_the_same_as_one_by_one(void **state)
+{
+	enum { FRAMES = 40 };
+	static uint8_t d[FRAMES][FRAME_BYTES];
+	struct frame fr[FRAMES];
+	struct flow_stats s;
+	struct watcher w;
+
+	(void)state;
+	for (unsigned i = 0; i < FRAMES; i++) {
+		static const uint8_t syn[FRAME_BYTES] = { 2, 0, 0, 0, 0, 1, 2, 0,
+			0, 0, 0, 2, 8, 0, 0x45, 0, 0, 40, 0, 1, 0x40, 0, 64,
+			IP_TCP, 0, 0, 10, 0, 0, 1, 10, 0, 0, 9, 4, 1, 1, 0xbd,
+			0, 0, 0, 0, 0, 0, 0, 0, 0x50, TCP_SYN, 0x20, 0 };
+
+		memcpy(d[i], syn, sizeof(syn));
+		d[i][18] = (uint8_t)i;			/* IP ID: no copy */
+		d[i][35] = (uint8_t)(i / 2);		/* port */
+		fr[i] = (struct frame){ .time = { NS_PER_S + i * 1000 },
+			.number = i + 1, .link_type = 1, .data = d[i],
+			.captured_bytes = FRAME_BYTES, .wire_bytes = FRAME_BYTES };
+	}
+	begin(&w, 1000);
+	engine_frames(w.e, fr, FRAMES);
+	engine_flow_stats(w.e, &s);
+	CHECK_EQ(s.created, FRAMES / 2);
+	CHECK_EQ(w.count, FRAMES);
+	for (unsigned i = 0; i < FRAMES; i++) {
+		CHECK_EQ(w.frame[i], i + 1);
+		CHECK_EQ(w.time[i].ns, NS_PER_S + i * 1000);
+	}
+	engine_free(&w.e);
+}
+
 UNIT_TESTS(
     cmocka_unit_test(test_one_stray_stamp_does_not_move_time),
     cmocka_unit_test(test_a_pause_keeps_the_times_of_its_end),
     cmocka_unit_test(test_absurd_stamps_neither_overflow_nor_run_back),
     cmocka_unit_test(test_a_clock_set_back_goes_on_from_where_it_was),
     cmocka_unit_test(test_a_flood_within_a_second_is_buried_as_it_goes),
+    cmocka_unit_test(test_frames_together_give_the_same_as_one_by_one),
 )

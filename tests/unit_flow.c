@@ -101,6 +101,133 @@ test_established_flows_stay_known_for_more_than_two_hours(void **state)
 }
 
 static void
+hear_at(struct flow_table *t, struct flow *f, int64_t s)
+{
+	flow_heard(t, f, (struct instant){ s * NS_PER_S });
+}
+
+/* It stands where it was put, and is looked for there. */
+static void
+test_a_flow_that_goes_on_is_not_forgotten(void **state)
+{
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(10, pool);
+	struct ends ends = { 0 };
+	struct packet p = packet_between(1, 1025, 2, 445);
+	struct packet q = packet_between(1, 1026, 2, 445);
+	struct flow *f, *g;
+
+	(void)state;
+	flow_table_on_end(t, note_end, &ends);
+	p.time.ns = q.time.ns = NS_PER_S;
+	f = flow_create(t, &p, CLIENT);
+	g = flow_create(t, &q, CLIENT);
+	hear_at(t, f, 100);
+	flow_expire(t, (struct instant){ 140 * NS_PER_S });
+	CHECK_EQ(ends.count, 1);		/* the other half-open one */
+	CHECK_EQ(ends.id, g->id);
+	hear_at(t, f, 200);
+	hear_at(t, f, 30000);			/* further than a ring reaches */
+	flow_expire(t, (struct instant){ 30130 * NS_PER_S });
+	CHECK_EQ(ends.count, 1);
+	flow_expire(t, (struct instant){ 30131 * NS_PER_S });
+	CHECK_EQ(ends.count, 2);
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
+static void
+test_room_is_made_by_the_one_longest_unheard_of(void **state)
+{
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(3, pool);
+	struct ends ends = { 0 };
+	struct packet p = packet_between(1, 1, 2, 80);
+	struct flow *f[3];
+
+	(void)state;
+	flow_table_on_end(t, note_end, &ends);
+	for (uint16_t i = 0; i < 3; i++) {
+		p.sport = i;
+		p.time.ns = (1 + i) * NS_PER_S;
+		f[i] = flow_create(t, &p, CLIENT);
+	}
+	hear_at(t, f[0], 10);
+	hear_at(t, f[1], 9);
+	p.sport = 77;
+	p.time.ns = 11 * NS_PER_S;
+	flow_create(t, &p, CLIENT);
+	CHECK_EQ(ends.id, f[2]->id);
+	p.sport = 78;
+	flow_create(t, &p, CLIENT);
+	CHECK_EQ(ends.id, f[1]->id);
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
+static void
+test_half_open_flows_have_a_quarter_of_the_room(void **state)
+{
+	enum { LIMIT = 80000 };
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(LIMIT, pool);
+	struct packet p = packet_between(1, 1, 2, 80);
+	struct flow_stats s;
+
+	(void)state;
+	for (uint32_t i = 0; i < LIMIT; i++) {
+		p.src = address_from_v4(i + 1);
+		flow_create(t, &p, CLIENT);
+	}
+	flow_table_stats(t, &s);
+	CHECK_EQ(s.now, LIMIT / 4);
+	CHECK_EQ(s.evicted_half_open, LIMIT - LIMIT / 4);
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
+/* Flows come and go, so that the table grows and closes its gaps; each is found
+ * as long as it is there, and no longer. */
+static void
+test_what_is_in_the_table_is_found_and_nothing_else(void **state)
+{
+	enum { TUPLES = 12000, TURNS = 60000 };
+	static struct flow *there[TUPLES];
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(TUPLES, pool);
+	struct packet p = packet_between(1, 1, 2, 80);
+	uint32_t random = 1;
+	enum side side;
+
+	(void)state;
+	for (uint32_t i = 0; i < TURNS; i++) {
+		uint32_t n = (random = random * 1664525 + 1013904223) >> 8;
+
+		n %= TUPLES;
+		p.src = address_from_v4(n);
+		CHECK(flow_find(t, &p, &side) == there[n]);
+		if (there[n]) {
+			flow_finish(t, there[n], FLOW_END_FIN);
+			flow_release(pool, there[n]);
+			there[n] = NULL;
+		} else {
+			there[n] = flow_create(t, &p, CLIENT);
+			there[n]->state = FLOW_ESTABLISHED;
+			flow_reclass(t, there[n]);
+		}
+	}
+	for (uint32_t n = 0; n < TUPLES; n++) {
+		p.src = address_from_v4(n);
+		p.flow_hash = 0;
+		flow_prepare(t, &p);
+		CHECK(flow_find(t, &p, &side) == there[n]);
+		there[n] = NULL;
+	}
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
+static void
 test_the_sixty_fifth_exchange_drops_the_oldest(void **state)
 {
 	struct flow_pool *pool = flow_pool_new();
@@ -172,6 +299,10 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_flow_is_found_from_both_sides),
     cmocka_unit_test(test_at_the_limit_half_open_flows_go_before_established_ones),
     cmocka_unit_test(test_established_flows_stay_known_for_more_than_two_hours),
+    cmocka_unit_test(test_a_flow_that_goes_on_is_not_forgotten),
+    cmocka_unit_test(test_room_is_made_by_the_one_longest_unheard_of),
+    cmocka_unit_test(test_half_open_flows_have_a_quarter_of_the_room),
+    cmocka_unit_test(test_what_is_in_the_table_is_found_and_nothing_else),
     cmocka_unit_test(test_the_sixty_fifth_exchange_drops_the_oldest),
     cmocka_unit_test(test_a_note_keeps_its_first_frames_and_the_newest),
     cmocka_unit_test(test_community_ids_match_the_published_vectors),

@@ -126,6 +126,8 @@ test_more_flows_than_the_limit_push_out_the_oldest(void **state)
 	CHECK_EQ(s.now, LIMIT);
 	CHECK_EQ(s.peak, LIMIT);
 	CHECK_EQ(s.evicted, FLOWS - LIMIT);
+	CHECK(!app_ndpi_wants(r[0].flow));	/* nor does it push out others */
+	CHECK(app_ndpi_wants(r[FLOWS - 1].flow));
 	app_ndpi_forget(n, r[FLOWS - 1].flow);
 	app_ndpi_forget(n, r[0].flow);
 	app_ndpi_stats(n, &s);

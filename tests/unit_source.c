@@ -745,6 +745,140 @@ test_files_that_overlap_are_merged(void **state)
 	source_close(&source);
 }
 
+/* All frames, so many at a time as are at hand: their ports in order, each read
+ * after the whole batch has come. Returns how many calls gave frames. */
+static unsigned
+read_batches(unsigned *port, unsigned *count)
+{
+	enum { MOST = 16 };
+	struct frame f[MOST];
+	unsigned calls = 0;
+	size_t n;
+
+	*count = 0;
+	while (source_next_batch(source, f, MOST, &n) == SOURCE_FRAME) {
+		CHECK(n >= 1 && n <= MOST);
+		calls++;
+		for (size_t i = 0; i < n; i++) {
+			struct bytes b = bytes_of(f[i].data, f[i].captured_bytes);
+
+			CHECK_EQ(f[i].captured_bytes, FRAME_BYTES);
+			bytes_skip(&b, 36);
+			port[(*count)++] = bytes_be16(&b);
+		}
+	}
+	return calls;
+}
+
+static void
+test_frames_at_hand_come_in_batches_and_stay(void **state)
+{
+	unsigned port[64], count;
+
+	(void)state;
+	CHECK_EQ(open_one(write_run("x.pcap", 1, 1, 40)), 0);
+	CHECK_EQ(read_batches(port, &count), 3);
+	CHECK_EQ(count, 40);
+	for (unsigned i = 0; i < count; i++)
+		CHECK_EQ(port[i], i + 1);
+	source_close(&source);
+}
+
+static void
+test_a_batch_ends_where_another_file_is_due(void **state)
+{
+	unsigned port[64], count;
+	const char *path[3];
+
+	(void)state;
+	path[0] = write_run("a.pcap", 1, 1, 10);
+	path[1] = write_run("b.pcap", 6, 10, 3);
+	path[2] = write_run("c.pcap", 40, 1, 5);
+	CHECK_EQ(open_files(path, 3, "udp and not port 3"), 0);
+	CHECK(read_batches(port, &count) < 12);
+	CHECK_EQ(count, 17);
+	for (unsigned i = 1; i < count; i++)
+		CHECK(port[i] >= port[i - 1]);
+	source_close(&source);
+}
+
+static void
+test_a_batch_ends_before_a_damaged_record(void **state)
+{
+	struct maker *m = pcap_new(MICRO, ETHERNET, false);
+	unsigned port[8], count;
+
+	(void)state;
+	put_record(m, 1, 0, 1);
+	put_record(m, 2, 0, 2);
+	put32(m, 3);
+	put32(m, 0);
+	put32(m, 262145);
+	put32(m, 262145);
+	CHECK_EQ(open_one(write_file(m, "x.pcap")), 0);
+	CHECK_EQ(read_batches(port, &count), 1);
+	CHECK_EQ(count, 2);
+	CHECK_EQ(cut_files(), 1);
+	source_close(&source);
+}
+
+/* Longer records (of patched libpcaps), and lengths the other way round (before
+ * version 2.3). */
+static void
+test_old_pcap_variants_are_read(void **state)
+{
+	struct maker *m = pcap_new(0xa1b2cd34, ETHERNET, false);
+	unsigned port[8], count;
+
+	(void)state;
+	for (unsigned i = 1; i <= 2; i++) {
+		put32(m, i);
+		put32(m, 0);
+		put32(m, FRAME_BYTES);
+		put32(m, FRAME_BYTES);
+		put64(m, 7);
+		put_frame_bytes(m, i);
+	}
+	CHECK_EQ(open_one(write_file(m, "x.pcap")), 0);
+	read_batches(port, &count);
+	CHECK_EQ(count, 2);
+	CHECK_EQ(port[1], 2);
+	source_close(&source);
+
+	m = pcap_new(MICRO, ETHERNET, false);
+	m->at[6] = 2;			/* version 2.2 */
+	put32(m, 1);
+	put32(m, 0);
+	put32(m, FRAME_BYTES + 40);
+	put32(m, FRAME_BYTES);
+	put_frame_bytes(m, 9);
+	CHECK_EQ(open_one(write_file(m, "x.pcap")), 0);
+	CHECK_EQ(next_port(), 9);
+	CHECK_EQ(frame.wire_bytes, FRAME_BYTES + 40);
+	source_close(&source);
+}
+
+/* The file says that it keeps 20 bytes; a record has more. */
+static void
+test_a_frame_is_no_longer_than_the_file_keeps(void **state)
+{
+	struct maker *m = pcap_new(MICRO, ETHERNET, false);
+
+	(void)state;
+	m->at[16] = 20;
+	m->at[17] = 0;
+	put_record(m, 1, 0, 1);
+	put_record(m, 2, 0, 2);
+	CHECK_EQ(open_one(write_file(m, "x.pcap")), 0);
+	for (int i = 1; i <= 2; i++) {
+		CHECK_EQ(source_next(source, &frame), SOURCE_FRAME);
+		CHECK_EQ(frame.captured_bytes, 20);
+		CHECK_EQ(frame.time.ns, i * NS_PER_S);
+	}
+	CHECK_EQ(source_next(source, &frame), SOURCE_END);
+	source_close(&source);
+}
+
 static void
 test_equal_times_come_in_the_order_given(void **state)
 {
@@ -976,6 +1110,11 @@ main(void)
 		cmocka_unit_test(test_a_filter_fits_each_interface),
 		cmocka_unit_test(test_files_are_read_in_the_order_of_their_time),
 		cmocka_unit_test(test_files_that_overlap_are_merged),
+		cmocka_unit_test(test_frames_at_hand_come_in_batches_and_stay),
+		cmocka_unit_test(test_a_batch_ends_where_another_file_is_due),
+		cmocka_unit_test(test_a_batch_ends_before_a_damaged_record),
+		cmocka_unit_test(test_old_pcap_variants_are_read),
+		cmocka_unit_test(test_a_frame_is_no_longer_than_the_file_keeps),
 		cmocka_unit_test(test_equal_times_come_in_the_order_given),
 		cmocka_unit_test(test_one_cut_file_does_not_end_the_others),
 		cmocka_unit_test(test_many_files_need_few_descriptors),
