@@ -95,13 +95,12 @@ evidence_read_again(struct evidence *e, const struct options *o,
 	char err[SOURCE_ERROR_BYTES];
 	struct source *source;
 	struct frame frame;
-	int verbose;
 
 	if (!evidence_is_wanted(e) || !is_readable_again(o))
 		return;
-	verbose = log_set_verbose(-1);		/* what is wrong with them was said */
+	log_set_quiet(true);		/* what is wrong with them was said */
 	if (source_open_files(o->files, o->file_count, o->filter, &source, err)) {
-		log_set_verbose(verbose);
+		log_set_quiet(false);
 		log_warn("no evidence: %s", err);
 		return;
 	}
@@ -109,5 +108,5 @@ evidence_read_again(struct evidence *e, const struct options *o,
 		evidence_reread(e, &frame);
 	evidence_reread_done(e);
 	source_close(&source);
-	log_set_verbose(verbose);
+	log_set_quiet(false);
 }

@@ -17,6 +17,7 @@
 enum { LINE_BYTES = 1024 };
 
 static atomic_int verbose;	/* below 0: silent */
+static _Thread_local bool quiet;
 static atomic_bool by_syslog;
 static bool by_journal;		/* settled once */
 
@@ -40,6 +41,8 @@ say(int priority, const char *prefix, const char *format, va_list args)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	char line[LINE_BYTES];
 
+	if (quiet)
+		return;
 	vsnprintf(line, sizeof(line), format, args);
 	if (by_syslog) {
 		syslog(priority, "%s%s", prefix, line);
@@ -86,6 +89,12 @@ log_note(const char *format, ...)
 	va_start(args, format);
 	say(LOG_DEBUG, "note: ", format, args);
 	va_end(args);
+}
+
+void
+log_set_quiet(bool on)
+{
+	quiet = on;
 }
 
 int

@@ -8,15 +8,19 @@
 #ifndef CAPTURE_LOG_H
 #define CAPTURE_LOG_H
 
+#include <stdbool.h>
+
 /* "toewatch: <message>\n". */
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, for what is no trouble: a change, or what was asked for. */
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* "toewatch: note: <message>\n"; only when verbose. */
 void log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Below zero: say nothing at all, for who reads a file again and for tests
- * that break them by the dozen. Returns what it was. */
+/* Below zero: say nothing at all, for tests that break files by the dozen.
+ * Returns what it was. */
 int log_set_verbose(int on);
+/* This thread has nothing to say, until it is told otherwise. */
+void log_set_quiet(bool);
 /* From now on to syslog(3), as a daemon. */
 void log_to_syslog(void);
 

@@ -71,10 +71,13 @@ static const char tables[] =
 " server TEXT NOT NULL, began TEXT NOT NULL, run INTEGER NOT NULL,"
 " record TEXT NOT NULL, PRIMARY KEY (server, began));"
 "CREATE INDEX timelines_began ON timelines (began);"
+/* Of a capture that was read twice, once. */
 "CREATE VIEW restarts AS"
-" SELECT finding_id, server, first_seen AS down, last_seen AS up,"
+" SELECT max(finding_id) AS finding_id, server, first_seen AS down,"
+"  max(last_seen) AS up,"
 "  lead(first_seen) OVER (PARTITION BY server ORDER BY first_seen) AS next_down"
-" FROM findings WHERE finding = 'server_restart' AND change IS NOT 'withdrawn';"
+" FROM findings WHERE finding = 'server_restart' AND change IS NOT 'withdrawn'"
+" GROUP BY server, first_seen;"
 /* Trouble is what degrades a server (finding_degrades). */
 "CREATE VIEW relapses AS"
 " SELECT r.server, r.down, r.up, r.finding_id AS restart_id,"
