@@ -1,11 +1,14 @@
 /* sink.c - the sinks of a configuration: made, fed, changed, closed.
  *
  * The hard part is the end: sixteen dead sinks must not take sixteen times as
- * long to close as one. All get the same time together, then all are told to
- * wait no longer. */
+ * long to close as one, and a configuration that is read again must not hold up
+ * the capture. All get the same time together, then all are told to wait no
+ * longer; and what a new configuration does not have is closed by a thread of its
+ * own, what it still has goes on. */
 #include "detectors/sink_internal.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +30,14 @@ struct sink {
 /* Those of one configuration. */
 struct sink_list {
 	size_t count;
-	struct sink sink[SINKS_MAX];
+	struct sink *sink[SINKS_MAX];
 };
 
 struct sinks {
 	pthread_mutex_t lock;		/* of the pointer */
 	struct sink_list *list;
+	bool closing;			/* `closer` is, or was, at work */
+	pthread_t closer;
 };
 
 static const struct sink_kind *
@@ -48,27 +53,41 @@ kind_of(enum sink_type type)
 
 /* --- a list of them --------------------------------------------------------------- */
 
-static int
-sink_open(struct sink *s, const struct sink_config *c,
-    char err[SINK_ERROR_BYTES])
+static void
+sink_close(struct sink *s)
 {
-	struct relay_kind kind = { .name = s->title, .tick_ms = TICK_MS,
-		.limit = SINK_LIMIT };
+	if (s->relay)
+		relay_close(&s->relay, 0);
+	if (s->context)
+		s->kind->close(s->context);
+	free(s);
+}
 
+static struct sink *
+sink_open(const struct sink_config *c, char err[SINK_ERROR_BYTES])
+{
+	struct relay_kind kind = { .tick_ms = TICK_MS, .limit = SINK_LIMIT };
+	struct sink *s = calloc(1, sizeof(*s));
+
+	snprintf(err, SINK_ERROR_BYTES, "out of memory");
+	if (!s)
+		return NULL;
 	s->config = *c;
 	s->kind = kind_of(c->type);
 	atomic_init(&s->stop, false);
 	snprintf(s->title, sizeof(s->title), "sink \"%s\"", c->name);
 	s->context = s->kind->open(&s->config, &s->stop, err);
-	if (!s->context)
-		return -1;
-	kind.deliver = s->kind->deliver;
-	kind.tick = s->kind->tick;
-	s->relay = relay_new(&kind, s->context);
-	if (s->relay)
-		return 0;
-	snprintf(err, SINK_ERROR_BYTES, "%s: no thread for it", s->title);
-	return -1;
+	if (s->context) {
+		kind.name = s->title;
+		kind.deliver = s->kind->deliver;
+		kind.tick = s->kind->tick;
+		s->relay = relay_new(&kind, s->context);
+		if (s->relay)
+			return s;
+		snprintf(err, SINK_ERROR_BYTES, "%s: no thread for it", s->title);
+	}
+	sink_close(s);
+	return NULL;
 }
 
 /* Do any still have something to deliver, and a chance? */
@@ -78,20 +97,11 @@ any_waiting(const struct sink_list *l)
 	struct relay_stats r;
 
 	for (size_t i = 0; i < l->count; i++) {
-		relay_stats(l->sink[i].relay, &r);
+		relay_stats(l->sink[i]->relay, &r);
 		if (r.waiting && !r.failing)
 			return true;
 	}
 	return false;
-}
-
-static void
-sink_close(struct sink *s)
-{
-	if (s->relay)
-		relay_close(&s->relay, 0);
-	if (s->context)
-		s->kind->close(s->context);
 }
 
 static void
@@ -106,32 +116,105 @@ close_list(struct sink_list *l, unsigned grace_ms)
 	while (any_waiting(l) && sink_now_ms() < until)
 		nanosleep(&pause, NULL);
 	for (size_t i = 0; i < l->count; i++) {
-		relay_stats(l->sink[i].relay, &r);
-		atomic_store(&l->sink[i].stop, r.waiting > 0 || r.failing);
+		relay_stats(l->sink[i]->relay, &r);
+		atomic_store(&l->sink[i]->stop, r.waiting > 0 || r.failing);
 		if (r.waiting)
 			log_warn("%s: %zu events were not delivered",
-			    l->sink[i].title, r.waiting);
+			    l->sink[i]->title, r.waiting);
 	}
 	for (size_t i = 0; i < l->count; i++)
-		sink_close(&l->sink[i]);
+		sink_close(l->sink[i]);
 	free(l);
 }
 
+static bool
+is_same(const struct sink_config *a, const struct sink_config *b)
+{
+	return a->type == b->type && a->min_severity == b->min_severity &&
+	    a->kinds == b->kinds && a->facility == b->facility &&
+	    a->hold_s >= b->hold_s && a->hold_s <= b->hold_s &&
+	    strcmp(a->name, b->name) == 0 && strcmp(a->where, b->where) == 0 &&
+	    strcmp(a->header, b->header) == 0 && strcmp(a->ca, b->ca) == 0;
+}
+
+/* The sink of `l` that is configured so, or NULL. */
+static struct sink *
+find_same(const struct sink_list *l, const struct sink_config *c)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (is_same(&l->sink[i]->config, c))
+			return l->sink[i];
+	return NULL;
+}
+
+/* Out of `l`, those that are in `others` as well. */
+static void
+leave_out(struct sink_list *l, const struct sink_list *others)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->count; i++) {
+		bool there = false;
+
+		for (size_t k = 0; k < others->count; k++)
+			there |= others->sink[k] == l->sink[i];
+		if (!there)
+			l->sink[kept++] = l->sink[i];
+	}
+	l->count = kept;
+}
+
+/* Those of `old` that stay, and new ones. */
 static struct sink_list *
-open_list(const struct config *c, char err[SINK_ERROR_BYTES])
+open_list(const struct config *c, const struct sink_list *old,
+    char err[SINK_ERROR_BYTES])
 {
 	struct sink_list *l = calloc(1, sizeof(*l));
 
 	snprintf(err, SINK_ERROR_BYTES, "out of memory");
 	for (size_t i = 0; l && i < c->sink_count; i++) {
-		if (sink_open(&l->sink[i], &c->sink[i], err)) {
-			sink_close(&l->sink[i]);
+		struct sink *s = find_same(old, &c->sink[i]);
+
+		if (!s)
+			s = sink_open(&c->sink[i], err);
+		if (!s) {
+			leave_out(l, old);
 			close_list(l, 0);
 			return NULL;
 		}
-		l->count++;
+		l->sink[l->count++] = s;
 	}
 	return l;
+}
+
+static void *
+close_slowly(void *list)
+{
+	close_list(list, SINK_WAIT_MS);
+	return NULL;
+}
+
+static void
+wait_for_closer(struct sinks *s)
+{
+	if (s->closing)
+		pthread_join(s->closer, NULL);
+	s->closing = false;
+}
+
+/* Signals are the main thread's. */
+static void
+close_beside(struct sinks *s, struct sink_list *l)
+{
+	sigset_t all, before;
+
+	wait_for_closer(s);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	s->closing = pthread_create(&s->closer, NULL, close_slowly, l) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!s->closing)
+		close_list(l, 0);
 }
 
 /* --- for everybody ------------------------------------------------------------------- */
@@ -154,15 +237,15 @@ int
 sinks_configure(struct sinks *s, const struct config *c,
     char err[SINK_ERROR_BYTES])
 {
-	struct sink_list *fresh = open_list(c, err), *old;
+	struct sink_list *old = s->list, *fresh = open_list(c, old, err);
 
 	if (!fresh)
 		return -1;
 	pthread_mutex_lock(&s->lock);
-	old = s->list;
 	s->list = fresh;
 	pthread_mutex_unlock(&s->lock);
-	close_list(old, SINK_WAIT_MS);
+	leave_out(old, fresh);
+	close_beside(s, old);
 	return 0;
 }
 
@@ -182,8 +265,8 @@ hear(void *context, struct event *e)
 
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = 0; i < s->list->count; i++)
-		if (is_wanted(&s->list->sink[i].config, e))
-			relay_put(s->list->sink[i].relay, e);
+		if (is_wanted(&s->list->sink[i]->config, e))
+			relay_put(s->list->sink[i]->relay, e);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -198,8 +281,8 @@ sinks_reopen(struct sinks *s)
 {
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = 0; i < s->list->count; i++)
-		if (s->list->sink[i].kind->reopen)
-			s->list->sink[i].kind->reopen(s->list->sink[i].context);
+		if (s->list->sink[i]->kind->reopen)
+			s->list->sink[i]->kind->reopen(s->list->sink[i]->context);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -212,8 +295,8 @@ sinks_stats(struct sinks *s, struct sink_stats *out, size_t max)
 	count = s->list->count;
 	for (size_t i = 0; i < count && i < max; i++) {
 		snprintf(out[i].name, sizeof(out[i].name), "%s",
-		    s->list->sink[i].config.name);
-		relay_stats(s->list->sink[i].relay, &out[i].relay);
+		    s->list->sink[i]->config.name);
+		relay_stats(s->list->sink[i]->relay, &out[i].relay);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return count;
@@ -228,6 +311,7 @@ sinks_close(struct sinks **sp, unsigned grace_ms)
 	if (!s)
 		return;
 	close_list(s->list, grace_ms);
+	wait_for_closer(s);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

@@ -2,8 +2,7 @@
  * socket, syslog, a webhook; as the configuration names them.
  *
  * Each sink has a queue and a thread of its own (relay.h): a dead one delays
- * nobody, keeps at most SINK_LIMIT events, and what it lost is counted. A
- * delivery never takes longer than SINK_WAIT_MS, so that the end comes in time. */
+ * nobody, keeps at most SINK_LIMIT events, and what it lost is counted. */
 #ifndef DETECTORS_SINK_H
 #define DETECTORS_SINK_H
 
@@ -17,10 +16,10 @@ struct sinks;
 
 /* No sinks. NULL: no memory. */
 struct sinks *sinks_new(void);
-/* Those of this configuration instead; what still waits for the old ones gets
- * SINK_WAIT_MS. Files are opened at once, the rest connects when there is
- * something to say. 0, or -1 with a sentence: the old ones stay. Not from two
- * threads at a time. */
+/* Those of this configuration instead. One that is in both goes on as it is; what
+ * waits for the others gets SINK_WAIT_MS, which nobody waits for. Files are opened
+ * at once, the rest connects when there is something to say. 0, or -1 with a
+ * sentence: the old ones stay. Not from two threads at a time. */
 int sinks_configure(struct sinks *, const struct config *,
     char err[SINK_ERROR_BYTES]);
 /* What the feed, or the store, is to call; any one thread. */

@@ -443,6 +443,45 @@ test_many_dead_sinks_close_as_fast_as_one(void **state)
 	close(fd);
 }
 
+/* SIGHUP: the capture thread does this. */
+static void
+test_a_new_configuration_holds_nobody_up_and_keeps_what_stays(void **state)
+{
+	struct config *config = calloc(1, sizeof(*config));
+	char where[64], path[400], err[SINK_ERROR_BYTES];
+	int fd = listen_on(SOCK_STREAM, "tcp://", where);
+	struct sink_config c[3] = { sink(SINK_LINES, where),
+		sink(SINK_LINES, where),
+		sink(SINK_LINES, path_of("third", path)) };
+	struct sink_stats got[3];
+	struct sinks *s;
+	int64_t began;
+
+	(void)state;
+	strcpy(c[1].name, "second");
+	s = sinks_with(c, 2);
+	padding = 3000;
+	put_many(s, 1, 8000);			/* nobody reads it */
+	padding = 200;
+	config->sink_count = 2;
+	config->sink[0] = c[1];
+	config->sink[1] = c[2];
+	began = now_ms();
+	CHECK_EQ(sinks_configure(s, config, err), 0);
+	CHECK(now_ms() - began < 500);
+	CHECK_EQ(sinks_stats(s, got, 3), 2);
+	CHECK_STR(got[0].name, "second");
+	CHECK(got[0].relay.waiting > 1000);	/* still there */
+	CHECK_EQ(got[1].relay.waiting, 0);
+	strcpy(config->sink[1].where, "/no/such/folder/lines");
+	CHECK_EQ(sinks_configure(s, config, err), -1);
+	CHECK_EQ(sinks_stats(s, got, 3), 2);
+	CHECK(got[0].relay.waiting > 1000);
+	sinks_close(&s, 100);
+	close(fd);
+	free(config);
+}
+
 static void
 fails_with_patience(enum sink_type type, const char *where)
 {
@@ -801,6 +840,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_slow_reader_gets_all_of_it),
     cmocka_unit_test(test_a_dead_sink_delays_nobody_and_its_queue_is_bounded),
     cmocka_unit_test(test_many_dead_sinks_close_as_fast_as_one),
+    cmocka_unit_test(test_a_new_configuration_holds_nobody_up_and_keeps_what_stays),
     cmocka_unit_test(test_one_that_refuses_or_is_not_there_is_tried_again),
     cmocka_unit_test(test_a_message_is_that_of_the_rfc),
     cmocka_unit_test(test_hostile_text_stays_in_its_message),
