@@ -304,7 +304,7 @@ def try_one(options, path, link, frames, scene, mutation, seed):
     return name, wrong
 
 
-def try_capture(options, path, scene):
+def try_capture(options, number, path, scene):
     """All mutations of one capture; (name, complaints) of each."""
     link, frames = scenes.read(path)
     if scene is None:
@@ -314,6 +314,7 @@ def try_capture(options, path, scene):
     if not frames:
         return []
     chosen = [m for m in TABLE if (m.few or not options.few) and options.only in m.name]
+    chosen = chosen[number % options.every::options.every]
     return [try_one(options, path, link, frames, scene, m, seed)
             for m in chosen for seed in range(options.seeds)]
 
@@ -332,6 +333,8 @@ def options():
     p.add_argument("folders", nargs="+")
     p.add_argument("--seeds", type=int, default=1)
     p.add_argument("--few", action="store_true", help="the short list of mutations")
+    p.add_argument("--every", type=int, default=1, metavar="N", help="each capture with "
+                   "every Nth mutation, another one first each time")
     p.add_argument("--only", default="", help="mutations with this in their names")
     p.add_argument("--capture", default="", help="captures with this in their paths")
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -349,7 +352,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="toewatch-mutate.") as o.scratch, \
             concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
         captures = [c for f in o.folders for c in load(f, o.program) if o.capture in c[0]]
-        for results in pool.map(lambda c: try_capture(o, *c), captures):
+        for results in pool.map(lambda c: try_capture(o, c[0], *c[1]),
+                                    enumerate(captures)):
             for name, wrong in results:
                 number += 1
                 failed += scenes.report(number, name, wrong)

@@ -7,8 +7,10 @@ set -u
 
 command -v python3 >/dev/null 2>&1 ||
     tap_skip_all 'python3 is missing'
-# the address sanitizer reserves more than any bound
-megabytes=1024
-grep -q __asan_init "$TOEWATCH" && megabytes=0
+# the address sanitizer takes its time, and reserves more memory than any bound
+megabytes=1024 every=2
+if grep -q __asan_init "$TOEWATCH"; then
+	megabytes=0 every=6
+fi
 TMPDIR=$scratch python3 "$srcdir/tests/mutate.py" "$TOEWATCH" --few --jobs 2 \
-    --megabytes "$megabytes" "$srcdir/pcaps"
+    --every "$every" --megabytes "$megabytes" "$srcdir/pcaps"
