@@ -203,7 +203,7 @@ def main():
     if wrong:
         sys.exit("bench: %s: there are %s" % (" ".join(wrong), " ".join([*known, "level"])))
     os.makedirs(args.dir, exist_ok=True)
-    args.out = os.path.join(args.dir, "output")
+    args.out = os.path.join(args.dir, "output.%d" % os.getpid())
     need = [known["million" if s == "level" else s][0] * args.scale for s in chosen]
     need = sum(need) if args.keep else max(need)
     free = shutil.disk_usage(args.dir).free / 1e6
