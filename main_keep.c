@@ -8,8 +8,9 @@
 
 #include "capture/log.h"
 #include "detectors/compare_kept.h"
+#include "detectors/server.h"
 
-enum { GRACE_MS = 3000, HISTORY_POINTS = 720 };
+enum { GRACE_MS = 3000, HISTORY_POINTS = 720, FLOWS_A_MINUTE = 200000 };
 
 /* 0, or -1 after a sentence. */
 static int
@@ -87,13 +88,26 @@ keep_figures(struct keep *k)
 		store_figures(k->store, json);
 }
 
+/* Taking figures sorts every server's connections: with very many of them, it is
+ * not done each minute. */
+static bool
+is_time_for_figures(struct keep *k)
+{
+	size_t flows = 0;
+
+	for (const struct server *s = registry_servers(k->run->registry); s;
+	    s = s->next)
+		flows += s->outcome_count;
+	return k->minutes++ % (1 + flows / FLOWS_A_MINUTE) == 0;
+}
+
 /* Each minute, in the capture's own thread. */
 static void
 hear_minute(void *context, struct event *e)
 {
 	struct keep *k = context;
 
-	if (e->kind == EVENT_CAPTURE && k->run->live)
+	if (e->kind == EVENT_CAPTURE && k->run->live && is_time_for_figures(k))
 		keep_figures(k);
 }
 

@@ -15,6 +15,7 @@ struct keep {
 	struct sinks *sinks;		/* NULL: the configuration has none */
 	struct compare_watch *watch;	/* with a store: for its figures */
 	struct run *run;		/* borrowed */
+	uint64_t minutes;		/* that were heard of */
 };
 
 /* Before the first frame; `dir` NULL: nothing is kept. 0, or -1 after a

@@ -395,17 +395,21 @@ static void
 count_incidents(struct server_figures *v, const struct run *run,
     const struct server *s)
 {
-	struct instant end = engine_stats(run->engine)->last;
+	const struct capture_stats *c = engine_stats(run->engine);
 
 	for (const struct incident *i = run->incidents; i; i = i->next) {
+		struct instant from = i->start;
 		int64_t lasted;
 
 		if (i->server != s)
 			continue;
-		lasted = instant_since(instant_is_set(i->end) ? i->end : end,
-		    i->start);
+		if (instant_before(from, c->first))
+			from = c->first;	/* begun in the run before */
+		lasted = instant_since(instant_is_set(i->end) ? i->end : c->last,
+		    from);
 		v->incidents++;
 		v->incidents_by[i->verdict]++;
+		v->carried_by[i->verdict] += instant_is_set(i->carried);
 		if (lasted > 0) {
 			v->trouble_ns += lasted;
 			v->trouble_ns_by[i->verdict] += lasted;

@@ -45,6 +45,7 @@ struct server_figures {
 					 * they wait in vain */
 	uint64_t requests;		/* answered ones, parked calls too */
 	uint64_t incidents, incidents_by[VERDICT_COUNT];
+	uint64_t carried_by[VERDICT_COUNT]; /* of them: begun in the run before */
 	int64_t trouble_ns, trouble_ns_by[VERDICT_COUNT];
 	bool stacks_known;		/* the IP IDs tell who carries a flow */
 	uint64_t flows_offloaded, flows_host;

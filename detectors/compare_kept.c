@@ -52,9 +52,10 @@ verdicts_value(const struct server_figures *v)
 
 	for (int i = 0; i < VERDICT_COUNT; i++)
 		if (v->incidents_by[i])
-			set(o, verdict_name((enum verdict)i), json_pack("[I, I]",
-			    (json_int_t)v->incidents_by[i],
-			    (json_int_t)v->trouble_ns_by[i]));
+			set(o, verdict_name((enum verdict)i), json_pack(
+			    "[I, I, I]", (json_int_t)v->incidents_by[i],
+			    (json_int_t)v->trouble_ns_by[i],
+			    (json_int_t)v->carried_by[i]));
 	return o;
 }
 
@@ -176,11 +177,12 @@ static void
 take_verdicts(struct server_figures *v, const json_t *o)
 {
 	for (int i = 0; i < VERDICT_COUNT; i++) {
-		const json_t *pair = json_object_get(o,
+		const json_t *three = json_object_get(o,
 		    verdict_name((enum verdict)i));
 
-		v->incidents_by[i] = (uint64_t)number_at(pair, 0);
-		v->trouble_ns_by[i] = number_at(pair, 1);
+		v->incidents_by[i] = (uint64_t)number_at(three, 0);
+		v->trouble_ns_by[i] = number_at(three, 1);
+		v->carried_by[i] = (uint64_t)number_at(three, 2);
 	}
 }
 
@@ -342,6 +344,19 @@ add_server(struct server_figures *to, const struct server_figures *from)
 	    add_wire(&to->told, &from->told) ? -1 : 0;
 }
 
+/* An incident that goes on in the next run is counted there once more. */
+static void
+take_off_carried(struct server_figures *v, const struct server_figures *next)
+{
+	for (int i = 0; i < VERDICT_COUNT; i++) {
+		uint64_t n = next->carried_by[i] < v->incidents_by[i] ?
+		    next->carried_by[i] : v->incidents_by[i];
+
+		v->incidents_by[i] -= n;
+		v->incidents -= n < v->incidents ? n : v->incidents;
+	}
+}
+
 static int
 by_address(const void *a, const void *b)
 {
@@ -365,7 +380,9 @@ add_servers(struct run_figures *to, const struct run_figures *from)
 		struct server_figures *v = bsearch(one, list, known,
 		    sizeof(*list), by_address);
 
-		if (!v) {
+		if (v) {
+			take_off_carried(v, one);
+		} else {
 			v = &list[to->count++];
 			*v = (struct server_figures){ .address = one->address,
 				.told_only = true };

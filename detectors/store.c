@@ -318,12 +318,27 @@ put_rows(struct store *s, const char *figures)
 	    figures) : 0;
 }
 
+/* Writing would go well, and into nothing. */
+static bool
+was_taken_away(sqlite3 *db)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+	    SQLITE_OK && moved;
+}
+
 /* One transaction. 0, or -1: nothing of it is there, `why` says why. */
 static int
 commit(struct store *s, const char *figures)
 {
 	sqlite3 *db = s->writer.db;
 
+	if (was_taken_away(db)) {
+		snprintf(s->why, sizeof(s->why), "it was moved or deleted (the "
+		    "next start makes a new one)");
+		return -1;
+	}
 	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
 		store_why(db, s->why);
 		return -1;

@@ -465,6 +465,29 @@ test_a_full_disk_delays_the_store_alone(void **state)
 }
 
 static void
+test_a_database_that_was_deleted_is_noticed(void **state)
+{
+	const char *dir = folder();
+	struct store *s = open_or_die(dir, &for_ever);
+	struct store_stats stats;
+	struct heard h;
+
+	(void)state;
+	log_set_verbose(-1);
+	listen_with(s, &h);
+	CHECK_EQ(store_start(s), 0);
+	put_incident(s, 1, 1, CHANGE_NEW, 0);
+	WAIT_UNTIL(heard(&h) == 1);
+	clear(dir);
+	put_incident(s, 2, 2, CHANGE_NEW, 0);
+	WAIT_UNTIL(heard(&h) == 2);		/* reported all the same */
+	WAIT_UNTIL((store_stats(s, &stats), stats.failing));
+	CHECK_EQ(store_finish(s), -1);
+	store_close(&s);
+	log_set_verbose(0);
+}
+
+static void
 test_a_run_that_cannot_be_written_at_its_end_says_so(void **state)
 {
 	const char *dir = folder();
@@ -665,13 +688,14 @@ some_figures(struct server_figures *v, struct port_figures *port, int64_t from_s
 }
 
 static void
-keep_figures(const char *dir, int64_t from_s, int64_t to_s)
+keep_figures(const char *dir, int64_t from_s, int64_t to_s, uint64_t carried)
 {
 	struct store *s = open_or_die(dir, &for_ever);
 	struct server_figures v;
 	struct port_figures port;
 	struct run_figures r = some_figures(&v, &port, from_s, to_s);
 
+	v.carried_by[VERDICT_offload_engine] = carried;
 	CHECK_EQ(store_start(s), 0);
 	store_figures(s, run_figures_json(&r));
 	CHECK_EQ(store_finish(s), 0);
@@ -688,7 +712,7 @@ test_figures_come_back_as_they_were(void **state)
 	char err[STORE_ERROR_BYTES];
 
 	(void)state;
-	keep_figures(dir, 100, 200);
+	keep_figures(dir, 100, 200, 0);
 	CHECK_EQ(run_figures_read(dir, &r, err), 0);
 	CHECK_STR(r.subject, strrchr(dir, '/') + 1);
 	CHECK_EQ(r.first.ns, want.first.ns);
@@ -721,9 +745,9 @@ test_several_runs_count_as_one_and_the_same_capture_once(void **state)
 	char err[STORE_ERROR_BYTES];
 
 	(void)state;
-	keep_figures(dir, 100, 200);
-	keep_figures(dir, 100, 200);		/* the same again */
-	keep_figures(dir, 300, 600);
+	keep_figures(dir, 100, 200, 0);
+	keep_figures(dir, 100, 200, 0);		/* the same again */
+	keep_figures(dir, 300, 600, 0);
 	CHECK_EQ(run_figures_read(dir, &r, err), 0);
 	CHECK_EQ(r.watched_ns, 400 * NS_PER_S);
 	CHECK_EQ(r.server[0].flows, 80);
@@ -731,6 +755,23 @@ test_several_runs_count_as_one_and_the_same_capture_once(void **state)
 	CHECK_EQ(r.server[0].incidents, 4);
 	CHECK_EQ(r.server[0].wire.port[0].made, 34);
 	CHECK_EQ(r.server[0].response[3].n, 200);
+	run_figures_free(&r);
+	clear(dir);
+}
+
+static void
+test_an_incident_that_goes_on_in_the_next_run_counts_once(void **state)
+{
+	const char *dir = folder();
+	struct run_figures r;
+	char err[STORE_ERROR_BYTES];
+
+	(void)state;
+	keep_figures(dir, 100, 200, 0);
+	keep_figures(dir, 300, 600, 1);
+	CHECK_EQ(run_figures_read(dir, &r, err), 0);
+	CHECK_EQ(r.server[0].incidents, 3);
+	CHECK_EQ(r.server[0].incidents_by[VERDICT_offload_engine], 3);
 	run_figures_free(&r);
 	clear(dir);
 }
@@ -744,6 +785,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_folder_that_cannot_be_is_refused),
     cmocka_unit_test(test_while_it_is_locked_all_is_reported_and_nothing_is_lost),
     cmocka_unit_test(test_a_full_disk_delays_the_store_alone),
+    cmocka_unit_test(test_a_database_that_was_deleted_is_noticed),
     cmocka_unit_test(test_a_run_that_cannot_be_written_at_its_end_says_so),
     cmocka_unit_test(test_restarts_and_relapses_are_a_servers_history),
     cmocka_unit_test(test_history_has_as_many_points_as_asked_for),
@@ -751,5 +793,6 @@ UNIT_TESTS(
     cmocka_unit_test(test_size_is_held_by_what_can_best_be_done_without),
     cmocka_unit_test(test_an_incident_that_is_not_there_again_is_over),
     cmocka_unit_test(test_figures_come_back_as_they_were),
+    cmocka_unit_test(test_an_incident_that_goes_on_in_the_next_run_counts_once),
     cmocka_unit_test(test_several_runs_count_as_one_and_the_same_capture_once),
 )
