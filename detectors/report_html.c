@@ -1,14 +1,16 @@
 /* report_html.c - the report as one page: everything the text says, with tables
  * of servers and findings; as a file that stands alone, or as it is served.
  *
- * It has to be one file that opens anywhere, now and in years: no script, no
- * picture, nothing from elsewhere. The hard part is that names and texts may
- * come from packets: each goes through put(), which escapes it. */
+ * It has to be one file that opens anywhere, now and in years: no script, what is
+ * drawn is inline, nothing comes from elsewhere. The hard part is that names and
+ * texts may come from packets: each goes through put(), which escapes it. */
 #include "detectors/report_common.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "detectors/report_picture.h"
 
 enum { FINDINGS_LISTED = 500, SERVERS_LISTED = 1000, GROUPS_LISTED = 40,
     REMEDIES_LISTED = 16, CLIENTS_NAMED = 8, TEXT_BYTES = 1600 };
@@ -61,6 +63,7 @@ static const char style[] =
 "padding:.05rem 0}.stack td:not(:last-child){display:inline;"
 "padding-right:.6rem}.stack td:not(:last-child) br{display:none}"
 ".stack td[title]::before{content:attr(title)' ';color:var(--dim)}}\n"
+REPORT_PICTURE_STYLE
 "@media print{body{background:#fff;color:#000}.card{break-inside:avoid}}\n";
 
 /* Text into the page: escaped, whatever it holds. */
@@ -240,7 +243,8 @@ put_remedies(FILE *out, const struct incident *i)
 }
 
 static void
-put_incident(FILE *out, const struct run *run, const struct incident *i)
+put_incident(FILE *out, const struct run *run, const struct incident *i,
+    bool first)
 {
 	unsigned told = incident_told(i);
 	struct finding f;
@@ -250,7 +254,10 @@ put_incident(FILE *out, const struct run *run, const struct incident *i)
 	put_in(out, "<p>", lasting_text(run, i, text, sizeof(text)), "</p>");
 	put_in(out, "<div class=verdict><span>", incident_sentence(i), "</span>");
 	put_in(out, " <span>", sure_text(i, sure), "</span></div>\n");
-	put_in(out, "<p>", affected_text(i, text, sizeof(text)), "</p>\n<dl>");
+	put_in(out, "<p>", affected_text(i, text, sizeof(text)), "</p>\n");
+	if (first)
+		report_picture_write(out, run, i->server);
+	fputs("<dl>", out);
 	put_row(out, incident_clients(i, NULL, 0) ? "clients" : "ports",
 	    clients_text(i, CLIENTS_NAMED, text, sizeof(text)));
 	put_evidence(out, "for", i->evidence + told, i->evidence_count - told);
@@ -288,7 +295,7 @@ put_troubled(FILE *out, const struct run *run, const struct server *s,
 	for (const struct incident *i = run->incidents; i; i = i->next) {
 		if (i->server != s)
 			continue;
-		put_incident(out, run, i);
+		put_incident(out, run, i, !any);
 		any = true;
 	}
 	if (!any) {
@@ -526,6 +533,7 @@ put_opening(FILE *out, const struct run *run, bool served)
 	else
 		fprintf(out, "<style>%s</style>", style);
 	fputs("</head><body><main>\n", out);
+	report_picture_begin(out);
 	put_in(out, "<h1>", subject, "</h1>\n");
 	put_in(out, "<p>", extent_text(run, text, sizeof(text)), "<br>");
 	put(out, soundness_text(run, text, sizeof(text)));

@@ -282,12 +282,13 @@ row_of(const struct rows *r, const struct address *a)
 	return bsearch(&key, r->row, r->count, sizeof(key), by_address);
 }
 
-/* Graver states are drawn over lighter ones. */
+/* Graver states are drawn over lighter ones; an answer over waiting, because a
+ * call may be meant to wait while others are answered. */
 static bool
 is_graver(char a, char b)
 {
-	static const char order[] = { TIMELINE_QUIET, TIMELINE_ANSWERED,
-		TIMELINE_WAITING, TIMELINE_FAILED, TIMELINE_STALLED,
+	static const char order[] = { TIMELINE_QUIET, TIMELINE_WAITING,
+		TIMELINE_ANSWERED, TIMELINE_FAILED, TIMELINE_STALLED,
 		TIMELINE_AGAIN, '\0' };
 
 	return strchr(order, a) > strchr(order, b);

@@ -570,6 +570,26 @@ def _():
         says("10:41:32")
 
 
+@case("the report to mail has the picture too, and no script")
+def _():
+    path = SCRATCH + "/report.html"
+    with open(path, "wb") as out:
+        subprocess.run([TOEWATCH, "-r", "pcaps/exchange-freeze.pcap", "-T",
+                        "html"], cwd=SOURCE, stdout=out, check=True)
+    for width in 1280, 390:
+        browser.look(width, "light")
+        browser.open("file://" + path)
+        says("has lost touch with the host", "10:41:3. it began")
+        red = browser.run("""const b = document.querySelector(".picture path.ps")
+            .getBoundingClientRect(); return [b.left, b.right, b.height]""")
+        expect(0 < red[0] < red[1] <= width and red[2] > 50, red)
+        expect(browser.run("return document.documentElement.scrollWidth") <=
+               width, f"wider than {width}")
+        expect(not browser.find("script"), "a script")
+        browser.shot(f"report-{width}")
+    browser.look(1280, "light")
+
+
 HOSTILE = "EX<script>alert(1)</script>\\\"'<img src=x onerror=alert(2)>"
 
 
@@ -750,7 +770,7 @@ def check_logs(sentence):
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             url = message["params"]["request"]["url"]
-            if not re.match(r"(http://127\.0\.0\.1:\d+/|about:|data:)", url):
+            if not re.match(r"(http://127\.0\.0\.1:\d+/|about:|data:|file://" + SCRATCH + "/)", url):
                 complaints.append("asked for " + url)
 
 

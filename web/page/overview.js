@@ -126,18 +126,18 @@ function times(r) {
 }
 
 /* The slowest answers of each minute; of a short run, how many there were. */
-function spark(r) {
+function spark(r, wanted) {
 	const p95 = (r.minutes?.p95_ms ?? []).filter((ms) => ms !== null);
-	const t = data.timelines.get(r.server.ip);
 
-	return p95.length >= MINUTES_SHOWN ? sparkline(p95,
-	    "response times, minute by minute") :
-	    t ? sparkline(t.answered, "answers over time") : null;
+	if (p95.length >= MINUTES_SHOWN)
+		return sparkline(p95, "response times, minute by minute");
+	const t = wanted && timelineOf(r.server.ip);
+	return t ? sparkline(t.answered, "answers over time") : null;
 }
 
-function small(r) {
+function small(r, wanted) {
 	return h("article", { class: `card ${r.health}`, "data-key": r.server.ip },
-	    h("header", null, badge(r.health), spark(r)),
+	    h("header", null, badge(r.health), spark(r, wanted)),
 	    h("h2", null, h("a", { href: link("server", r.server.ip) },
 		nameOf(r.server)), h("small", null, about(r.server))),
 	    h("p", { class: "dim" }, `${count(r.clients, "client")}, ` +
@@ -151,7 +151,7 @@ function card(r, place, servers) {
 	    incidentOf(open.incident_id) : open;
 
 	if (!i)
-		return small(r);
+		return small(r, place < DETAILED);
 	return openIncident(servers[LARGE]?.server.ip) ? brief(r, i, place <
 	    DETAILED ? timelineOf(r.server.ip) : null) : trouble(r, i);
 }
@@ -185,7 +185,8 @@ function aboutCapture() {
 	    `${bytes(c.bytes)}, ${dayAndClock(spanStart())} to ${clock(now())} ` +
 	    `${zone()}` + (c.duplicates ? `, ${number(c.duplicates)} mirror copies ` +
 	    "left out" : "") + (unfit(c).length ? "" : ". Capture sound: nothing " +
-	    "lost, both directions seen") + ".");
+	    "lost, both directions seen") + ". ",
+	    h("a", { href: "report" }, "All of it on one page, to print"));
 }
 
 export const title = () => {
