@@ -10,7 +10,7 @@ SOURCE, BUILD = sys.argv[1], sys.argv[2]
 TOEWATCH = os.environ.get("TOEWATCH") or BUILD + "/toewatch"
 SHOTS = os.environ.get("BROWSER_SHOTS")     # a folder for pictures to look at
 SCRATCH = tempfile.mkdtemp(prefix="toewatch-browser.")
-WAIT_S = 20                                 # for what comes in a moment
+WAIT_S = 60                                 # on a machine that is busy
 
 # What the address and the console may say of what is not there.
 NOT_THERE = re.compile(r"/(timeline|ladder|findings-text) - .*\b404\b")
@@ -440,16 +440,21 @@ def _():
         says("findings")
         came = {}
         follow(served.port, came)
-        time.sleep(3)
-        for number in list(came):
+        wait_for(lambda: came, "an event")
+        took = []
+        for _ in range(4):
+            seen = max(came)
+            number = wait_for(lambda: max(came) > seen and max(came), "the next")
             wait_for(lambda: number in browser.run(ids), f"finding {number}")
-            # Looked for one after another: of the last, the time is right.
-        number = wait_for(lambda: max(came, default=0), "an event") + 1
-        wait_for(lambda: number in came, "the next event")
-        wait_for(lambda: number in browser.run(ids), f"finding {number}")
-        took = time.monotonic() - came[number]
-        expect(took < 1, f"it took {took:.2f} s")
-        print(f"# on the page after {took * 1000:.0f} ms")
+            took.append(time.monotonic() - came[number])
+        expect(min(took) < patience(), f"they took {took} s")
+        print(f"# on the page after {min(took) * 1000:.0f} ms at best, "
+              f"{max(took) * 1000:.0f} ms at worst")
+
+
+def patience():
+    """How much longer than a second: a busy machine says little."""
+    return max(1, os.getloadavg()[0] / os.cpu_count())
 
 
 def follow(port, came):
@@ -485,13 +490,18 @@ def _():
 
 def whole(served):
     """The page has what the server has: none lost, none twice."""
+    def theirs():
+        return {f["finding_id"] for f in
+                served.get("findings?limit=1000")["items"]}
+
+    # Findings go on coming and going meanwhile: what the server has before and
+    # after a look at the page has to be there, and nothing that it never had.
     def differs():
-        theirs = {f["finding_id"] for f in served.get("findings?limit=1000")
-                  ["items"]}
-        shown = browser.run(ids)
-        if len(shown) != len(set(shown)):
-            return "some are there twice"
-        return theirs.symmetric_difference(shown)
+        before, shown = theirs(), browser.run(ids)
+        after = theirs()
+        strange = {n for n in set(shown) - before - after if n < max(before)}
+        return len(shown) != len(set(shown)) or \
+            (before & after) - set(shown) or strange
     try:
         wait_for(lambda: not differs(), "")
     except AssertionError:
@@ -748,8 +758,7 @@ def _():
             browser.open(served.url)
             took.append(wait_for(lambda: browser.run(ready), "ready"))
             time.sleep(0.2)
-        # A machine that is busy with other tests says little.
-        room = 300 * max(1, os.getloadavg()[0] / os.cpu_count())
+        room = 300 * patience()
         print(f"# ready after {min(took):.0f} ms (of {room:.0f}), "
               f"{sorted(took)[2]:.0f} ms in the middle")
         expect(min(took) < room, took)
@@ -770,7 +779,8 @@ def check_logs(sentence):
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             url = message["params"]["request"]["url"]
-            if not re.match(r"(http://127\.0\.0\.1:\d+/|about:|data:|file://" + SCRATCH + "/)", url):
+            if not re.match(r"(http://127\.0\.0\.1:\d+/|about:|data:|file://" +
+                            SCRATCH + "/)", url):
                 complaints.append("asked for " + url)
 
 

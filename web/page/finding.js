@@ -2,7 +2,7 @@
  * packets that prove it. */
 import { h } from "./dom.js";
 import { clock, count, duration, frameRanges, percent, zone } from "./format.js";
-import { ladder, ladderTable } from "./ladder.js";
+import { ladder, ladderTable, toEvidence } from "./ladder.js";
 import { copyable, facts, findingRow, newestFirst, section, serverLink } from "./parts.js";
 import { link } from "./route.js";
 import { data, findingOf, ladderOf, needFindings, textOf } from "./store.js";
@@ -77,7 +77,8 @@ function lookUp(f, l) {
 function packets(l, width) {
 	return l && section("The packets", null,
 	    h("p", { class: "dim" }, "Sequence numbers count from the beginning " +
-		"of the connection. What is marked is the evidence."),
+		"of the connection. What is marked is the evidence. ",
+		toEvidence(l)),
 	    ladder(l, width), ladderTable(l),
 	    l.truncated && h("p", { class: "dim" }, "The connection has more " +
 		"packets than are kept as evidence."));

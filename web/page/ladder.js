@@ -4,11 +4,11 @@
  * The hard part is the scale of time: what convinces is often 0.2 ms, then five
  * minutes of nothing. So each packet has a row, and a silence is a break with
  * its length written in it. */
-import { h, s } from "./dom.js";
+import { action, h, s } from "./dom.js";
 import { count, duration, microClock, number } from "./format.js";
 
 const ROW = 36, NOTE = 15, BREAK = 40, HEAD = 44;
-const SILENCE_S = 1;
+const SILENCE_S = 1, NEAR = 6;
 const names = { F: "FIN", S: "SYN", R: "RST", P: "PSH", A: "ACK", U: "URG",
 	E: "ECE", C: "CWR" };
 
@@ -96,16 +96,25 @@ export function ladder(l, width) {
 	    "aria-label": `${count(l.packets.length, "packet")} between client ` +
 		`${l.client.ip} and server ${l.server.ip}; the table below says ` +
 		"the same" },
-	    s("text", { x: 6, y: 32, class: "frame" }, "seconds, frame"),
+	    s("text", { x: 6, y: 32, class: "frame" }, narrow ? "seconds" :
+		"seconds, frame"),
 	    end(at.client, "client", `${l.client.ip}:${l.client.port}`,
 		narrow ? "start" : "middle"),
 	    end(at.server, "server", `${l.server.ip}:${l.server.port}`,
 		narrow ? "end" : "middle"), rows);
 }
 
+action("to-evidence", () => document.querySelector(".ladder .evidence")
+    ?.scrollIntoView({ block: "center" }));
+
+/* The way past what only leads up to it. */
+export const toEvidence = (l) => l.packets.findIndex((p) => p.evidence) > NEAR &&
+    h("button", { class: "quiet", "data-do": "to-evidence" }, "Go to the evidence");
+
 export function ladderTable(l) {
 	const cells = (p) => [p.frame, microClock(p.time), p.from,
-		flagNames(p.flags), number(p.seq), number(p.ack), p.len, p.window,
+		flagNames(p.flags), number(p.seq), p.ack === null ? "" : number(p.ack),
+		p.len, p.window,
 		[p.evidence && "evidence", p.note, p.gap &&
 		    `${count(p.gap, "byte")} never seen before it`]
 		    .filter(Boolean).join("; ")];

@@ -5,7 +5,7 @@ import { live, pause, start, waitingCount } from "./live.js";
 import { keep } from "./memory.js";
 import { link, route } from "./route.js";
 import { data, isLive, now, onChange, spanStart } from "./store.js";
-import { unfit } from "./words.js";
+import { subjectOf, unfit, unkept } from "./words.js";
 import * as finding from "./finding.js";
 import * as findings from "./findings.js";
 import * as incident from "./incident.js";
@@ -22,8 +22,7 @@ const banner = document.querySelector("#banner");
 function subject() {
 	const c = data.capture;
 
-	return c ? c.pcap_filename?.split("/").at(-1) ?? c.in_iface ??
-	    `${c.sources} sources` : "";
+	return c ? subjectOf(c).split("/").at(-1) : "";
 }
 
 const states = { connecting: "connecting", open: "live", lost: "connection lost",
@@ -66,7 +65,8 @@ const drawBar = (page) => patch(bar, h("header", { id: "bar" },
 
 /* What stands above everything: the page is blind, or the capture is. */
 function warnings() {
-	const list = unfit(data.capture).map((text) => ["unfit", text]);
+	const list = [...unfit(data.capture), ...unkept(data.capture)]
+	    .map((text) => ["unfit", text]);
 
 	if (live.state === "lost")
 		list.unshift(["lost", "The connection to toewatch is lost" +

@@ -8,8 +8,8 @@ import { sparkline, thumbnail } from "./picture.js";
 import { link } from "./route.js";
 import { data, incidentOf, incidentsOf, isLive, needFindings, now, openIncident,
 	spanStart, timelineOf } from "./store.js";
-import { about, affected, badge, carriedBy, graver, nameOf, responses, sentence, sure,
-	unfit } from "./words.js";
+import { about, affected, badge, carriedBy, graver, nameOf, responses, sentence, subjectOf,
+	sure, unfit } from "./words.js";
 
 const NEWEST = 8, MINUTES_SHOWN = 3, LARGE = 2, DETAILED = 12;
 
@@ -31,6 +31,7 @@ function answer(servers, bad) {
 	    bad.length ? "degraded" : sound && servers.length ? "ok" : "degraded";
 	const words = bad.length === 1 ? `${nameOf(bad[0].server)} is in trouble` :
 	    bad.length ? `${number(bad.length)} servers are in trouble` :
+	    !data.capture ? "Nothing was seen yet" :
 	    !servers.length ? "No server could be judged" :
 	    sound ? "Nothing is wrong" : "Nothing found wrong, as far as could be seen";
 
@@ -115,13 +116,15 @@ function against(r) {
 /* Against the time before, where the record knows it. */
 function times(r) {
 	const list = responses(r, 2), rate = rates(r.server.ip) ?? against(r);
+	const figures = (p) => p.minute && p.minute.n < p.n ?
+	    [`${p.name} ${duration(p.minute.p95)}`, ` usually ${duration(p.p95)}`] :
+	    [`${p.name} ${duration(p.p95)}`, ` over ${number(p.n)}`];
 
 	return h("div", { class: "share times" },
 	    h("span", { class: "dim" }, "answers, p95"),
-	    list.length ? list.map((p) => h("span", null, h("strong", null,
-		`${p.name} ${duration(p.p95)}`), h("span", { class: "dim" },
-		p.usual ? ` usually ${duration(p.usual)}` :
-		` over ${number(p.n)}`))) : h("span", null, "none seen"),
+	    list.length ? list.map(figures).map(([now, usual]) => h("span", null,
+		h("strong", null, now), h("span", { class: "dim" }, usual))) :
+	    h("span", null, "none seen"),
 	    rate && h("span", { class: "dim" }, rate));
 }
 
@@ -181,7 +184,7 @@ function aboutCapture() {
 	const c = data.capture;
 
 	return c && h("footer", { class: "dim" },
-	    `${c.pcap_filename ?? c.in_iface ?? count(c.sources, "capture")}: ` +
+	    `${subjectOf(c)}: ` +
 	    `${bytes(c.bytes)}, ${dayAndClock(spanStart())} to ${clock(now())} ` +
 	    `${zone()}` + (c.duplicates ? `, ${number(c.duplicates)} mirror copies ` +
 	    "left out" : "") + (unfit(c).length ? "" : ". Capture sound: nothing " +

@@ -33,20 +33,20 @@ function answer(r) {
 }
 
 function times(r) {
-	const list = responses(r, 20), usual = list.some((p) => p.usual);
+	const list = responses(r, 20), live = list.some((p) => p.minute);
 
 	return list.length > 0 && section("Response times", null,
 	    h("div", { class: "scroll" }, h("table", { class: "numbers" },
 		h("thead", null, h("tr", null, ["protocol", "half within", "95 % within",
 		    "99 % within", "longest", "answers"].map((text) =>
 			h("th", { scope: "col" }, text)),
-		    usual && h("th", { scope: "col" }, "usually, 95 %"))),
+		    live && h("th", { scope: "col" }, "last minute, 95 %"))),
 		h("tbody", null, list.map((p) => h("tr", null,
 		    h("th", { scope: "row" }, p.name),
 		    [p.p50, p.p95, p.p99, p.max].map((ms) =>
 			h("td", null, duration(ms))),
 		    h("td", null, number(p.n)),
-		    usual && h("td", null, p.usual ? duration(p.usual) : "")))))));
+		    live && h("td", null, p.minute ? duration(p.minute.p95) : "")))))));
 }
 
 function clients(r, width) {

@@ -73,7 +73,8 @@ const MINUTES = 60;
 /* An event has no minutes: the ones that are known go on. */
 function withMinutes(record) {
 	const last = data.servers.get(record.server.ip)?.minutes;
-	const p95 = Object.values(record.response_times ?? {}).map((r) => r.p95);
+	const p95 = Object.values(record.response_times_minute ??
+	    record.response_times ?? {}).map((r) => r.p95);
 
 	return last && !record.minutes ? { ...record, minutes: { ...last,
 	    p95_ms: [...last.p95_ms, p95.length ? Math.max(...p95) : null]
@@ -243,7 +244,7 @@ export function incidentOf(id) {
 /* Asking the other way round ------------------------------------------------ */
 
 export const incidentsOf = (ip) => [...data.incidents.values()]
-    .filter((i) => i.server.ip === ip)
+    .filter((i) => i.server.ip === ip && !i.merged_into)
     .sort((a, b) => b.start < a.start ? -1 : 1);
 
 /* Of several at one server, the one to show first. */

@@ -46,12 +46,13 @@ export const carriedBy = {
 	mixed: "partly carried by the card", unknown: "who carries it: unknown",
 };
 
-/* Answer times per protocol, those most used first. */
+/* Answer times per protocol, those most used first; live with those of the last
+ * minute, if there were any. */
 export function responses(record, most = 3) {
 	return Object.entries(record.response_times ?? {})
 	    .sort((a, b) => b[1].n - a[1].n).slice(0, most)
 	    .map(([name, r]) => ({ ...r, name: protocol(name),
-		usual: record.baseline?.[name]?.p95 ?? null }));
+		minute: record.response_times_minute?.[name] ?? null }));
 }
 
 /* Incidents ----------------------------------------------------------------- */
@@ -96,18 +97,48 @@ export function oneIn(p) {
 
 /* The capture --------------------------------------------------------------- */
 
-/* What makes it unfit to judge by: [] when it is sound. */
+export const subjectOf = (c) => c.pcap_filename ?? c.in_iface ??
+    c.interfaces?.map((i) => i.name).join(", ") ?? `${c.sources} captures`;
+
+const states = { no_carrier: "has no link: the cable or the mirror port is off",
+	down: "is down", gone: "is gone" };
+
+/* Interfaces that show nothing, or not what was on the wire. */
+function blind(i) {
+	return [i.state !== "watched" && `${i.name} ${states[i.state] ?? i.state}.`,
+		i.merging && `${i.name} glues segments together before toewatch ` +
+		`sees them (${i.merging}): ethtool -K ${i.name} ` + i.merging
+		    .split(" ").map((what) => `${what} off`).join(" ") + "."]
+	    .filter(Boolean);
+}
+
+const ODD = 0.01;			/* share of frames: chance does less */
+
+/* What is found is not kept, or reaches nobody. */
+export function unkept(c) {
+	return [c?.store?.failing && "What is found cannot be written to the disk: " +
+		"it waits in memory.", ...(c?.sinks ?? []).filter((sink) =>
+		sink.failing).map((sink) => `${sink.name} takes nothing at present.`)]
+	    .filter(Boolean);
+}
+
+/* What makes a capture unfit to judge by: [] when it is sound. */
 export function unfit(capture) {
 	const c = capture, list = [];
 
 	if (!c)
 		return list;
+	list.push(...(c.interfaces ?? []).flatMap(blind));
 	if (!c.packets)
-		return ["Not one packet was seen: is the mirror port set up, and " +
-		    "is this the right interface?"];
+		return [...list, "Not one packet was seen: is the mirror port set " +
+		    "up, and is this the right interface?"];
 	if (!c.tcp_packets)
 		list.push("There is no TCP in what was seen: most checks have " +
 		    "nothing to look at.");
+	if ((c.damaged + c.disordered + c.misdated) / c.packets > ODD)
+		list.push("Some of what was captured cannot have been on the wire " +
+		    "like that (damaged, out of order or misdated): nothing is " +
+		    "held against a server that rests on it.");
 	if (c.dropped_kernel || c.dropped_interface)
 		list.push(`${count(c.dropped_kernel + c.dropped_interface,
 		    "packet was", "packets were")} dropped by this machine ` +
