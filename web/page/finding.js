@@ -69,7 +69,7 @@ function lookUp(f, l) {
 		    "the frame numbers") : "no single frame"),
 		row("file", f.pcap_filename),
 		row("community id", f.community_id)),
-	    l !== null && h("p", { "data-key": "download" }, h("a", { class: "button", download: "",
+	    l !== null && h("p", null, h("a", { class: "button", download: "",
 		href: `api/v1/findings/${f.finding_id}/evidence.pcapng` },
 		"Download these packets (pcapng)")));
 }

@@ -5,7 +5,6 @@ import { clock, count, fieldTime, number, timeOfField, zone } from "./format.js"
 import { findingRow, newestFirst } from "./parts.js";
 import { route, setQuery } from "./route.js";
 import { data, needFindings, now, spanStart } from "./store.js";
-import { nameOf } from "./words.js";
 
 const SHOWN = 200, FETCHED = 1000, CLIENTS_OFFERED = 300;
 const severities = ["info", "low", "medium", "high", "critical"];

@@ -40,7 +40,7 @@ function parts(ms) {
 		d.getUTCHours(), d.getUTCMinutes(), d.getUTCSeconds()];
 }
 
-export function dateText(ms) {
+function dateText(ms) {
 	const [y, m, d] = parts(ms);
 
 	return `${y}-${pad(m)}-${pad(d)}`;

@@ -3,7 +3,8 @@
 import { h } from "./dom.js";
 import { clock, count, frameRanges, zone } from "./format.js";
 import { beforeAfter, momentsOf } from "./marks.js";
-import { doNow, findingRow, incidentRow, lasting, newestFirst, section, serverLink, share, typed } from "./parts.js";
+import { doNow, findingRow, incidentRow, lasting, newestFirst, section, serverLink,
+	share, typed } from "./parts.js";
 import { picture } from "./picture.js";
 import { link } from "./route.js";
 import { split } from "./split.js";

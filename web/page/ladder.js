@@ -12,7 +12,7 @@ const SILENCE_S = 1, NEAR = 6;
 const names = { F: "FIN", S: "SYN", R: "RST", P: "PSH", A: "ACK", U: "URG",
 	E: "ECE", C: "CWR" };
 
-export const flagNames = (flags) => [...flags].map((f) => names[f] ?? f).join(" ");
+const flagNames = (flags) => [...flags].map((f) => names[f] ?? f).join(" ");
 
 const words = (p) => `${flagNames(p.flags)}  seq ${p.seq}` +
     (p.flags.includes("A") ? ` ack ${p.ack}` : "") + ` len ${p.len}` +

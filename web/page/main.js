@@ -1,6 +1,7 @@
 /* main.js - wiring: which view, when it is drawn anew, and the bar on top. */
 import { action, h, patch } from "./dom.js";
-import { clock, isLocal, isLong, number, percent, setLocal, setSpan, zone } from "./format.js";
+import { clock, isLocal, isLong, number, percent, setLocal, setSpan,
+	zone } from "./format.js";
 import { live, pause, start, waitingCount } from "./live.js";
 import { keep } from "./memory.js";
 import { link, route } from "./route.js";

@@ -11,7 +11,7 @@ import { route, setQuery } from "./route.js";
 import { data, needFindings, now, openIncident, spanStart } from "./store.js";
 
 /* { ms, text } or null. */
-export function markOf(ip) {
+function markOf(ip) {
 	const { query } = route();
 	const kept = recall("mark " + ip)?.split(" ");
 	const ms = Date.parse(query.mark ?? kept?.[0]);

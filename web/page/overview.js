@@ -2,14 +2,15 @@
  * or, as plainly, that nothing is wrong. */
 import { h } from "./dom.js";
 import { bytes, clock, count, dayAndClock, duration, number, zone } from "./format.js";
-import { doNow, findingRow, incidentRow, lasting, newestFirst, section, share } from "./parts.js";
+import { doNow, findingRow, incidentRow, lasting, newestFirst, section,
+	share } from "./parts.js";
 import { median, rates } from "./marks.js";
 import { sparkline, thumbnail } from "./picture.js";
 import { link } from "./route.js";
 import { data, incidentOf, incidentsOf, isLive, needFindings, now, openIncident,
 	spanStart, timelineOf } from "./store.js";
-import { about, affected, badge, carriedBy, graver, nameOf, responses, sentence, subjectOf,
-	sure, unfit } from "./words.js";
+import { about, affected, badge, carriedBy, graver, nameOf, responses, sentence,
+	subjectOf, sure, unfit } from "./words.js";
 
 const NEWEST = 8, MINUTES_SHOWN = 3, LARGE = 2, DETAILED = 12;
 

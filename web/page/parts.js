@@ -63,7 +63,7 @@ export const typed = (r, text, what) => r.advice || text.startsWith("the same") 
     h("span", null, text) : copyable(text, what);
 
 /* The one to try first. */
-export const firstRemedy = (i) => i.remedy?.find((r) => !r.for_good) ??
+const firstRemedy = (i) => i.remedy?.find((r) => !r.for_good) ??
     i.remedy?.[0];
 
 export function doNow(i) {

@@ -4,12 +4,12 @@
  * Three hundred clients over a hundred cells are thirty thousand rectangles; so
  * each state is one path, of runs of like cells. Colours differ in brightness
  * too, and stalled, recovered and failed carry a pattern. */
-import { h, s, action } from "./dom.js";
+import { h, s } from "./dom.js";
 import { clock, count, duration, figure, zone } from "./format.js";
 import { link } from "./route.js";
 import { changed, data } from "./store.js";
 
-export const states = [
+const states = [
 	["a", "answered"], ["w", "waiting"], ["s", "stalled"],
 	["r", "answered again"], ["x", "failed"], [".", "quiet"],
 ];

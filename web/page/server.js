@@ -1,6 +1,6 @@
 /* server.js - one server: how it is, how fast it answers, what befell it. */
 import { h } from "./dom.js";
-import { bytes, count, duration, number } from "./format.js";
+import { bytes, duration, number } from "./format.js";
 import { beforeAfter, momentsOf } from "./marks.js";
 import { facts, findingRow, incidentRow, newestFirst, section, timeTag } from "./parts.js";
 import { picture } from "./picture.js";
