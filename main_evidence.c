@@ -22,7 +22,7 @@ evidence_open(const struct options *o, const struct config *c,
 {
 	struct evidence_settings s = {
 		.dir = o->keep,
-		.ring_bytes = o->interface_count ?
+		.ring_bytes = o->file_count == 0 ?
 		    (size_t)(c->keep.ring_mib * 1048576) : 0,
 		.payload_bytes = (uint32_t)c->keep.payload_bytes,
 		.most_bytes = (uint64_t)((o->keep ? c->keep.evidence_mib :

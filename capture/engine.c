@@ -999,7 +999,11 @@ engine_break(struct engine *e, struct instant now)
 	if (!instant_is_set(e->step_end))
 		return;
 	engine_idle(e, now);
-	take_break(e, clock_now(e->clock));
+	now = clock_now(e->clock);
+	run_step(e, now);
+	flow_finish_all(e->flows, FLOW_END_CAPTURE);
+	run_step(e, now);
+	e->stats.resumed = now;
 }
 
 void

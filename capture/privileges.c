@@ -23,6 +23,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 /* The user -------------------------------------------------------------------- */
 
 int
@@ -82,6 +93,8 @@ privileges_drop(const struct privileges_user *user,
 		return cannot("give up capabilities", err);
 	}
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (SANITIZED)		/* the search for leaks traces the process */
+		prctl(PR_SET_DUMPABLE, 1);
 	return 0;
 }
 
@@ -202,17 +215,6 @@ allow_narrowly(scmp_filter_ctx f)
 	    SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
 	return failed;
 }
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 int
 privileges_confine(char err[PRIVILEGES_ERROR_BYTES])

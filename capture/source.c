@@ -148,9 +148,15 @@ source_new(const struct source_kind *kind, void *state)
 enum source_result
 source_next(struct source *s, struct frame *f)
 {
-	if (atomic_load_explicit(&s->stopped, memory_order_relaxed))
-		return SOURCE_END;
-	return s->kind->next(s, s->state, f);
+	enum source_result result = SOURCE_END;
+
+	if (!atomic_load_explicit(&s->stopped, memory_order_relaxed))
+		result = s->kind->next(s, s->state, f);
+	if (result == SOURCE_END && s->kind->stopped && !s->told) {
+		s->told = true;
+		s->kind->stopped(s->state);
+	}
+	return result;
 }
 
 enum source_result

@@ -73,6 +73,8 @@ struct source_stats {
 	/* Live only: frames lost because our buffer in the kernel was full; and
 	 * before, in the card, its driver or the kernel's queue. */
 	uint64_t dropped_kernel, dropped_interface;
+	uint64_t dropped_own;		/* were ours, and never looked at: the run
+					 * ended, or the interface was removed */
 	unsigned blind;			/* interfaces that show nothing now */
 	uint64_t cut_files;		/* captures that ended in mid-record */
 	uint64_t bytes_read, bytes_total; /* of files; total 0 when unknown */
@@ -85,7 +87,8 @@ enum { SOURCE_MERGING_BYTES = 128 };
 struct source_interface {
 	const char *name;		/* as it was at the start */
 	const char *state;		/* "watched", "no_carrier", "down", "gone" */
-	uint64_t frames, dropped_kernel, dropped_interface;
+	uint64_t frames;		/* handed out */
+	uint64_t dropped_kernel, dropped_interface, dropped_own;
 	/* What merges segments before we see them, as ethtool -K names it:
 	 * "gro lro", or "". */
 	char merging[SOURCE_MERGING_BYTES];

@@ -36,6 +36,8 @@ struct source_kind {
 	void (*stats)(void *state, struct source_stats *);
 	/* optional: live ones */
 	bool (*interface)(const void *state, size_t i, struct source_interface *);
+	/* optional: called once, when no more will be read */
+	void (*stopped)(void *state);
 	void (*free)(void *state);
 };
 
@@ -43,6 +45,7 @@ struct source {
 	const struct source_kind *kind;
 	void *state;
 	atomic_bool stopped;
+	bool told;			/* its kind that it was stopped */
 	char error[SOURCE_ERROR_BYTES];
 };
 

@@ -34,7 +34,8 @@ struct live {
 	struct pollfd *poll;		/* one a port, and the kernel's notices */
 	size_t count;
 	struct nic_watch watch;
-	bool broken;			/* a SOURCE_BREAK is due */
+	bool broken;			/* a SOURCE_BREAK is due, once all */
+	struct instant break_at;	/* that is older was handed out */
 	int64_t looked_ns, asked_ns, merging_ns;
 	uint64_t bytes_read;
 };
@@ -65,15 +66,24 @@ port_numbered(struct live *l, int index)
 	return NULL;
 }
 
-/* A port whose state changed has left frames unseen, or will. */
+/* A port whose state changed has left frames unseen, or will: what older frames
+ * began, on other ports too, ends here. */
+static void
+note_change(struct live *l, const struct port *p, bool was_watched)
+{
+	if (was_watched == (p->state == PORT_WATCHED))
+		return;
+	l->broken = true;
+	l->break_at = wall_clock();
+}
+
 static void
 check(struct live *l, struct port *p, const struct nic *fresh, int64_t now)
 {
 	bool was = p->state == PORT_WATCHED;
 
 	port_check(p, &l->watch, fresh, now);
-	if (was != (p->state == PORT_WATCHED))
-		l->broken = true;
+	note_change(l, p, was);
 }
 
 static void
@@ -126,8 +136,7 @@ fetch(struct live *l, struct port *p)
 		return true;
 	if (port_fetch(p, l->looked_ns))
 		return true;
-	if (was && p->state != PORT_WATCHED)
-		l->broken = true;
+	note_change(l, p, was);
 	return false;
 }
 
@@ -145,8 +154,9 @@ earliest(struct live *l, bool *held)
 	for (size_t i = 0; i < l->count; i++) {
 		struct port *p = &l->port[i];
 
+		/* one that just went down may still have some in its buffer */
 		if (!fetch(l, p))
-			all &= p->state != PORT_WATCHED;
+			all &= p->state != PORT_WATCHED && !l->broken;
 		else if (!first || instant_before(port_frame(p)->time,
 		    port_frame(first)->time))
 			first = p;
@@ -167,11 +177,11 @@ hand_out(struct live *l, struct port *p, struct frame *f)
 }
 
 static enum source_result
-tick(struct frame *f, enum source_result how)
+tick(struct frame *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->time = instant_plus(wall_clock(), -IDLE_LAG_MS * NS_PER_MS);
-	return how;
+	return SOURCE_IDLE;
 }
 
 /* What else is in hand and sure to be next; nothing is fetched, which would
@@ -183,7 +193,7 @@ live_more(struct source *src, void *state, struct frame *f, size_t max)
 	size_t n = 0;
 
 	(void)src;
-	while (n < max) {
+	while (n < max && !l->broken) {
 		struct port *first = NULL;
 
 		for (size_t i = 0; i < l->count; i++) {
@@ -202,14 +212,24 @@ live_more(struct source *src, void *state, struct frame *f, size_t max)
 	return n;
 }
 
-/* Did all that is not watched now hand out what it had? */
+/* Is the break what comes next, before the frame of `p` (or NULL)? */
 static bool
-is_drained(struct live *l)
+is_broken_here(const struct live *l, const struct port *p)
 {
-	for (size_t i = 0; i < l->count; i++)
-		if (l->port[i].state != PORT_WATCHED && fetch(l, &l->port[i]))
-			return false;
-	return true;
+	if (!l->broken)
+		return false;
+	if (p)
+		return !instant_before(port_frame(p)->time, l->break_at);
+	return instant_since(wall_clock(), l->break_at) >= HOLD_MS * NS_PER_MS;
+}
+
+static enum source_result
+take_break(struct live *l, struct frame *f)
+{
+	l->broken = false;
+	memset(f, 0, sizeof(*f));
+	f->time = l->break_at;
+	return SOURCE_BREAK;
 }
 
 /* Until a frame or a notice comes, or the time is over: what poll() says. */
@@ -230,15 +250,13 @@ live_next(struct source *src, void *state, struct frame *f)
 	int ready;
 
 	/* the common case: the next of a batch */
-	if (l->count == 1 && p->next < p->count)
+	if (l->count == 1 && p->next < p->count && !l->broken)
 		return hand_out(l, p, f);
 	while (!atomic_load_explicit(&src->stopped, memory_order_relaxed)) {
 		look_after(l);
-		if (l->broken && is_drained(l)) {
-			l->broken = false;
-			return tick(f, SOURCE_BREAK);
-		}
 		p = earliest(l, &held);
+		if (is_broken_here(l, p))
+			return take_break(l, f);
 		if (p)
 			return hand_out(l, p, f);
 		ready = wait(l, held ? HOLD_POLL_MS : PORT_BLOCK_MS);
@@ -250,7 +268,7 @@ live_next(struct source *src, void *state, struct frame *f)
 		if (l->poll[l->count].revents)
 			l->looked_ns = 0;
 		if (ready <= 0 && !held)
-			return tick(f, SOURCE_IDLE);
+			return tick(f);
 	}
 	return SOURCE_END;
 }
@@ -279,8 +297,11 @@ live_stats(void *state, struct source_stats *out)
 	for (size_t i = 0; i < l->count; i++) {
 		out->dropped_kernel += l->port[i].kernel.total;
 		out->dropped_interface += l->port[i].interface.total;
+		out->dropped_own += l->port[i].own;
 		out->blind += l->port[i].state != PORT_WATCHED;
 	}
+	if (l->broken && !out->blind)
+		out->blind = 1;		/* it was, for the next frames */
 	out->bytes_read = l->bytes_read;
 }
 
@@ -297,8 +318,18 @@ live_interface(const void *state, size_t i, struct source_interface *out)
 	out->frames = p->template.number;
 	out->dropped_kernel = p->kernel.total;
 	out->dropped_interface = p->interface.total;
+	out->dropped_own = p->own;
 	memcpy(out->merging, p->merging, sizeof(out->merging));
 	return true;
+}
+
+static void
+live_stopped(void *state)
+{
+	struct live *l = state;
+
+	for (size_t i = 0; i < l->count; i++)
+		port_abandon(&l->port[i]);
 }
 
 static void
@@ -322,6 +353,7 @@ static const struct source_kind live_kind = {
 	.count = live_count,
 	.stats = live_stats,
 	.interface = live_interface,
+	.stopped = live_stopped,
 	.free = live_free,
 };
 

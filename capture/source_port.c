@@ -237,6 +237,28 @@ port_count(struct port *p, int64_t now_ns)
 	    "buffer (buffer_mib in the configuration) carries longer bursts");
 }
 
+static void
+count_frame(u_char *context, const struct pcap_pkthdr *h, const u_char *data)
+{
+	struct port *p = (struct port *)(void *)context;
+
+	(void)h;
+	(void)data;
+	p->own++;
+}
+
+void
+port_abandon(struct port *p)
+{
+	p->own += p->count - p->next;
+	p->template.number -= p->count - p->next;
+	p->next = p->count = 0;
+	if (p->pcap)
+		(void)pcap_dispatch(p->pcap, -1, count_frame,
+		    (u_char *)(void *)p);
+	port_count(p, p->kernel.last_ns);
+}
+
 void
 port_close(struct port *p)
 {
@@ -277,7 +299,7 @@ take_frame(u_char *context, const struct pcap_pkthdr *h, const u_char *data)
 static void
 lose(struct port *p, const char *why, int64_t now_ns)
 {
-	port_count(p, now_ns);
+	port_abandon(p);
 	stop_watching(p);
 	if (p->state == PORT_GONE)
 		return;
@@ -363,12 +385,19 @@ enter(struct port *p, enum port_state s, int64_t now_ns)
 		port_check_merging(p);
 }
 
+/* libpcap looks for the old name when the interface was down, and gives up. So
+ * what was renamed while down is opened anew, when it is up. */
 static void
 note_name(struct port *p, const struct nic *now)
 {
-	if (strcmp(p->nic.name, now->name) != 0)
-		log_info("%s is now called %s; it is watched under both names",
-		    p->nic.name, now->name);
+	if (strcmp(p->nic.name, now->name) == 0)
+		return;
+	log_info("%s is now called %s; it is watched under both names",
+	    p->nic.name, now->name);
+	if (p->state != PORT_WATCHED && p->next == p->count) {
+		stop_watching(p);
+		p->state = PORT_GONE;
+	}
 }
 
 void
@@ -398,7 +427,8 @@ port_check(struct port *p, const struct nic_watch *watch,
 	count_interface(p, now.lost > p->nic.lost ? now.lost - p->nic.lost : 0,
 	    now_ns);
 	p->nic = now;
-	enter(p, state_of(&now), now_ns);
+	if (p->pcap)
+		enter(p, state_of(&now), now_ns);
 }
 
 void

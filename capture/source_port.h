@@ -38,6 +38,7 @@ struct port {
 	struct nic nic;			/* as it was last told or asked */
 	struct pcap_stat counted;	/* so far; libpcap's counters wrap */
 	struct drops kernel, interface;
+	uint64_t own;			/* dropped unread */
 	int64_t down_since_ns;
 	bool complained;		/* that it cannot be opened again */
 	char merging[NIC_MERGING_BYTES];
@@ -54,6 +55,10 @@ int port_open(struct port *, const struct nic_watch *, const char *name,
     uint32_t file, const struct live_options *, int64_t now_ns,
     char err[SOURCE_ERROR_BYTES]);
 void port_close(struct port *);
+
+/* No more is read: what is in hand or in the kernel's buffer is counted as
+ * dropped by us. */
+void port_abandon(struct port *);
 
 /* Is a frame in hand? If not, those that wait are taken from the kernel. They
  * are copies: the kernel may have its buffer back. */

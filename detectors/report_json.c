@@ -549,6 +549,7 @@ interfaces_value(const struct run *run)
 		set(o, "packets", count_value(p.frames));
 		set(o, "dropped_kernel", count_value(p.dropped_kernel));
 		set(o, "dropped_interface", count_value(p.dropped_interface));
+		set(o, "dropped_own", count_value(p.dropped_own));
 		set(o, "merging", text_value(p.merging));
 		json_array_append_new(list, o);
 	}
@@ -594,8 +595,10 @@ capture_record(const struct run *run, enum event_change change)
 	set_capture_counts(e, c);
 	set(e, "dropped_kernel", count_value(s.dropped_kernel));
 	set(e, "dropped_interface", count_value(s.dropped_interface));
-	if (run->live)
+	if (run->live) {
+		set(e, "dropped_own", count_value(s.dropped_own));
 		set(e, "interfaces", interfaces_value(run));
+	}
 	set(e, "cut_files", count_value(s.cut_files));
 	set(e, "lost_estimate", number_value(capture_lost_share(c)));
 	set(e, "one_way_share", number_value(capture_one_way_share(c)));
