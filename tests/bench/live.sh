@@ -7,7 +7,8 @@
 # again with new clients, at growing rates until they can do no more; the run
 # watches the other end. A line each: what was sent and seen a second, what was
 # dropped where, what is not accounted for (must be 0), and the run's share of a
-# core.
+# core. All of them go before what else the machine does, and the run before the
+# senders, which on a real wire are other machines.
 set -u
 srcdir=$(cd "$(dirname "$0")/../.." && pwd)
 BUILD=${BUILD:-$srcdir}
@@ -34,12 +35,12 @@ frames=$(tcpdump -r "$capture" --count 2>/dev/null | awk '{ print $1 }')
 # $1: frames a second; 0: as many as they can.
 measure() {
 	rounds=$((($1 ? $1 : 1000000) * seconds / frames / 2 + 1))
-	nice -n "${NICE:-0}" taskset -c "$cores" "$TOEWATCH" -T json -w none -i a1 \
+	chrt -r 30 taskset -c "$cores" "$TOEWATCH" -T json -w none -i a1 \
 	    >out.json 2>log &
 	run=$!
 	sleep 1
 	for sender in 1 2; do
-		nice -n "${NICE:-0}" taskset -c "$cores" "$send" -c -p $(($1 / 2)) \
+		chrt -r 20 taskset -c "$cores" "$send" -c -p $(($1 / 2)) \
 		    -n $rounds a0 "$capture" >sent.$sender &
 		senders="${senders-} $!"
 	done
