@@ -118,6 +118,8 @@ start_watching(struct port *p, const char *name, char err[SOURCE_ERROR_BYTES])
 
 	p->pcap = pcap_create(name, why);
 	memset(&p->counted, 0, sizeof(p->counted));
+	snprintf(p->opened, sizeof(p->opened), "%s", name);
+	p->went_down = false;
 	if (!p->pcap) {
 		snprintf(err, SOURCE_ERROR_BYTES, "cannot watch '%.100s': %.250s",
 		    name, why);
@@ -247,16 +249,23 @@ count_frame(u_char *context, const struct pcap_pkthdr *h, const u_char *data)
 	p->own++;
 }
 
+/* What the kernel has for us is dropped, and counted. */
+static void
+drop_unread(struct port *p)
+{
+	if (p->pcap)
+		(void)pcap_dispatch(p->pcap, -1, count_frame,
+		    (u_char *)(void *)p);
+	port_count(p, p->kernel.last_ns);
+}
+
 void
 port_abandon(struct port *p)
 {
 	p->own += p->count - p->next;
 	p->template.number -= p->count - p->next;
 	p->next = p->count = 0;
-	if (p->pcap)
-		(void)pcap_dispatch(p->pcap, -1, count_frame,
-		    (u_char *)(void *)p);
-	port_count(p, p->kernel.last_ns);
+	drop_unread(p);
 }
 
 void
@@ -296,23 +305,29 @@ take_frame(u_char *context, const struct pcap_pkthdr *h, const u_char *data)
 		pcap_breakloop(p->pcap);
 }
 
-static void
-lose(struct port *p, const char *why, int64_t now_ns)
+static bool
+has_handed_over(const struct port *p, int64_t now_ns)
 {
-	port_abandon(p);
-	stop_watching(p);
+	return now_ns - p->down_since_ns >= PORT_LAST_MS * NS_PER_MS;
+}
+
+/* It is closed when its last block has been handed over. */
+static void
+lose(struct port *p, int64_t now_ns)
+{
+	p->fd = -1;		/* it would be ready all the time */
 	if (p->state == PORT_GONE)
 		return;
+	log_warn("%s can no longer be watched: %.200s; it will be when it is "
+	    "back", p->name, pcap_geterr(p->pcap));
+	if (p->state == PORT_WATCHED)
+		p->down_since_ns = now_ns;
 	p->state = PORT_GONE;
-	p->down_since_ns = now_ns;
-	log_warn("%s can no longer be watched: %s; it will be when it is back",
-	    p->name, why);
 }
 
 bool
 port_fetch(struct port *p, int64_t now_ns)
 {
-	char why[PCAP_ERRBUF_SIZE];
 	int status;
 
 	if (p->next < p->count)
@@ -323,11 +338,9 @@ port_fetch(struct port *p, int64_t now_ns)
 		return false;
 	status = pcap_dispatch(p->pcap, BATCH_FRAMES, take_frame,
 	    (u_char *)(void *)p);
-	if (status < 0 && status != PCAP_ERROR_BREAK) {
-		snprintf(why, sizeof(why), "%.200s", pcap_geterr(p->pcap));
-		lose(p, why, now_ns);
-	}
-	if (p->count == 0 && p->state == PORT_GONE)
+	if (status < 0 && status != PCAP_ERROR_BREAK)
+		lose(p, now_ns);
+	if (p->count == 0 && p->state == PORT_GONE && has_handed_over(p, now_ns))
 		stop_watching(p);
 	return p->count > 0;
 }
@@ -385,19 +398,27 @@ enter(struct port *p, enum port_state s, int64_t now_ns)
 		port_check_merging(p);
 }
 
-/* libpcap looks for the old name when the interface was down, and gives up. So
- * what was renamed while down is opened anew, when it is up. */
 static void
-note_name(struct port *p, const struct nic *now)
+note_name(const struct port *p, const struct nic *now)
 {
-	if (strcmp(p->nic.name, now->name) == 0)
+	if (strcmp(p->nic.name, now->name) != 0)
+		log_info("%s is now called %s; it is watched under both names",
+		    p->nic.name, now->name);
+}
+
+/* libpcap looks for the name that it knows when the interface was down, and
+ * gives up: what was down and is called something else is opened anew. */
+static void
+follow_name(struct port *p, const struct nic_watch *watch, int64_t now_ns)
+{
+	p->went_down |= state_of(&p->nic) != PORT_WATCHED;
+	if (!p->went_down || strcmp(p->opened, p->nic.name) == 0 ||
+	    !has_handed_over(p, now_ns))
 		return;
-	log_info("%s is now called %s; it is watched under both names",
-	    p->nic.name, now->name);
-	if (p->state != PORT_WATCHED && p->next == p->count) {
-		stop_watching(p);
-		p->state = PORT_GONE;
-	}
+	drop_unread(p);
+	stop_watching(p);
+	p->state = PORT_GONE;
+	look_for_it(p, watch);
 }
 
 void
@@ -427,8 +448,9 @@ port_check(struct port *p, const struct nic_watch *watch,
 	count_interface(p, now.lost > p->nic.lost ? now.lost - p->nic.lost : 0,
 	    now_ns);
 	p->nic = now;
+	follow_name(p, watch, now_ns);
 	if (p->pcap)
-		enter(p, state_of(&now), now_ns);
+		enter(p, state_of(&p->nic), now_ns);
 }
 
 void

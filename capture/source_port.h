@@ -12,7 +12,8 @@
  * bytes: what fits a core's second-level cache, mostly. */
 enum { BATCH_FRAMES = 256, BATCH_BYTES = 1 << 20 };
 
-enum { PORT_BLOCK_MS = 100 };	/* the kernel hands frames over by then */
+/* The kernel hands frames over by then; and has surely done so. */
+enum { PORT_BLOCK_MS = 100, PORT_LAST_MS = 3 * PORT_BLOCK_MS };
 
 enum port_state {
 	PORT_WATCHED,
@@ -32,6 +33,8 @@ struct port {
 	char *name;			/* as it was named at the start */
 	const struct live_options *options;	/* the source's */
 	pcap_t *pcap;			/* NULL: none, it is gone */
+	char opened[IF_NAMESIZE];	/* the name it had then */
+	bool went_down;			/* since then */
 	int fd;				/* to wait on; -1: none */
 	int64_t ns_per_unit;		/* of its time stamps' fraction */
 	enum port_state state;
