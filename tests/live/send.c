@@ -294,7 +294,11 @@ main(int argc, char **argv)
 			churn(&l.frame[i]);
 	}
 	took = (double)(now_ns() - start) / NS;
-	printf("%lu frames in %.3f s, %.0f a second\n", rounds * l.count, took,
-	    (double)(rounds * l.count) / took);
+	l.count *= rounds;
+	free(l.frame);
+	free(l.at);
+	free(l.bytes);
+	printf("%zu frames in %.3f s, %.0f a second\n", l.count, took,
+	    (double)l.count / took);
 	return 0;
 }
