@@ -104,7 +104,8 @@ host_fetch(const struct host *h)
 {
 	enum { LINE_BYTES = 64 };
 
-	for (size_t n = 0; n < offsetof(struct host, total); n += LINE_BYTES)
+	for (size_t n = 0; h && n < offsetof(struct host, total);
+	    n += LINE_BYTES)
 		__builtin_prefetch((const char *)h + n, 1);
 }
 

@@ -64,15 +64,24 @@ struct server;			/* server.h */
 struct detector;		/* detector.h */
 
 struct finding {
+	/* what is asked of all findings again and again, in one cache line */
+	struct finding *next_of_server;
 	struct finding *next;		/* all, in the order they were raised */
-	struct finding *next_of_server, *hash_next;
+	struct instant first_seen, last_seen;
+	enum finding_name name;
+	enum severity severity;
+	bool retracted;			/* later packets explained it away */
+	bool ended;			/* the condition is over (last_seen) */
 	bool scrap;			/* beyond the limit: not reported */
 	bool closed;			/* its subject has another one by now */
+	bool may_be_parked;		/* it may yet prove a call that waits long
+					 * by design: alone it is no incident */
+	bool changed;			/* since it was last published (feed.c) */
+	struct finding *hash_next;
+
 	uint64_t id;			/* 1, 2, ... */
-	enum finding_name name;
 	const char *kind;		/* literal, or NULL */
 	const struct detector *detector;
-	enum severity severity;
 	double confidence;		/* 0..1 */
 	enum fault_side side;
 	struct server *server;		/* NULL: the capture itself */
@@ -82,7 +91,6 @@ struct finding {
 	uint16_t client_port, server_port; /* 0: no one flow / service */
 	uint64_t flow_id;		/* 0: no one flow */
 	uint8_t app;			/* enum app_protocol */
-	struct instant first_seen, last_seen;
 	uint64_t count;
 	uint32_t file;			/* of its frames */
 	unsigned frame_count;
@@ -92,11 +100,6 @@ struct finding {
 	char text[FINDING_TEXT_BYTES];
 	char against[FINDING_TEXT_BYTES]; /* what speaks against it, or "" */
 	char filter[FINDING_FILTER_BYTES]; /* Wireshark; made by the report if "" */
-	bool retracted;			/* later packets explained it away */
-	bool ended;			/* the condition is over (last_seen) */
-	bool may_be_parked;		/* it may yet prove a call that waits long
-					 * by design: alone it is no incident */
-	bool changed;			/* since it was last published (feed.c) */
 	struct instant raised;		/* when its detector raised it last */
 	struct instant published;	/* when, and as what: feed.c; 0: not yet */
 	uint64_t published_print;

@@ -127,9 +127,16 @@ enum { SERVER_PUSHES = 256, SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERV
     OUTAGE_MIN_S = 2, OUTAGE_MIN_ASKS = 3, OUTAGE_MIN_SURE = 2 };
 
 struct server {
+	/* what is asked of all servers again and again, in a cache line or two */
 	struct server *next;		/* in order of appearance */
-	size_t number;			/* in that order, from 0 */
+	struct finding *findings;	/* by next_of_server, newest first */
+	uint64_t flows, bytes;
+	struct instant first, last;
+	struct instant heard;		/* anything from or to it, to the step */
+	size_t number;			/* in the order of appearance, from 0 */
+	size_t outage_count;		/* see `outage` */
 	bool busy;			/* registry.c: heard of lately */
+
 	struct server *hash_next;	/* by address (registry.c) */
 	struct server_budget *budget;	/* NULL: none */
 	struct address address;
@@ -141,8 +148,6 @@ struct server {
 	uint8_t mac[6];
 	bool has_mac;
 	const char *vendor;		/* of the MAC, "" unknown */
-	struct instant first, last;
-	struct instant heard;		/* anything from or to it, to the step */
 	struct service *services;
 	size_t outcome_count, outcome_slots;
 	struct outcome **outcome;	/* in order of appearance */
@@ -151,12 +156,11 @@ struct server {
 	struct served served[2];	/* latest first; different connections */
 	size_t clients;			/* distinct, capped at 65,536 */
 	struct client_set *client_set;	/* server.c */
-	uint64_t flows, bytes;
 	struct second *seconds;		/* ring, up to SERVER_SECONDS */
 	size_t second_slots;
 	size_t second_count;		/* ever written; newest at (count - 1) */
-	size_t outage_count;		/* ended ones, oldest first; the last */
-	struct outage outage[SERVER_OUTAGES];	/* SERVER_OUTAGES are kept */
+	struct outage outage[SERVER_OUTAGES];	/* ended ones, oldest first; the
+					 * last SERVER_OUTAGES are kept */
 	struct timeline *timeline;	/* NULL: nobody was answered yet */
 	size_t push_count;
 	struct push *push;		/* up to SERVER_PUSHES */
@@ -166,7 +170,6 @@ struct server {
 					 * seen (host_counts.acks_unseen) */
 	bool ids_split;			/* the IP-ID halves tell stacks apart */
 	const char *ids_why;		/* why they do or do not, for people */
-	struct finding *findings;	/* by next_of_server, newest first */
 	bool findings_changed;		/* since incidents were judged last */
 	struct told_response *told;
 	uint32_t finding_count[FINDING_COUNT];
