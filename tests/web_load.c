@@ -2,7 +2,7 @@
  * look at it under load, and to measure what it costs. Not a test by itself.
  *
  *	tests/web_load [-w ADDR:PORT] [-s SERVERS] [-f FINDINGS] [-e EVENTS/S]
- *	    [-t SECONDS] [-m SECONDS A MINUTE] [-q]
+ *	    [-t SECONDS] [-m SECONDS A MINUTE] [-n OPEN FILES]
  *
  * At its end (after -t seconds, or a signal) it says what handing an event over
  * has cost the thread that did it. */
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -421,6 +422,14 @@ go_on(struct load *l, double rate, unsigned seconds)
 	}
 }
 
+static void
+limit_files(rlim_t most)
+{
+	struct rlimit limit = { most, most };
+
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static unsigned
 number(const char *text, unsigned most)
 {
@@ -443,7 +452,7 @@ main(int argc, char **argv)
 	char err[WEB_ERROR_BYTES];
 	int option;
 
-	while ((option = getopt(argc, argv, "w:s:f:e:t:m:")) != -1) {
+	while ((option = getopt(argc, argv, "w:s:f:e:t:m:n:")) != -1) {
 		switch (option) {
 		case 'w': where = optarg; break;
 		case 's': l.servers = number(optarg, SERVERS_MOST); break;
@@ -451,6 +460,7 @@ main(int argc, char **argv)
 		case 'e': rate = strtod(optarg, NULL); break;
 		case 't': seconds = number(optarg, 100000); break;
 		case 'm': l.minute_s = number(optarg, 3600); break;
+		case 'n': limit_files(number(optarg, 10000)); break;
 		default: return 2;
 		}
 	}

@@ -16,7 +16,7 @@ enum { INBOX_EVENTS = 32768, INBOX_BATCH = 256 };
 
 struct inbox;
 
-/* NULL: no memory, or no more open files. */
+/* NULL: no memory. */
 struct inbox *inbox_new(void);
 void inbox_free(struct inbox **);
 
@@ -38,7 +38,5 @@ struct inbox_content {
 	size_t report_bytes;
 };
 void inbox_take(struct inbox *, struct inbox_content *);
-/* Readable when something came; taking it makes it quiet. */
-int inbox_fd(const struct inbox *);
 
 #endif

@@ -20,7 +20,7 @@
 enum {
 	CONNECTION_BYTES = 16384,	/* for a request's header; more is 431 */
 	SOCKET_BYTES = 256 << 10,	/* that wait in the kernel for a slow one */
-	WAIT_MS = 200,			/* at most, until a change is noticed */
+	WAIT_MS = 150,			/* at most, until news is noticed */
 	STARVED_US = 100000,
 	PEM_BYTES = 1 << 20,		/* of a certificate or key file, at most */
 };
@@ -143,16 +143,13 @@ serve(void *context)
 	struct web *web = context;
 	const union MHD_DaemonInfo *epoll = MHD_get_daemon_info(web->daemon,
 	    MHD_DAEMON_INFO_EPOLL_FD);
-	struct pollfd fd[2] = {
-		{ .fd = epoll->epoll_fd, .events = POLLIN },
-		{ .fd = inbox_fd(web->inbox), .events = POLLIN },
-	};
+	struct pollfd fd = { .fd = epoll->epoll_fd, .events = POLLIN };
 	bool more = false;
 
 	while (!atomic_load(&web->ending)) {
 		time_t now;
 
-		(void)poll(fd, 2, more ? 0 : wait_ms(web));
+		(void)poll(&fd, 1, more ? 0 : wait_ms(web));
 		more = take_in(web);
 		web_resume_those_with_news(web);
 		if (MHD_run(web->daemon) != MHD_YES)
