@@ -9,8 +9,9 @@ command -v python3 >/dev/null 2>&1 ||
 
 # A client that checks. $1: port, $2: the case; what is wrong is printed.
 cat >"$scratch/ask.py" <<'END'
-import gzip, http.client, json, re, socket, subprocess, sys, time
+import gzip, http.client, json, re, socket, ssl, sys, time, warnings
 
+warnings.simplefilter("ignore")
 PORT, CASE = int(sys.argv[1]), sys.argv[2]
 
 
@@ -302,17 +303,93 @@ def escaped():
     expect("the name in JSON", name, "EX<script>'\"&")
 
 
+def secure(path, method="GET", body=None, **headers):
+    context = ssl.create_default_context(cafile=sys.argv[4] + "/cert.pem")
+    c = http.client.HTTPSConnection("127.0.0.1", PORT, timeout=10,
+                                    context=context)
+    c.request(method, path, body, {k.replace("_", "-"): v
+                                   for k, v in headers.items()})
+    r = c.getresponse()
+    r.text = "" if r.getheader("Content-Type") == "text/event-stream" else \
+        r.read().decode()
+    r.first = r.readline() if not r.text and r.status == 200 else b""
+    c.close()
+    return r
+
+
+def guarded():
+    token = open(sys.argv[4] + "/token").read().strip()
+    for path in ("/api/v1/overview", "/api/v1/findings/1", "/api/v1/events",
+                 "/metrics", "/nope", "/api/v1/openapi.json"):
+        for headers in ({}, {"Authorization": "Bearer " + token[:-1]},
+                        {"Authorization": "Bearer"}, {"Cookie": "toewatch=" +
+                                                      token}):
+            r = secure(path, **headers)
+            expect(path + str(headers), r.status, 401)
+            expect(path, r.getheader("WWW-Authenticate"), "Bearer")
+            is_guarded(path, r)
+    expect("/healthz", secure("/healthz").status, 200)
+    for path in "/api/v1/overview", "/", "/report", "/metrics":
+        expect(path, secure(path, Authorization="Bearer " + token).status, 200)
+    expect("a name of its own", secure("/api/v1/capture", Host="toe.example",
+           Authorization="Bearer " + token).status, 200)
+    for path in "/", "/report", "/?server=EX%3C01":
+        r = secure(path)
+        expect("the form at " + path, (r.status, 'method="post"' in r.text),
+               (401, True))
+    for body in ("token=" + token[:-1], "token=", "", "x=" + token,
+                 "token=" + token + "0", "token=%", "token=%4"):
+        r = secure("/", "POST", body)
+        expect("with " + body, (r.status, r.getheader("Set-Cookie")),
+               (401, None))
+    expect("a large one", secure("/", "POST", "token=" + "a" * 5000).status,
+           413)
+    expect("elsewhere", secure("/api/v1/overview", "POST", "token=" +
+                               token).status, 405)
+    r = secure("/?server=EX%3C01&x=%0d%0aSet-Cookie:a", "POST", "token=" +
+               "".join("%%%02x" % ord(c) for c in token))
+    expect("the way back", (r.status, r.getheader("Location")),
+           (303, "/?server=EX%3C01&x=%0D%0ASet-Cookie:a"))
+    cookie = r.getheader("Set-Cookie").split(";")
+    expect("its limits", {p.strip() for p in cookie[1:]} >=
+           {"HttpOnly", "SameSite=Strict", "Secure", "Path=/"}, True)
+    if token in r.getheader("Set-Cookie"):
+        print("the cookie is the token")
+    r = secure("/api/v1/events", Cookie="a=b; " + cookie[0])
+    expect("events", (r.status, r.first), (200, b"event: progress\n"))
+    expect("a cookie", secure("/?server=EX%3C01", Cookie=cookie[0]).status, 200)
+    try:
+        raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    except OSError:
+        pass
+    for version in "TLSv1", "TLSv1_1":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = getattr(ssl.TLSVersion, version)
+        try:
+            context.wrap_socket(socket.create_connection(("127.0.0.1", PORT)))
+            print(version, "is taken")
+        except (ssl.SSLError, OSError):
+            pass
+    expect("after that", secure("/healthz").status, 200)
+
+
 globals()[CASE]()
 END
 
-# Starts toewatch with the options "$@" and a page on a free port: $pid, $port.
+# Starts toewatch with the options "$@" and a page on a free port of $at: $pid,
+# $port.
+at=127.0.0.1
 serve() {
 	: >"$scratch/err"
-	"$TOEWATCH" "$@" -w 127.0.0.1:0 >"$scratch/out" 2>"$scratch/err" \
+	"$TOEWATCH" "$@" -w $at:0 >"$scratch/out" 2>"$scratch/err" \
 	    </dev/null &
 	pid=$!
 	tries=0
-	until port=$(sed -n 's,^serving http://127.0.0.1:\([0-9]*\)/ .*,\1,p' \
+	until port=$(sed -n 's,^serving https*://[0-9.]*:\([0-9]*\)/ .*,\1,p' \
 	    "$scratch/err") && [ -n "$port" ] &&
 	    grep -q '^all read' "$scratch/err"; do
 		tries=$((tries + 1))
@@ -326,7 +403,7 @@ serve() {
 
 # $1: the name of a case of ask.py, $2: what it shows.
 ask() {
-	python3 "$scratch/ask.py" "$port" "$1" "$scratch/json" \
+	python3 "$scratch/ask.py" "$port" "$1" "$scratch/json" "$scratch" \
 	    >"$scratch/complaint" 2>&1 || echo "exit status $?" \
 	    >>"$scratch/complaint"
 	tap_empty "$2" "$scratch/complaint"
@@ -388,6 +465,29 @@ serve -r "$hostile" -c "$scratch/conf" --exit-code
 ask escaped 'hostile names come out escaped'
 stop INT 3
 
+# Where others can reach it.
+echo '0123456789abcdef+/%&=' >"$scratch/token"
+chmod 600 "$scratch/token"
+if openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+    -keyout "$scratch/key.pem" -out "$scratch/cert.pem" -days 2 \
+    -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 \
+    >"$scratch/openssl" 2>&1; then
+	cat >"$scratch/web.conf" <<END
+web {
+	token_file = "$scratch/token"
+	certificate = "$scratch/cert.pem"
+	key = "$scratch/key.pem"
+}
+END
+	at=0.0.0.0
+	serve -r "$capture" -c "$scratch/web.conf"
+	ask guarded 'with a token it opens to those who know it, by HTTPS'
+	stop TERM 0
+	at=127.0.0.1
+else
+	tap_skip 'with a token and HTTPS' 'openssl makes no certificate'
+fi
+
 # $1: exit status, $2: what the sentence names, the rest: options.
 refuses() {
 	want=$1 names=$2
@@ -403,5 +503,20 @@ refuses() {
 }
 
 refuses 2 'token' -r pcaps/exchange-freeze.pcap -w 0.0.0.0:8080
+printf 'web {\n\ttoken_file = "%s/none"\n}\n' "$scratch" >"$scratch/bad.conf"
+refuses 1 'token.*No such file' -r "$capture" -c "$scratch/bad.conf" \
+    -w 127.0.0.1:0
+chmod 644 "$scratch/token"
+printf 'web {\n\ttoken_file = "%s/token"\n}\n' "$scratch" >"$scratch/bad.conf"
+refuses 1 'everybody' -r "$capture" -c "$scratch/bad.conf" -w 127.0.0.1:0
+printf 'web {\n}\n' >"$scratch/bad.conf"
+refuses 1 'token' -r "$capture" -c "$scratch/bad.conf" -w 0.0.0.0:0
+printf 'web {\n\tcertificate = "%s/web.conf"\n\tkey = "%s/web.conf"\n}\n' \
+    "$scratch" "$scratch" >"$scratch/bad.conf"
+refuses 1 'cannot be used' -r "$capture" -c "$scratch/bad.conf" -w 127.0.0.1:0
+printf 'web {\n\tcertificate = "%s/none"\n}\n' "$scratch" >"$scratch/bad.conf"
+refuses 1 'come together' -r "$capture" -c "$scratch/bad.conf" -w 127.0.0.1:0
+printf 'web {\n\tlisten = "8080"\n}\n' >"$scratch/bad.conf"
+refuses 1 'address and a port' --check-config "$scratch/bad.conf"
 refuses 2 'address and a port' -r pcaps/exchange-freeze.pcap -w 8080
 tap_end
