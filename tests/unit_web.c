@@ -599,7 +599,7 @@ test_a_full_inbox_drops_its_oldest_and_counts_them(void **state)
 		if (c->report)
 			CHECK_STR(c->report, "two");
 		free(c->report);
-	} while (c->more);
+	} while (c->waiting);
 	CHECK_EQ(taken, INBOX_EVENTS);
 	free(c);
 	inbox_free(&in);

@@ -29,6 +29,15 @@ def overview():
     return json.loads(ask("/api/v1/overview").text)
 
 
+def settle():
+    """Until what was there from the beginning has been taken in."""
+    for i in range(100):
+        if figure("page_events_waiting") < 20:
+            return
+        time.sleep(0.1)
+    print("it does not keep up with what was there from the beginning")
+
+
 def say(what):
     with open(MEASURED, "a") as out:
         print(what, file=out)
@@ -350,4 +359,5 @@ def starved():
         print("not up afterwards")
 
 
+settle()
 globals()[CASE]()

@@ -14,7 +14,7 @@
 
 /* The server's own figures, for the metrics. */
 struct web_figures {
-	uint64_t requests, refused, events, events_lost;
+	uint64_t requests, refused, events, events_lost, events_waiting;
 	unsigned connections, viewers;
 };
 

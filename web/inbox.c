@@ -101,7 +101,7 @@ inbox_take(struct inbox *in, struct inbox_content *c)
 		c->event[c->count++] = in->event[in->first];
 		in->first = (in->first + 1) % INBOX_EVENTS;
 	}
-	c->more = in->count > 0;
+	c->waiting = in->count;
 	c->lost = in->lost;
 	c->read = in->read;
 	c->total = in->total;

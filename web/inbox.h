@@ -30,7 +30,7 @@ void inbox_report(struct inbox *, char *page, size_t bytes);
 struct inbox_content {
 	struct event *event[INBOX_BATCH];	/* references, in order */
 	size_t count;
-	bool more;			/* events wait */
+	size_t waiting;			/* events that did not fit */
 	uint64_t lost;			/* events, all in all */
 	uint64_t read, total;
 	bool finished;

@@ -246,6 +246,10 @@ write_page(const struct api *api, FILE *out)
 	    f->events);
 	counter(out, "page_events_lost", "Events that the page was too far behind "
 	    "for.", f->events_lost);
+	family(out, "page_events_waiting", "gauge", "Events that the page has not "
+	    "taken in yet.");
+	fprintf(out, "toewatch_page_events_waiting %llu\n",
+	    (unsigned long long)f->events_waiting);
 	counter(out, "page_records_forgotten", "Records that the page dropped for "
 	    "newer ones.", api->model->forgotten);
 }

@@ -116,7 +116,8 @@ take_in(struct web *web)
 		event_release(&c.event[i]);
 	}
 	web->api.figures.events += c.count;
-	if (!c.more)
+	web->api.figures.events_waiting = c.waiting;
+	if (!c.waiting)
 		set_state(web, &c);
 	if (c.report) {
 		free(web->report);
@@ -124,7 +125,7 @@ take_in(struct web *web)
 		web->api.report_bytes = c.report_bytes;
 		web->report_at = web_seconds();
 	}
-	return c.more;
+	return c.waiting > 0;
 }
 
 static int
