@@ -182,10 +182,10 @@ def too_old():
 
 def slow():
     """At 5000 events a second; the kernel holds some of it, the rest is ours."""
-    stuck = [Viewer(room=4096) for i in range(30)]
+    stuck = [Viewer(room=65536) for i in range(30)]
     good = Viewer()
     before = rss_kib()
-    good.read_for(6)
+    good.read_for(4)
     good.check()
     grown = rss_kib() - before
     say("30 viewers that read nothing, %d events: %+d KiB resident" %
