@@ -453,6 +453,27 @@ tap_empty 'a port that is taken: exit status 1 and a sentence' \
     "$scratch/complaint"
 stop TERM 0
 
+# The description, against one that shows a kept file and one that shows events.
+serve -r "$capture" -o "$scratch/kept"
+sed -n 's,^	{ "\(/[^"]*\)".*,\1,p' "$srcdir/web/api.c" >"$scratch/routes"
+: >"$scratch/load_err"
+"$BUILD/tests/web_load" -w 127.0.0.1:0 -s 8 -f 300 -e 100 -m 1 \
+    >"$scratch/load" 2>"$scratch/load_err" &
+load=$!
+tries=0
+until live=$(sed -n 's,.*:\([0-9]*\)/$,\1,p' "$scratch/load_err") &&
+    [ -n "$live" ] || [ $tries -gt 100 ]; do
+	tries=$((tries + 1))
+	sleep 0.1
+done
+python3 "$srcdir/tests/openapi.py" "$port" "$live" "$scratch/routes" \
+    >"$scratch/complaint" 2>&1 || echo "exit status $?" >>"$scratch/complaint"
+tap_empty 'each answer is as web/openapi.json describes it' \
+    "$scratch/complaint"
+kill "$load"
+wait "$load"
+stop TERM 0
+
 # A name that would be markup; in the page it is the title and the heading.
 hostile="$scratch/<script>alert(1)<script>&\"'<img src=x onerror=y>.pcap"
 cp "$capture" "$hostile"

@@ -209,7 +209,7 @@ send_incident(struct load *l, unsigned s, const char *change)
 	    "\"remedy\":[{\"applies_to\":\"Windows Server 2003 SP2, at once\","
 	    "\"command\":\"netsh int ip set chimney DISABLED\",\"undo\":\"netsh "
 	    "int ip set chimney ENABLED\",\"source\":\"Wireshark wiki\","
-	    "\"for_good\":false}]}", s % 2 ? "offload_engine" :
+	    "\"for_good\":false,\"advice\":false}]}", s % 2 ? "offload_engine" :
 	    "server_application", s % 10, t0);
 	pen_send(&p, l, EVENT_INCIDENT);
 }
@@ -263,8 +263,8 @@ send_timeline(struct load *l, unsigned s)
 	fprintf(out, ",\"from\":\"%s\",\"step_s\":5.0,\"cells\":%d,\"clients\":[",
 	    t0, CELLS);
 	for (unsigned c = 0; c < CLIENTS; c++) {
-		fprintf(out, "%s{\"ip\":\"10.9.0.%u\",\"states\":\"",
-		    c ? "," : "", c + 20);
+		fprintf(out, "%s{\"ip\":\"10.9.0.%u\",\"stalled\":null,"
+		    "\"states\":\"", c ? "," : "", c + 20);
 		for (unsigned i = 0; i < CELLS; i++)
 			putc(i < 40 ? (i * 5 + c) % 3 ? 'a' : '.' :
 			    i < 44 ? 'w' : i < 80 - c % 9 ? c % 10 == 9 ? 'a' :

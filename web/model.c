@@ -528,10 +528,13 @@ skip_to(struct model_server *s, int64_t minute)
 		push_minute(s, &none);
 }
 
+/* Of the minute; of a finished run, which has none, of all of it. */
 static float
 worst_p95(const json_t *record)
 {
-	json_t *all = json_object_get(record, "response_times"), *one;
+	json_t *minute = json_object_get(record, "response_times_minute");
+	json_t *all = minute ? minute : json_object_get(record,
+	    "response_times"), *one;
 	double worst = NAN;
 	const char *protocol;
 	unsigned n = 0;
