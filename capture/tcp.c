@@ -961,7 +961,6 @@ turn_answered(struct step *s)
 	if (!x)
 		return;
 	s->out->answered_ns = instant_since(s->now, x->asked);
-	s->out->answered_asked = x->asked;
 	if (s->out->answered_ns <= 0)
 		s->out->answered_ns = 1;
 	if (s->out->answered_ns > f->wait_max_ns)

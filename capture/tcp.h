@@ -61,7 +61,6 @@ struct segment {
 	struct instant last_before;	/* this side's packet before; 0: none */
 	int64_t rtt_ns;			/* sample completed by this ACK, else 0 */
 	int64_t answered_ns;		/* turn answered by this: how long, else 0 */
-	struct instant answered_asked;	/* when that turn was asked */
 };
 
 /* Take `p`, sent by `side`, into `f`, and say what it was. Opens, acknowledges

@@ -5,10 +5,10 @@
  * polls look the same from outside: the client asks, and the answer comes when
  * there is something to tell. What tells them apart is the client. Who polls asks
  * again at once when an answer has come; who wants something thinks, and then
- * wants the next thing. And who only reports, without wanting an answer, does not
- * wait for one: he speaks again before it comes. So a service is called late when
- * hardly any answer is soon, clients wait for each, and do not ask again at
- * once. */
+ * wants the next thing. So a service is called late when hardly any answer is
+ * soon and its clients do not ask again at once. Only where a parser knows that an
+ * answer was due: a protocol that nobody reads may be a printer's or a batch's,
+ * which are meant to take long. */
 #include "detectors/late_answers.h"
 
 #include <stdlib.h>
@@ -22,14 +22,11 @@ enum { FLOWS_MAX = 4096, PORTS_MAX_LATE = 512, LATE_FRAMES = 12 };
 /* Shorter waits are not even looked at, whatever the configuration. */
 #define LATE_FLOOR_NS NS_PER_S
 /* Asked again at once: less than a person needs to see the answer (response time
- * limits: 1 s keeps the flow of thought). Spoke again: more than one request that
- * comes in pieces. */
+ * limits: 1 s keeps the flow of thought). */
 #define AT_ONCE_NS NS_PER_S
-#define PIECES_NS NS_PER_S
 
-/* Late answers of a port before its habit counts: where a parser knows that an
- * answer was due, and where it is only guessed from turns. */
-enum { LATE_MIN = 6, LATE_MIN_TURNS = 12 };
+/* Late answers of a port before its habit counts. */
+enum { LATE_MIN = 6 };
 /* So many late ones to one soon one; so many thinks to one asked at once. */
 enum { SOON_SHARE = 10, THINK_SHARE = 4 };
 
@@ -40,10 +37,8 @@ struct asker {
 
 /* A port of a server. */
 struct habit {
-	uint32_t late, turns;	/* answers; of those, guessed from turns */
-	uint32_t soon;
+	uint32_t late, soon;	/* answers */
 	uint32_t at_once, later; /* asked again after a late answer */
-	uint32_t impatient;	/* spoke again before the answer */
 	struct address client[2]; /* the first two different ones */
 	unsigned clients;
 	struct latency took;	/* of the late ones */
@@ -83,7 +78,7 @@ note_frame(struct habit *h, uint64_t frame)
 
 static void
 answered(struct late_answers *l, const struct flow *f, int64_t took_ns,
-    struct instant asked, struct instant now, uint64_t frame, bool turn)
+    struct instant asked, struct instant now, uint64_t frame)
 {
 	uint64_t key = port_key(f->host[SERVER], f->port[SERVER]);
 	struct habit *h = key ? memo_find(l->habits, key) : NULL;
@@ -99,7 +94,6 @@ answered(struct late_answers *l, const struct flow *f, int64_t took_ns,
 	h = memo_make(l->habits, key);
 	if (!h->late++)
 		h->first = asked;
-	h->turns += turn;
 	h->last = now;
 	latency_add(&h->took, took_ns);
 	note_client(h, &f->addr[CLIENT]);
@@ -108,7 +102,7 @@ answered(struct late_answers *l, const struct flow *f, int64_t took_ns,
 	a->answered = now;
 }
 
-/* The client speaks again: how soon, or has it been waiting still? */
+/* The client speaks again: how soon? */
 static void
 client_speaks(struct late_answers *l, const struct flow *f,
     const struct packet *p)
@@ -117,22 +111,13 @@ client_speaks(struct late_answers *l, const struct flow *f,
 	struct habit *h = a ? memo_find(l->habits, port_key(f->host[SERVER],
 	    f->port[SERVER])) : NULL;
 
-	if (!h)
+	if (!h || !instant_is_set(a->answered))
 		return;
-	if (instant_is_set(a->answered)) {
-		if (instant_since(p->time, a->answered) < AT_ONCE_NS)
-			h->at_once++;
-		else
-			h->later++;
-		a->answered.ns = 0;
-		return;
-	}
-	for (const struct exchange *x = f->waiting; x; x = x->next)
-		if (x->flags & EXCHANGE_TURN &&
-		    instant_since(p->time, x->began) > PIECES_NS) {
-			h->impatient++;
-			return;
-		}
+	if (instant_since(p->time, a->answered) < AT_ONCE_NS)
+		h->at_once++;
+	else
+		h->later++;
+	a->answered.ns = 0;
 }
 
 void
@@ -142,9 +127,6 @@ late_answers_segment(struct late_answers *l, const struct flow *f,
 	if (seg->side == CLIENT && seg->facts & SEG_NEW &&
 	    seg->packet->payload_bytes && memo_count(l->askers))
 		client_speaks(l, f, seg->packet);
-	if (seg->answered_ns && !(f->flags & FLOW_PARSED))
-		answered(l, f, seg->answered_ns, seg->answered_asked,
-		    seg->packet->time, seg->packet->frame, true);
 }
 
 void
@@ -155,8 +137,7 @@ late_answers_app(struct late_answers *l, const struct app_event *e)
 
 	if (e->type == APP_RESPONSE && e->flow && !(e->exchange_flags & never) &&
 	    e->flow->protocol == IP_TCP && e->label >> 24 != APP_DCERPC)
-		answered(l, e->flow, e->took_ns, e->asked, e->time, e->frame,
-		    false);
+		answered(l, e->flow, e->took_ns, e->asked, e->time, e->frame);
 }
 
 /* Nine of ten late ones took longer than this, to within a fifth. */
@@ -169,14 +150,12 @@ usual_least_s(const struct habit *h)
 static bool
 is_late(const struct judge *j, const struct habit *h)
 {
-	bool guessed = h->turns * 2 > h->late;
-
-	if (h->late < (guessed ? LATE_MIN_TURNS : LATE_MIN) ||
-	    h->clients < 2 || h->clients < j->limit->witness_min)
+	if (h->late < LATE_MIN || h->clients < 2 ||
+	    h->clients < j->limit->witness_min)
 		return false;
 	return usual_least_s(h) >= j->limit->user_notices_s &&
 	    h->soon * SOON_SHARE <= h->late &&
-	    h->at_once * THINK_SHARE <= h->later && !(guessed && h->impatient);
+	    h->at_once * THINK_SHARE <= h->later;
 }
 
 static void
@@ -193,7 +172,7 @@ raise(struct judge *j, struct server *v, uint16_t port, const struct habit *h,
 	fd->count = h->late;
 	fd->severity = SEVERITY_MEDIUM;
 	fd->side = FAULT_SERVER;
-	fd->confidence = (h->turns * 2 > h->late ? 0.5 : 0.7) * trust;
+	fd->confidence = 0.7 * trust;
 	finding_metric(fd, "late_answers", h->late);
 	finding_metric(fd, "soon_answers", h->soon);
 	finding_metric(fd, "p10_s", usual_least_s(h));
@@ -202,8 +181,8 @@ raise(struct judge *j, struct server *v, uint16_t port, const struct habit *h,
 	finding_metric(fd, "asked_again_later", h->later);
 	finding_say(fd, "port %u answers, but late: %u answers took up to %.1f s, nine "
 	    "of ten more than %.0f s, and since then %u came within a second; it "
-	    "is no long poll, for its clients think before they ask again", port, h->late,
-	    seconds_of(h->took.max_ns), usual_least_s(h), h->soon);
+	    "is no long poll, for its clients think before they ask again", port,
+	    h->late, seconds_of(h->took.max_ns), usual_least_s(h), h->soon);
 	finding_against(fd, "a service may be meant to take so long: ask who runs "
 	    "it");
 }

@@ -384,15 +384,14 @@ const struct detector detector_reply_missing = {
 	    "answer this service gave, and for half as long again as its longest "
 	    "wait that ended well. An answer is due where a parser knows the "
 	    "request, or where this connection or this service answered before. "
-	    "late: six answers and more of a port (twelve where no parser "
-	    "reads it), to two clients, all after user_notices_s or more, at "
-	    "most one in ten within a second.",
+	    "late: six answers and more of a port whose protocol is read, to two "
+	    "clients, nine in ten after user_notices_s or more, at most one in "
+	    "ten within a second.",
 	.mimics = "Calls meant to wait (notifications, long polls: learnt for each "
 	    "service), one-way protocols (no habit of answering), an answer that "
 	    "the sniffer missed (the client's acknowledgment shows it), a mirror "
 	    "of one direction. late: long polls (their clients ask again within a "
-	    "second), reports that want no answer (their clients go on "
-	    "speaking).",
+	    "second).",
 	.source = "Outlook's dialog after 5 to 8 s (Exchange team, RPC dialog "
 	    "boxes); RPC never times out a call by itself (Microsoft, Preventing "
 	    "Client-Side Hangs)",

@@ -214,6 +214,7 @@ rule_order(struct scale *s)
 {
 	const struct finding *x = first(s, FINDING_segments_reordered, NULL);
 	const struct finding *hole = first(s, FINDING_sack_hole_unfilled, NULL);
+	const struct offload_table *t = &s->v->table;
 	uint32_t n = flows(s, FINDING_segments_reordered, NULL);
 
 	if (x && x->side == FAULT_SERVER)
@@ -224,10 +225,17 @@ rule_order(struct scale *s)
 	if (!hole || hole->side != FAULT_SERVER)
 		return;
 	n = flows(s, FINDING_sack_hole_unfilled, NULL);
-	weigh(s, VERDICT_segmentation_offload, n > 1 ? 3.5 : 2.5, hole, "on %u "
-	    "connection%s the receiver asks for a hole that the server, though "
-	    "alive, never fills: its card swallows the resends", n,
-	    n == 1 ? "" : "s");
+	/* to send again is the part of whoever carries the connection */
+	if (t->known && t->affected_offloaded && !t->affected_host)
+		weigh(s, VERDICT_offload_engine, n > 1 ? 3.5 : 2.5, hole, "on "
+		    "%u connection%s that the card carries the receiver asks for "
+		    "a hole that is never filled, though the server is alive: the "
+		    "card does not send again", n, n == 1 ? "" : "s");
+	else
+		weigh(s, VERDICT_segmentation_offload, n > 1 ? 3.5 : 2.5, hole,
+		    "on %u connection%s the receiver asks for a hole that the "
+		    "server, though alive, never fills: its card swallows the "
+		    "resends", n, n == 1 ? "" : "s");
 }
 
 static void
