@@ -30,6 +30,7 @@ enum condition {
 	MERGING,		/* segments are glued on the way in */
 	HANG,			/* the transmit side stops and starts again */
 	NEIGHBOR,		/* an old next hop is kept */
+	CLIENT_SUMS,		/* the clients' checksums are wrong */
 	FRAGMENT,		/* a client's request never became whole */
 };
 
@@ -328,6 +329,19 @@ static const struct entry entries[] = {
 	    "the switches and routers between",
 	    "compare error, discard and duplex counters of the ports on the way; "
 	    "the server's settings need no change", "") },
+	{ VERDICT_client_side, ANY_SYSTEM, CLIENT_SUMS, NOW(
+	    "Linux machine of the clients (of pods and tunnels: the node they run "
+	    "on; vmxnet3 as well), at once",
+	    "ethtool -K IF tx-checksum-ip-generic off",
+	    "ethtool -K IF tx-checksum-ip-generic on",
+	    "projectcalico/calico issues 3145 and 9433; flannel-io/flannel issue "
+	    "1279") },
+	{ VERDICT_client_side, ANY_SYSTEM, CLIENT_SUMS, NOW(
+	    "Windows machine of the clients, Hyper-V host; the link goes down for "
+	    "a moment",
+	    "Disable-NetAdapterChecksumOffload -Name \"NIC\"",
+	    "Enable-NetAdapterChecksumOffload -Name \"NIC\"",
+	    "NetAdapter module") },
 	{ VERDICT_client_side, ANY_SYSTEM, ALWAYS, ADVICE(
 	    "the clients named",
 	    "look at these clients (power, wireless, sleep, their own card's "
@@ -507,6 +521,8 @@ applies(const struct entry *e, const struct incident *i, unsigned systems)
 	case SENDING_NOT_VIRTIO: return !merging && !virtio;
 	case MERGING: return merging;
 	case HANG: return i->finding_count[FINDING_egress_dead] > 0;
+	case CLIENT_SUMS:
+		return i->finding_count[FINDING_checksum_discarded] > 0;
 	case NEIGHBOR: return i->finding_count[FINDING_stale_neighbor] > 0;
 	case FRAGMENT: return i->finding_count[FINDING_rpc_fragment_stuck] > 0;
 	}

@@ -165,20 +165,73 @@ is_cut(const struct scale *s)
 
 /* --- rules: one fault, named by its own finding ------------------------------- */
 
+/* The findings of this name that blame this side: how many, and the first. */
+static uint32_t
+blamed(const struct scale *s, enum finding_name name, enum fault_side side,
+    const struct finding **first_one)
+{
+	uint32_t n = 0;
+
+	*first_one = NULL;
+	for (size_t i = 0; i < s->c->count; i++) {
+		const struct finding *x = s->c->finding[i];
+
+		if (x->name != name || x->side != side)
+			continue;
+		n++;
+		if (!*first_one)
+			*first_one = x;
+	}
+	return n;
+}
+
+/* Is it the checksum around a tunnel that is wrong, not that within? */
+static bool
+is_outer_sum(const struct finding *x)
+{
+	return metric_of(x, "bad_outer_sums") * 2 > metric_of(x, "bad_segments");
+}
+
+/* Of clients it matters only where several show it (then it is in the cluster at
+ * all). The end of their tunnel is one machine; elsewhere, what lies between them
+ * and the mirror is as likely as several cards. */
+static void
+rule_client_checksums(struct scale *s)
+{
+	const struct finding *x;
+	uint32_t n = blamed(s, FINDING_checksum_discarded, FAULT_CLIENT, &x);
+
+	if (!x)
+		return;
+	if (is_outer_sum(x)) {
+		weigh(s, VERDICT_client_side, 5, x, "%u connections carried "
+		    "segments of clients whose tunnel's outer UDP checksum was "
+		    "wrong, and the server did not take them: the card of the "
+		    "tunnel's other end writes it", n);
+		return;
+	}
+	weigh(s, VERDICT_client_side, 2, x, "%u connections carried segments of "
+	    "clients whose checksum was wrong, and the server did not take them",
+	    n);
+	weigh(s, VERDICT_network_path, 2, x, "several clients' segments come with "
+	    "wrong checksums: what lies between them and the mirror may damage "
+	    "them");
+}
+
 static void
 rule_checksums(struct scale *s)
 {
-	const struct finding *x = first(s, FINDING_checksum_discarded, NULL);
-	uint32_t n = flows(s, FINDING_checksum_discarded, NULL);
-	bool outer = x && metric_of(x, "bad_outer_sums") * 2 >
-	    metric_of(x, "bad_segments");
+	const struct finding *x;
+	uint32_t n = blamed(s, FINDING_checksum_discarded, FAULT_SERVER, &x);
 
-	if (!x || x->side != FAULT_SERVER)
+	rule_client_checksums(s);
+	if (!x)
 		return;
 	weigh(s, VERDICT_checksum_offload, n > 1 ? 7 : 5, x, "%u connection%s "
 	    "carried segments of the server whose %schecksum was wrong on the "
 	    "wire; the receivers discarded them and the same bytes had to be sent "
-	    "again", n, n > 1 ? "s" : "", outer ? "tunnel's outer UDP " : "");
+	    "again", n, n > 1 ? "s" : "", is_outer_sum(x) ? "tunnel's outer UDP " :
+	    "");
 }
 
 static void
@@ -681,6 +734,7 @@ rule_services(struct scale *s)
 	const struct finding *vpn = first(s, FINDING_vpn_data_dead, NULL);
 	const struct finding *ftp = first(s, FINDING_ftp_data_failure, NULL);
 	const struct finding *connect = first(s, FINDING_connect_failure, NULL);
+	const struct finding *wrong;
 
 	if (dhcp)
 		weigh(s, VERDICT_server_application, 3, dhcp, "%s", dhcp->text);
@@ -690,7 +744,9 @@ rule_services(struct scale *s)
 		weigh(s, VERDICT_network_path, 1, vpn, "%s", vpn->text);
 	if (ftp)
 		weigh(s, VERDICT_network_path, 1.5, ftp, "%s", ftp->text);
-	if (connect && !first(s, FINDING_server_silent, NULL)) {
+	/* SYNs with wrong checksums get no answer, and that is why */
+	if (connect && !first(s, FINDING_server_silent, NULL) &&
+	    !blamed(s, FINDING_checksum_discarded, FAULT_CLIENT, &wrong)) {
 		/* a refusal is an answer: the path is there */
 		if (!first(s, FINDING_connect_failure, "refused"))
 			weigh(s, VERDICT_network_path, 1, connect, "%s",

@@ -221,6 +221,36 @@ test_wrong_sums_are_the_checksum_offloads(void **state)
 	CHECK_EQ(judged(&s), VERDICT_checksum_offload);
 }
 
+/* The same of questions, of several clients. */
+static void
+test_wrong_sums_of_clients_are_not_the_servers(void **state)
+{
+	static struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	for (unsigned i = 0; i < 40; i++) {
+		struct talk *t = &s.talk[i % CLIENTS];
+		uint32_t at = t->next[CLIENT];
+
+		rig_wait(&s.o.rig, 300);
+		say(t, (struct line){ .from = CLIENT, .bytes = 80,
+		    .sum = SUM_WRONG });
+		rig_wait(&s.o.rig, 400);
+		say(t, (struct line){ .from = CLIENT, .bytes = 80, .at = true,
+		    .seq = at });
+		rig_wait(&s.o.rig, 3);
+		say(t, (struct line){ .from = SERVER, .bytes = 300 });
+		rig_wait(&s.o.rig, 1);
+		say(t, (struct line){ .from = CLIENT });
+	}
+	CHECK_EQ(scene_judge(&s), VERDICT_undetermined);
+	CHECK(s.incidents->score[VERDICT_client_side] > 1);
+	CHECK(s.incidents->score[VERDICT_network_path] > 1);
+	CHECK(s.incidents->score[VERDICT_checksum_offload] < 1);
+	scene_close(&s);
+}
+
 /* Bursts of five of which the last leaves first, felt by the receiver. */
 static void
 swap(struct scene *s, unsigned talks)
@@ -348,6 +378,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_healthy_office_makes_no_incident),
     cmocka_unit_test(test_one_client_is_no_witness),
     cmocka_unit_test(test_wrong_sums_are_the_checksum_offloads),
+    cmocka_unit_test(test_wrong_sums_of_clients_are_not_the_servers),
     cmocka_unit_test(test_swapped_segments_are_the_segmentations),
     cmocka_unit_test(test_merging_between_is_the_paths_and_has_its_own_remedy),
     cmocka_unit_test(test_what_is_no_longer_seen_is_not_called_merged),
