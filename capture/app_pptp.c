@@ -250,6 +250,7 @@ gre_packet(struct app_context *c, const struct packet *p)
 	    app_label(APP_PPTP, PPTP_LABEL_GRE, code), payload);
 	e.flow = NULL;
 	e.key = call;
+	e.exchange_flags = flags & GRE_ACK ? PPTP_GRE_ACKNOWLEDGES : 0;
 	e.port = protocol;
 	e.address = p->src;
 	e.peer = p->dst;

@@ -16,12 +16,13 @@ enum pptp_message {
  * bytes of PPP inside (0: an acknowledgment alone); `port` the PPP protocol, 0
  * when it cannot be told; the label's interface is 1, its operation the code of
  * a PPP control packet (RFC 1661, 5: 1 Configure-Request, 9 Echo-Request ...),
- * 0 for data.
+ * 0 for data; `exchange_flags` says whether it acknowledges anything (PPTP_GRE_
+ * ACKNOWLEDGES, the A bit).
  * APP_NOTE_PPTP_CALL: a call is connected: `value` is the client's call id
  * << 16 | the server's. APP_NOTE_PPTP_ECHO: `side` answered an echo on the
  * control connection. The end of a call shows as a request PPTP_STOP_REQUEST,
  * PPTP_CLEAR_REQUEST or PPTP_DISCONNECT_NOTIFY (one way). */
-enum { PPTP_LABEL_GRE = 1 };
+enum { PPTP_LABEL_GRE = 1, PPTP_GRE_ACKNOWLEDGES = 1 };
 enum { PPP_LCP = 0xc021, PPP_COMPRESSED = 0x00fd };
 
 #endif

@@ -1,11 +1,13 @@
 /* vpn_data_dead.c - PPTP: the control connection is up, and of a call's GRE
- * packets only one side's are seen.
+ * packets only one side's get through.
  *
  * The hard part is that GRE has no connection: a call is two streams that share
  * nothing but the addresses, each marked with the other side's call id. Yet
  * silence can be judged, because it is not allowed: whoever receives payload
  * must acknowledge it (RFC 2637, 4.3), so a side that sends again and again and
- * hears nothing at all has lost the other, however idle that may be. */
+ * is never acknowledged has lost the other, however idle that may be. A side
+ * that is deaf is not always mute: it goes on asking for the link to be opened,
+ * as if nobody had spoken, and such packets are no answer. */
 #include "detectors/detector.h"
 
 #include <stdlib.h>
@@ -28,7 +30,10 @@ enum {
 struct way {
 	uint64_t opposite;		/* key of the other one; 0: not known */
 	uint32_t packets;		/* ever */
-	uint32_t run;			/* with payload, since the other side spoke */
+	uint32_t run;			/* with payload, since the other side
+					 * showed that it hears */
+	uint32_t deaf;			/* sent during the other's run, and
+					 * showing nothing of the kind */
 	struct instant run_first, last;
 	uint64_t frame_last;
 	uint32_t file;
@@ -182,6 +187,19 @@ adopt_way(struct vpn *v, const struct app_event *e, uint64_t key)
 		link_ways(v, c->way[0][0], c->way[0][1]);
 }
 
+/* Need the sender have heard anything to send this? A request to open, to show
+ * a sign of life or to close the link it makes of itself (RFC 1661, 5). */
+static bool
+shows_hearing(const struct app_event *e)
+{
+	enum { CONFIGURE_REQUEST = 1, TERMINATE_REQUEST = 5, ECHO_REQUEST = 9 };
+	unsigned code = e->label & 0xffff;
+
+	return e->exchange_flags & PPTP_GRE_ACKNOWLEDGES ||
+	    (code != CONFIGURE_REQUEST && code != TERMINATE_REQUEST &&
+	    code != ECHO_REQUEST);
+}
+
 static void
 note_gre(struct vpn *v, const struct app_event *e)
 {
@@ -196,8 +214,9 @@ note_gre(struct vpn *v, const struct app_event *e)
 	if (!w || w->closed)
 		return;
 	other = w->opposite ? memo_find(v->ways, w->opposite) : NULL;
-	if (other)
+	if (other && shows_hearing(e))
 		other->run = other->frames = 0;
+	w->deaf = other && other->run ? w->deaf + 1 : 0;
 	w->packets++;
 	w->last = e->time;
 	w->frame_last = e->frame;
@@ -264,7 +283,7 @@ static void
 raise_dead(struct judge *j, struct server *s, struct flow *f, enum side sender,
     const struct way *w, const struct way *mute, double trust)
 {
-	bool spoke = mute && mute->packets;
+	bool spoke = mute && mute->packets, deaf = mute && mute->deaf;
 	double span = seconds_of(instant_since(w->last, w->run_first));
 	struct finding *x = finding_raise(j, &detector_vpn_data_dead, NULL, s, f, 0);
 
@@ -286,8 +305,10 @@ raise_dead(struct judge *j, struct server *s, struct flow *f, enum side sender,
 	finding_metric(x, "answered_before", spoke ? mute->packets : 0);
 	finding_say(x, "the VPN's control connection is up, and %u GRE packets of "
 	    "the %s over %.0f s got nothing back, not even the acknowledgment "
-	    "that is due; %s", w->run, wire_side(sender), span, spoke ?
-	    "before, both sides were heard" : "the other side was never heard");
+	    "that is due; %s", w->run, wire_side(sender), span, deaf ?
+	    "the other side goes on asking for the link as if it heard none" :
+	    spoke ? "before, both sides were heard" :
+	    "the other side was never heard");
 	if (!spoke)
 		finding_against(x, "a filter of protocol 47 on the way, or before "
 		    "this mirror, looks the same (error 721)");
@@ -361,9 +382,10 @@ const struct detector detector_vpn_data_dead = {
 	.meaning = "A PPTP VPN whose control connection is up passes data in one "
 	    "direction only.",
 	.decided = "Of a connected call one side sent five GRE packets with payload "
-	    "or more over silent_s (10 s) or longer, and not one GRE packet came "
-	    "from the other side, though an acknowledgment is due to each; "
-	    "meanwhile that side was heard on the control connection.",
+	    "or more over silent_s (10 s) or longer, and the other side "
+	    "acknowledged none, though that is due to each: it sent no GRE packet, "
+	    "or nothing but requests to open, test or close the link, which it "
+	    "makes of itself; meanwhile it was heard on the control connection.",
 	.mimics = "A filter of GRE on the way or before the mirror (less sure when "
 	    "the silent side was never heard); an idle tunnel (nothing is sent, "
 	    "so nothing is owed); packets behind the end of a call (not counted); "

@@ -56,6 +56,20 @@ gre(struct lan *w, enum side side, size_t bytes)
 	    IP_GRE, g, n + bytes, 0);
 }
 
+/* The side asks for the link to be opened, having heard nothing. */
+static void
+asks(struct lan *w, enum side side)
+{
+	uint8_t g[12 + 16] = { 0 };
+
+	lan_put(g, 0x3001880b, 4);
+	lan_put(g + 4, 16u << 16 | (side == CLIENT ? VPN_CALL : USER_CALL), 4);
+	lan_put(g + 12, 0xff03c021, 4);
+	lan_put(g + 16, 0x01010008, 4);
+	lan_ip(w, side == CLIENT ? USER : VPN, side == CLIENT ? VPN : USER,
+	    IP_GRE, g, sizeof(g), 0);
+}
+
 static void
 both_ways(struct lan *w, int times)
 {
@@ -257,7 +271,35 @@ test_it_ends_when_both_are_heard_again(void **state)
 	lan_end(&w);
 }
 
+/* Error 721: the server opens the link too, and hears none of the client. */
+static void
+test_a_side_that_only_asks_hears_nothing(void **state)
+{
+	const struct finding *x;
+	struct lan w;
+	struct lan_tcp c;
+
+	(void)state;
+	lan_begin(&w);
+	c = call(&w);
+	for (int i = 0; i < 8; i++) {
+		asks(&w, CLIENT);
+		asks(&w, SERVER);
+		gre(&w, CLIENT, 20);	/* its answer */
+		lan_wait(&w, 3);
+		echo(&w, &c);
+	}
+	lan_finish(&w);
+	x = lan_found(&w, FINDING_vpn_data_dead, 0);
+	CHECK(x);
+	CHECK(strstr(x->text, "of the client"));
+	CHECK(strstr(x->text, "goes on asking"));
+	CHECK(!lan_found(&w, FINDING_vpn_data_dead, 1));
+	lan_end(&w);
+}
+
 UNIT_TESTS(
+    cmocka_unit_test(test_a_side_that_only_asks_hears_nothing),
     cmocka_unit_test(test_either_side_may_fall_silent),
     cmocka_unit_test(test_a_side_never_heard_counts_and_is_less_sure),
     cmocka_unit_test(test_acknowledgments_alone_keep_a_call_alive),

@@ -23,7 +23,7 @@ class Flow:
 
 class Toe(stage.Card):
     """share: of connections that may be offloaded; never: ports that may not.
-    span: after how many packets of a connection."""
+    span: after how many packets of a connection (0, 0: when its handshake is done)."""
 
     def __init__(self, host, rng, share=0.85, span=(8, 18), never=(135,), ports=None):
         super().__init__(host, rng, 0x7FFF)
@@ -92,6 +92,9 @@ class Toe(stage.Card):
         if seg.tcp:
             flow = self.flow(seg.src, seg.sport, seg.dport, False)
             flow.count += 1
+            if flow.due == 0 and flow.sent == seg.ack and not seg.flags & 7:
+                flow.offloaded, flow.due = True, None
+                return [bytes(seg.frame)]
         if self.fault and (flow and flow.offloaded or getattr(self.fault, "everything", False)):
             frames = self.fault.into(self, flow, seg)
             if frames is not None:
@@ -123,6 +126,21 @@ class Xp(stage.Card):
                 seg.frame[seg.data] = 0
                 seg.mend()
         return super().out(seg)
+
+
+class Forwarder(stage.Card):
+    """A port of a box that forwards: what passes through keeps its numbers."""
+
+    def __init__(self, host, rng):
+        super().__init__(host, rng)
+        self.rng, self.fault = rng, None
+
+    def out(self, seg):
+        return [bytes(seg.frame)]
+
+    def into(self, seg):
+        frames = self.fault.into(self, None, seg) if self.fault else None
+        return [bytes(seg.frame)] if frames is None else frames
 
 
 class Fault:
@@ -162,6 +180,23 @@ class Freeze(Fault):
     @staticmethod
     def _ack(card, flow):
         card.emit(flow, 0x10, flow.sent, flow.next)
+
+
+class FreezesInTransfer(Freeze):
+    """The same, once the card has sent `size` bytes of a connection since it broke."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def out(self, card, flow, seg):
+        if "frozen" not in flow.mark:
+            flow.mark["moved"] = flow.mark.get("moved", 0) + seg.len
+            if flow.mark["moved"] <= self.size:
+                return None
+        return super().out(card, flow, seg)
+
+    def into(self, card, flow, seg):
+        return super().into(card, flow, seg) if "frozen" in flow.mark else None
 
 
 class Deaf(Fault):
@@ -263,6 +298,30 @@ class Ports(Fault):
 
     def into(self, card, flow, seg):
         return [] if seg.tcp and seg.syn and seg.dport in self.ports else None
+
+
+class NoCallers(Fault):
+    """SYNs to ports from `first` on never reach the host."""
+    everything = True
+
+    def __init__(self, first=1024):
+        self.first = first
+
+    def into(self, card, flow, seg):
+        return [] if seg.tcp and seg.syn and not seg.flags & 16 and seg.dport >= self.first else None
+
+
+class BadUdpSums(Fault):
+    """The UDP checksum of what the host sends from these ports comes out wrong."""
+    everything = True
+
+    def __init__(self, *ports):
+        self.ports = ports
+
+    def out(self, card, flow, seg):
+        if seg.ip and seg.proto == 17 and seg.sport in self.ports:
+            right = struct.unpack_from(">H", seg.frame, seg.l4 + 6)[0]
+            struct.pack_into(">H", seg.frame, seg.l4 + 6, right + 0x50E3 & 0xFFFF or 1)
 
 
 KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa")

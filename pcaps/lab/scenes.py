@@ -4,9 +4,11 @@ people (MANIFEST) and for tests (truth.json)."""
 import calendar
 import os
 import random
+import time
 
 import nic
 import office
+import real
 import stage
 
 MAKERS = ("00:14:22", "00:11:0a", "00:13:20", "00:16:d4", "00:1e:c9", "00:0c:29", "00:19:d1")
@@ -164,6 +166,48 @@ class Office:
         self.stage.play(length)
         return self.stage
 
+class Site:
+    """A server with a card that can offload, and clients; what runs on them is real (real.py)."""
+
+    def __init__(self, scene, name, clients, toe=None, ip="10.20.30.5", sysctl=None):
+        self.seed = seed = scene.seed
+        self.stage = stage.Stage(seed, scene.start)
+        self.rng = random.Random("%s/site" % seed)
+        self.server = stage.Host(self.stage, name, ip, "00:10:18:2a:9c:01", sysctl)
+        self.server.card = nic.Toe(self.server, self.server.rng, **dict({"share": 0.8, "span": (6, 12)}, **(toe or {})))
+        self.people = []
+        for n, last in enumerate(sorted(self.rng.sample(range(40, 190), clients))):
+            mac = "%s:%02x:%02x:%02x" % ((MAKERS[n % len(MAKERS)],) + tuple(self.rng.randrange(256) for _ in range(3)))
+            host = stage.Host(self.stage, "WS%03d" % last, "10.20.30.%d" % last, mac, sysctl)
+            host.card = nic.Xp(host, host.rng)
+            self.people.append(host)
+        self.stage.mirrored = [self.server]
+        self.boxes = {}
+
+    def box(self, host):
+        if host not in self.boxes:
+            self.boxes[host] = real.Box(host)
+        return self.boxes[host]
+
+    def open(self, ping=30.0, arp=40.0):
+        """The switch works from here on, and every host is heard of now and then."""
+        self.stage.clock.zero = time.monotonic()
+        self.stage.open()
+        for n, host in enumerate(self.people[:3]):
+            self.stage.spawn(office.who_has(host, self.server, arp, random.Random("%s/a%d" % (self.seed, n))))
+        self.stage.spawn(office.ping(self.people[0], self.server, ping, random.Random("%s/p" % self.seed)))
+
+    def breaks(self, when, fault):
+        def now():
+            self.server.card.fault = fault
+            self.stage.note("fault: %d offloaded connections" % sum(f.offloaded for f in self.server.card.flows.values()))
+        self.stage.at(when, now)
+
+    def play(self, length):
+        self.stage.play(length)
+        return self.stage
+
+
 
 def write(name, path):
     """Play a scene (or derive it from another's capture) and write it."""
@@ -174,6 +218,7 @@ def write(name, path):
         start, frames, notes = played.clock.start, played.taken, played.notes
     else:
         start, frames, notes = made.start, played, ["derived from healthy-office.pcap"]
+    real.close()
     stage.save(path, frames, start, made.snap, made.nano)
     print("%s: %d packets, %d bytes, %.0f s" % (path, len(frames), os.path.getsize(path), frames[-1][0]))
     for line in notes:

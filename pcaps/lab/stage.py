@@ -228,7 +228,10 @@ class Card:
 
 
 class Host:
-    def __init__(self, stage, name, ip, mac, sysctl=None, net=24, vnet=False):
+    """beside: a host of which this is a second port (eth1). segment: which broadcasts it hears."""
+
+    def __init__(self, stage, name, ip, mac, sysctl=None, net=24, vnet=False, beside=None, segment=0):
+        self.beside, self.segment = beside, segment
         self.stage, self.name, self.ip = stage, name, ip
         self.addr, self.mac = socket.inet_aton(ip), bytes.fromhex(mac.replace(":", ""))
         self.rng = random.Random("%s/%s" % (stage.seed, name))
@@ -236,7 +239,9 @@ class Host:
         self.sensor = False			# the capture is taken on this host itself
         self.whole = False			# its large segments stay whole on this switch
         self.unfinished = False			# nobody finishes the sums that it leaves to the card
-        if LIBC.unshare(CLONE_NEWNET):
+        if beside:
+            setns(beside.ns)
+        elif LIBC.unshare(CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "a network namespace needs root")
         self.ns = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
@@ -265,8 +270,9 @@ class Host:
 
     def _tap(self, net):
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        name = b"eth1" if self.beside else b"eth0"
         flags = IFF_TAP | IFF_NO_PI | (IFF_VNET_HDR if self.vnet else 0)
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", b"eth0", flags))
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name, flags))
         if self.vnet:
             fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", 10))
             fcntl.ioctl(fd, TUNSETOFFLOAD, 0x01 | (0x02 if self.vnet == "tso" else 0))
@@ -276,7 +282,7 @@ class Host:
                            (SIOCSIFADDR, struct.pack("HH4s8x", socket.AF_INET, 0, self.addr)),
                            (SIOCSIFNETMASK, struct.pack("HH4s8x", socket.AF_INET, 0, mask)),
                            (SIOCSIFFLAGS, struct.pack("H", 0x41 | 0x1000))):
-            fcntl.ioctl(ctl, what, struct.pack("16s24s", b"eth0", data))
+            fcntl.ioctl(ctl, what, struct.pack("16s24s", name, data))
         fcntl.ioctl(ctl, SIOCSIFFLAGS, struct.pack("16s24s", b"lo", struct.pack("H", 0x41)))
         ctl.close()
         return fd
@@ -412,10 +418,10 @@ class Stage:
         seg = Segment(frame)
         to = bytes(frame[:6])
         if to == BROADCAST:
-            if self.mirrored:
+            if any(h.segment == sender.segment for h in self.mirrored):
                 self.record(frame, seg)
             for host in self.hosts:
-                if host is not sender and host.up:
+                if host is not sender and host.up and host.segment == sender.segment:
                     self._deliver(host, frame, vnet)
             return
         target = next((h for h in self.hosts if h.mac == to), None)

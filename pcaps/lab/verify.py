@@ -17,8 +17,11 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(HERE, "lab"))
 
 import acts_modern			# noqa: E402,F401	each adds its scenes to the table
+import acts_nat				# noqa: E402,F401
 import acts_offload			# noqa: E402,F401
+import acts_remote			# noqa: E402,F401
 import acts_service			# noqa: E402,F401
+import acts_share			# noqa: E402,F401
 import acts_slow			# noqa: E402,F401
 import acts_wire			# noqa: E402,F401
 import check				# noqa: E402
@@ -26,6 +29,7 @@ import nic				# noqa: E402
 import prove_modern			# noqa: E402
 import scenes				# noqa: E402
 import stage				# noqa: E402
+import verify_services			# noqa: E402
 
 EX1, EX2 = "10.20.30.5", "10.20.30.6"
 CHECKS = {}
@@ -35,7 +39,8 @@ class Capture:
     def __init__(self, path, name):
         self.path, self.name, self.scene = path, name, scenes.SCENES[name]
         base = self.scene.start
-        self.frames, self.flows, self.facts = check.read(path, EX1, base)
+        self.server = self.scene.servers[0]
+        self.frames, self.flows, self.facts = check.read(path, self.server, base)
         self.end, self.fault = self.frames[-1][0], self.scene.fault
         self.all = list(self.flows.values())
         self.up = [f for f in self.all if f.high() is not None]
@@ -510,10 +515,12 @@ def derived(c):
 
 
 CHECKS.update(prove_modern.CHECKS)
+CHECKS.update(verify_services.CHECKS)
 BAD = ("checksum-discarded", "checksum-artifact", "oversized-coalesced", "virtio-checksum")
 # Captures of servers whose card carries no connection.
 BARE = ("checksum-artifact", "oversized-coalesced", "rss-stall", "mirror-one-way") + tuple(
-    n for n in prove_modern.CHECKS if n not in ("stale-next-hop", "host-stack-dead", "window-flicker"))
+    n for n in prove_modern.CHECKS if n not in ("stale-next-hop", "host-stack-dead", "window-flicker")) + tuple(
+    n for n in verify_services.CHECKS if n.split("-")[0] in ("dhcp", "nat", "proxy"))
 
 
 def common(c):
@@ -526,7 +533,7 @@ def common(c):
     if c.name not in BARE:
         assert high and not c.facts["server non-TCP, upper ID half"], c.name
         facts.append("%d of %d flows of %s offloaded; its packets: %d lower half, %d upper, all UDP and ICMP (%d) lower"
-                     % (len(c.up), len(c.all), EX1, low, high, c.facts["server non-TCP, lower ID half"]))
+                     % (len(c.up), len(c.all), c.server, low, high, c.facts["server non-TCP, lower ID half"]))
         for f in c.up:
             assert all(s.frame[20] & 0x40 for s in f.segs if s.down)
     ask, got = c.shark("dcerpc.pkt_type==0"), c.shark("dcerpc.pkt_type==2")
@@ -563,10 +570,11 @@ What each capture shows, what an analysis ought to say of it, how it is made aga
 All are played by real TCP stacks (Linux network namespaces, see lab/stage.py) with Windows-like options; the card of
 the server is played too (lab/nic.py): IP IDs 0x0000-0x7FFF for the host, 0x8000-0xFFFF with DF for offloaded
 connections. Thinking time is left out of the play, not of the captures. What the scenes need is Python 3 and root,
-and iproute2 where there is a router or a tunnel in them:
+and iproute2 where there is a router or a tunnel in them; those of acts_share, acts_remote and acts_nat need the real
+programs too that their files name (Debian packages), which run in the hosts' namespaces (lab/real.py):
 
 	pcaps/make NAME		again (the same choices from the same seed; times and sequence numbers differ)
-	pcaps/make -j 4 all	all of them, four at a time: six minutes or so
+	pcaps/make -j 4 all	all of them, four at a time: fifteen minutes or so
 	pcaps/lab/verify.py	is in them what is said here? (tshark for the dissection)
 	pcaps/lab/verify.py --write	and write this file and truth.json anew
 
