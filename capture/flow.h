@@ -234,6 +234,11 @@ struct flow {
 	uint16_t waiting_count;
 	uint16_t turns;			/* answered turns or exchanges; saturates */
 	uint32_t file;			/* of the first frame */
+	/* Times the client spoke, more than a second apart: since the server's
+	 * last data; the most that ever ended in data; how many runs of them did
+	 * that began a second after data or more, and how many of those took two
+	 * or more. All saturate. */
+	uint8_t unheard, unheard_max, heard, heard_late;
 	struct watch *watch;
 	void *outcome;			/* the step phase's record of this flow */
 	struct instant began;

@@ -204,6 +204,14 @@ early_drop_first(struct stream_pool *pool, struct stream *s)
 	pool_give(pool, p, p->class);
 }
 
+uint64_t
+stream_owes(const struct flow *f, enum side side)
+{
+	const struct stream *s = f->stream[side];
+
+	return s && !s->early ? s->skip : 0;
+}
+
 void
 stream_release(struct stream_pool *pool, struct flow *f)
 {

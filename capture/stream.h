@@ -48,6 +48,10 @@ void stream_segment(struct stream_pool *, struct app_context *c, uint32_t seq,
  * it will not fill. */
 void stream_acked(struct stream_pool *, struct app_context *c, uint32_t ack);
 
+/* How many bytes that `side` has not sent yet belong to a PDU that it has begun, as
+ * far as its parser knows: 0: none, or it does not say. */
+uint64_t stream_owes(const struct flow *, enum side);
+
 void stream_release(struct stream_pool *, struct flow *);
 
 #endif

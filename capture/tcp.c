@@ -926,12 +926,35 @@ turn_of(const struct flow *f)
 	return NULL;
 }
 
+/* What is typed together is one word. */
+#define WORDS_APART_NS NS_PER_S
+
+static void
+count_word(struct flow *f, struct instant now)
+{
+	if (!f->unheard || instant_since(now, f->last_asked) > WORDS_APART_NS)
+		f->unheard = saturated16(f->unheard);
+}
+
+static void
+words_heard(struct flow *f)
+{
+	if (!f->unheard)
+		return;
+	if (f->unheard > f->unheard_max)
+		f->unheard_max = f->unheard;
+	if (instant_since(f->last_asked, f->last_answered) > WORDS_APART_NS)
+		f->heard = saturated16(f->heard);
+	f->unheard = 0;
+}
+
 static void
 turn_asked(struct step *s)
 {
 	struct flow *f = s->f;
 	struct exchange *x = turn_of(f);
 
+	count_word(f, s->now);
 	f->last_asked = s->now;
 	if (!x) {
 		bool first = f->flags & FLOW_HANDSHAKE && !f->turns &&
@@ -957,6 +980,7 @@ turn_answered(struct step *s)
 	struct flow *f = s->f;
 	struct exchange *x = turn_of(f);
 
+	words_heard(f);
 	f->last_answered = s->now;
 	if (!x)
 		return;

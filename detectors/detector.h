@@ -68,6 +68,7 @@ enum matter {
 					 * not yet FLOW_COUNTED_MADE */
 	MATTER_HIGH_IDS = 16,		/* the server's IP IDs were high */
 	MATTER_PPTP = 32,
+	MATTER_HALF_ANSWER = 64,	/* the server owes the rest of a PDU */
 };
 
 /* A flow of which a detector remembers more than notes hold (memo.h): only for

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "capture/hash.h"
+#include "capture/stream.h"
 #include "detectors/server_internal.h"
 #include "detectors/timeline.h"
 #include "detectors/wire.h"
@@ -820,6 +821,8 @@ matters_of(const struct flow *f)
 		m |= MATTER_HIGH_IDS;
 	if (f->app == APP_PPTP)
 		m |= MATTER_PPTP;
+	if (stream_owes(f, SERVER))
+		m |= MATTER_HALF_ANSWER;
 	return m;
 }
 

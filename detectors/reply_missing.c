@@ -1,12 +1,18 @@
 /* reply_missing.c - a request that TCP took in and the application never
- * answered, in any protocol, encrypted ones too.
+ * answered, or not to the end, in any protocol, encrypted ones too.
  *
  * The hard part is to know that an answer was due. Where a parser reads the
  * protocol it says so; elsewhere the flow's and the service's own past does: a
  * service that answered each turn so far owes one now, and one that is known to
- * let clients wait (long polls, notifications) is given more than its longest. */
+ * let clients wait (long polls, notifications) is given more than its longest.
+ * In a conversation in which not every word is answered (a remote desktop draws
+ * when there is something to draw) one silence proves nothing; there it takes
+ * several clients that speak on and on, at once, to a server that no longer
+ * says anything. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "capture/stream.h"
 #include "detectors/late_answers.h"
 
 /* Before a service's habits count: so many of its turns must have ended. */
@@ -15,6 +21,16 @@ enum { HABIT_MIN = 3 };
 /* A service that answered this often is known; before, its clients may be ones
  * that poll, and it is given more time. */
 enum { KNOWN_ANSWERS = 20, UNKNOWN_FACTOR = 4 };
+
+/* A conversation: so many runs of words ended in data, each more than a second
+ * after the data before. */
+enum { CONVERSATION_MIN = 4 };
+/* It has fallen silent when the client spoke this many times more often than it
+ * ever had to, and so much oftener. */
+enum { UNHEARD_FACTOR = 2, UNHEARD_MORE = 2 };
+/* And with it others', of so many clients, within this time. */
+enum { SILENCED_CLIENTS_MIN = 3 };
+#define SILENCED_TOGETHER_NS (60 * NS_PER_S)
 
 /* The share of a service's connections whose first request was answered above
  * which a missing first answer is worth a word. */
@@ -51,6 +67,9 @@ is_owed(const struct flow *f, const struct service *v, const struct exchange *x)
 		return true;			/* a parser knows */
 	if (app_follows(f))
 		return false;			/* and here it would */
+	if (f->app == APP_RDP)
+		return false;		/* who moves the mouse is owed nothing:
+					 * see review_silenced */
 	/* last words before closing ask nothing */
 	if (c->flags & (HALF_FIN | HALF_RST) &&
 	    instant_since(c->last, x->asked) < NS_PER_S)
@@ -183,6 +202,127 @@ waited_until(const struct judge *j, const struct flow *f)
 	return j->now;
 }
 
+/* --- answers that break off --- */
+
+/* The client can take what is still to come, and has all that came? Else what
+ * holds the answer up is the client, or the way. */
+static bool
+could_go_on(const struct flow *f)
+{
+	const struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
+
+	return v->una == v->next && c->window >= (c->mss ? c->mss : 1460) &&
+	    !(v->flags & (HALF_FIN | HALF_RST)) &&
+	    !(f->flags & FLOW_APP_LOST_SERVER);
+}
+
+static void
+review_cut(struct judge *j, struct server *s, struct flow *f,
+    const struct service *v, double trust)
+{
+	uint64_t owed = app_follows(f) ? stream_owes(f, SERVER) : 0;
+	struct instant since = f->half[SERVER].last_data;
+	double waited, patience = patience_s(j, v);
+	struct finding *x;
+
+	if (!owed || !could_go_on(f) || trust <= 0)
+		return;
+	waited = seconds_of(instant_since(waited_until(j, f), since));
+	if (!judge_overdue(j, s, f, since, waited, patience))
+		return;
+	x = finding_raise(j, &detector_reply_missing, "cut_short", s, f, 0);
+	f->marks |= MARK_MISSING;
+	x->severity = SEVERITY_MEDIUM;
+	x->confidence = (waited > 2 * patience ? 0.8 : 0.6) * trust;
+	x->side = FAULT_SERVER;
+	x->count = 1;
+	finding_time(x, since);
+	finding_time(x, instant_plus(since, (int64_t)(waited * 1e9)));
+	finding_metric(x, "waited_s", waited);
+	finding_metric(x, "patience_s", patience);
+	finding_metric(x, "missing_bytes", (double)owed);
+	finding_say(x, "an answer (%s) broke off: %llu bytes of it were still to "
+	    "come, the client had acknowledged all that came and could take more, "
+	    "and nothing followed in %.1f s", app_protocol_name(f->app),
+	    (unsigned long long)owed, waited);
+	flow_afflicted(f, FINDING_reply_missing, since);
+}
+
+/* --- conversations that fall silent --- */
+
+static bool
+is_silenced(const struct flow *f)
+{
+	const struct tcp_half *c = &f->half[CLIENT];
+
+	return f->heard >= CONVERSATION_MIN && !app_follows(f) &&
+	    f->unheard > UNHEARD_FACTOR * f->unheard_max + UNHEARD_MORE &&
+	    c->una == c->next && !((c->flags | f->half[SERVER].flags) &
+	    (HALF_FIN | HALF_RST));
+}
+
+/* Those of other clients that fell silent at about the same time; and how many
+ * conversations of the service are answered meanwhile. */
+static size_t
+silenced_with(const struct server *s, const struct finding *mine, size_t *served)
+{
+	const uint64_t ill = UINT64_C(1) << FINDING_reply_missing;
+	size_t clients = 1;
+
+	for (const struct finding *x = s->findings; x; x = x->next_of_server) {
+		int64_t apart = instant_since(x->first_seen, mine->first_seen);
+
+		clients += x != mine && x->name == FINDING_reply_missing &&
+		    !strcmp(x->kind, "silenced") && !x->ended &&
+		    x->server_port == mine->server_port &&
+		    address_compare(&x->client, &mine->client) &&
+		    apart < SILENCED_TOGETHER_NS && apart > -SILENCED_TOGETHER_NS;
+	}
+	*served = 0;
+	for (size_t i = 0; i < s->outcome_count; i++)
+		*served += s->outcome[i]->server_port == mine->server_port &&
+		    !(s->outcome[i]->findings & ill) &&
+		    s->outcome[i]->flow_id != mine->flow_id &&
+		    instant_before(instant_plus(mine->first_seen,
+		    SILENCED_TOGETHER_NS / 2), s->outcome[i]->last_answered);
+	return clients;
+}
+
+static void
+review_silenced(struct judge *j, struct server *s, struct flow *f,
+    const struct service *v, double trust)
+{
+	double patience = patience_s(j, v), waited;
+	struct finding *x;
+	size_t clients, served;
+
+	if (!is_silenced(f) || trust <= 0)
+		return;
+	waited = seconds_of(instant_since(f->last_asked, f->last_answered));
+	if (!judge_overdue(j, s, f, f->last_answered, waited, patience))
+		return;
+	x = finding_raise(j, &detector_reply_missing, "silenced", s, f, 0);
+	f->marks |= MARK_MISSING;
+	x->count = 1;
+	x->side = FAULT_SERVER;
+	finding_time(x, f->last_answered);
+	finding_time(x, f->last_asked);
+	clients = silenced_with(s, x, &served);
+	x->severity = clients >= SILENCED_CLIENTS_MIN && clients >= served ?
+	    SEVERITY_MEDIUM : SEVERITY_INFO;
+	x->confidence = 0.7 * trust;
+	finding_metric(x, "words", f->unheard);
+	finding_metric(x, "words_before", f->unheard_max);
+	finding_metric(x, "clients", (double)clients);
+	finding_say(x, "the client spoke %u times in %.1f s, each time "
+	    "acknowledged, and the server has said nothing; before, it never took "
+	    "more than %u; %zu client%s fell silent together", f->unheard,
+	    waited, f->unheard_max, clients, clients > 1 ? "s" : "");
+	if (x->severity >= SEVERITY_MEDIUM)
+		flow_afflicted(f, FINDING_reply_missing, f->last_answered);
+	judge_wake(j, f, instant_plus(j->now, (int64_t)(patience * 1e9)));
+}
+
 /* A service that speaks first (FTP, SMTP, POP3 ...: learnt) and does not. */
 static bool
 speaks_first(const struct service *v)
@@ -303,9 +443,10 @@ review_server(void *state, struct judge *j, struct server *s)
 static void
 review_late(struct judge *j, struct server *s, struct flow *f)
 {
-	static const char *const kinds[] = { "established", "negotiation" };
+	static const char *const kinds[] = { "established", "negotiation",
+		"cut_short", "silenced" };
 
-	for (size_t k = 0; k < 2; k++) {
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		struct finding *x = finding_lookup(j, &detector_reply_missing,
 		    kinds[k], s, f, 0);
 
@@ -331,14 +472,18 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	double patience, waited, trust;
 
 	(void)state;
-	if (f->protocol != IP_TCP || f->app == APP_DCERPC || f->app == APP_RPC_HTTP)
+	if (f->protocol != IP_TCP || f->app == APP_RPC_HTTP)
 		return;
 	review_late(j, s, f);
+	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
+	review_cut(j, s, f, v, trust);
+	if (f->app == APP_DCERPC)
+		return;
+	review_silenced(j, s, f, v, trust);
 	review_banner(j, s, f, v);
 	e = longest_owed(f, v);
 	if (!e)
 		return;
-	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
 	patience = patience_s(j, v);
 	waited = seconds_of(instant_since(waited_until(j, f), e->asked));
 	if (trust <= 0)
@@ -378,7 +523,7 @@ late_free(void *state)
 const struct detector detector_reply_missing = {
 	.finding = FINDING_reply_missing,
 	.meaning = "The server's TCP acknowledged a whole request and its "
-	    "application never answered it.",
+	    "application never answered it, or not to the end.",
 	.decided = "All bytes of the request are acknowledged, and no answer came "
 	    "for user_notices_s (8 s), for baseline_factor (4) times the longest "
 	    "answer this service gave, and for half as long again as its longest "
@@ -386,7 +531,13 @@ const struct detector detector_reply_missing = {
 	    "request, or where this connection or this service answered before. "
 	    "late: six answers and more of a port whose protocol is read, to two "
 	    "clients, nine in ten after user_notices_s or more, at most one in "
-	    "ten within a second.",
+	    "ten within a second. "
+	    "cut_short: the answer began, its protocol says that more belongs to "
+	    "it, and for the same time nothing follows, though the client has "
+	    "acknowledged all and has room. silenced: where not each word is "
+	    "answered (a remote desktop), the client spoke more than twice as often "
+	    "as it ever had to, and so did two other clients or more since the "
+	    "same minute, at least as many as the service still talks to.",
 	.mimics = "Calls meant to wait (notifications, long polls: learnt for each "
 	    "service), one-way protocols (no habit of answering), an answer that "
 	    "the sniffer missed (the client's acknowledgment shows it), a mirror "
@@ -396,14 +547,14 @@ const struct detector detector_reply_missing = {
 	    "boxes); RPC never times out a call by itself (Microsoft, Preventing "
 	    "Client-Side Hangs)",
 	.kinds = (const char *const[]){ "established", "negotiation", "late",
-	    NULL },
+	    "cut_short", "silenced", NULL },
 	.facts = CUE_PAYLOAD,
 	.on_segment = on_segment,
 	.on_app = on_app,
 	.new = late_new,
 	.free = late_free,
 	.mark = MARK_MISSING,
-	.matters = MATTER_WAITING | MATTER_SPEECHLESS,
+	.matters = MATTER_WAITING | MATTER_SPEECHLESS | MATTER_HALF_ANSWER,
 	.review_flow = review_flow,
 	.release = free,
 	.review_server = review_server,

@@ -229,7 +229,7 @@ class Desktops:
         self.box.start("xrdp", "--nodaemon", "--config", self.conf)
         self.box.listens(3389)
         for p in self.site.people:
-            self.site.box(p).start("Xvfb", ":7", "-screen", "0", "640x480x16", "-nolisten", "tcp")
+            self.site.box(p).start("Xvfb", ":7", "-screen", "0", "640x480x16", "-nolisten", "tcp", "-noreset")
         for p in self.site.people:
             while not os.path.exists(self.site.box(p).path("/tmp") + "/.X11-unix/X7"):
                 time.sleep(0.1)
@@ -241,7 +241,7 @@ class Desktops:
         box = self.site.box(p)
         while True:
             with self.site.stage.hold():
-                client = box.start("xfreerdp", "/v:" + self.site.server.ip, "/cert:ignore", "/sec:tls", "/size:300x200", "/bpp:16",
+                client = box.start("xfreerdp", "/v:" + self.site.server.ip, "/cert:ignore", "/sec:tls", "/size:400x300", "/bpp:16",
                                    "/u:", "/log-level:ERROR", "+auto-reconnect" if rounds < 0 else "-auto-reconnect",
                                    "/timeout:%d" % (1000 * patience), DISPLAY=":7")
                 await asyncio.sleep(1.5)
@@ -284,16 +284,16 @@ def rdp_negotiation(s):
 
 
 @scene("rdp-stalled", 843, "2023-07-11 14:10:00",
-    """The same, clients that stay. At 50 s the card loses its connections: what is typed is
+    """The same, clients that stay. At 75 s the card loses its connections: what is typed is
     acknowledged and nothing is drawn any more. Connections of the host's own stack go on.""",
-    [want("reply_missing", 2), OFFLOAD], ALIVE, "offload_engine", fault=50.0)
+    [want("reply_missing", 3), OFFLOAD], ALIVE, "offload_engine", ["undetermined"], fault=75.0)
 def rdp_stalled(s):
     o = Desktops(s, 9, toe={"share": 0.7})
     o.open()
     for n, p in enumerate(o.site.people):
-        o.site.stage.spawn(o.sits(p, random.Random("%s/%d" % (s.seed, n)), 2 + 3 * n, 9))
-    o.site.breaks(50.0, nic.Freeze())
-    return o.site.play(120)
+        o.site.stage.spawn(o.sits(p, random.Random("%s/%d" % (s.seed, n)), 2 + 2 * n, 8))
+    o.site.breaks(75.0, nic.Freeze())
+    return o.site.play(150)
 
 
 # --- PPTP ------------------------------------------------------------------------------
