@@ -215,7 +215,7 @@ struct flow {
 	uint32_t flags;			/* enum flow_flag */
 	uint16_t app_name;		/* nDPI's name for it (app_ndpi.h), 0: none */
 	uint8_t syn_count, synack_count;
-	uint8_t marks;			/* detectors' (detector.h) */
+	uint16_t marks;			/* detectors' (detector.h) */
 	uint8_t idle_class;		/* flow.c: which idle ring, */
 	uint32_t idle_second;		/* in which of its lists; */
 	uint32_t number;		/* its place in the pool */

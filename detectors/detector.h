@@ -76,6 +76,7 @@ enum matter {
 enum flow_mark {
 	MARK_BURST = 1, MARK_CHECKSUM = 2, MARK_HANDOVER = 4, MARK_OVERSIZE = 8,
 	MARK_HOLE = 16, MARK_TRANSFER = 32, MARK_MISSING = 64, MARK_ORDER = 128,
+	MARK_CROSSED = 256,		/* counted for its gateway */
 };
 
 struct detector {

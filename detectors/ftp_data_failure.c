@@ -23,6 +23,7 @@ enum {
 	REFUSED_S = 2,			/* a refusal may be followed by another
 					 * try that works */
 	SYNS_MIN = 2,
+	WELL_KNOWN_PORTS = 1024,
 };
 
 enum mode { NO_MODE, ACTIVE, PASSIVE };
@@ -30,7 +31,7 @@ static const char *const mode_name[] = { NULL, "active", "passive" };
 
 /* A control connection and the data connection that it announced last. */
 struct session {
-	struct address server;
+	struct address server, client;
 	uint64_t place;			/* key in places; 0: none announced */
 	enum mode mode;
 	uint16_t server_port, data_port;
@@ -46,6 +47,8 @@ struct session {
 /* How the data connections of a server fared, by mode. */
 struct tally {
 	struct address server;
+	struct address client;		/* of the failures, if of one: */
+	bool several;
 	enum mode mode;
 	uint16_t server_port;
 	uint32_t made, failed, refused;
@@ -126,7 +129,9 @@ count_failure(struct ftp *d, struct session *s, struct instant now)
 	if (!t->failed++) {
 		t->first = s->announced;
 		t->file = s->file;
+		t->client = s->client;
 	}
+	t->several |= address_compare(&t->client, &s->client) != 0;
 	t->refused += s->refused;
 	t->last = now;
 	t->data_port = s->data_port;
@@ -167,6 +172,7 @@ note_place(struct ftp *d, const struct app_event *e, enum mode mode)
 	forget_place(d, s);
 	*s = (struct session){
 		.server = f->addr[SERVER], .server_port = f->port[SERVER],
+		.client = f->addr[CLIENT],
 		.mode = mode, .file = f->file, .announced = e->time,
 		.data_port = e->port,
 		.place = subject_of(&e->address, e->port),
@@ -267,6 +273,38 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 
 /* --- the step phase --- */
 
+/* In active mode it is the client that is called. Where all failures are of one
+ * client, and that is a server to others, the fault is looked for there: it
+ * fetches by FTP, and does not hear. */
+static struct server *
+subject(struct judge *j, const struct tally *t)
+{
+	struct server *client = t->mode == ACTIVE && !t->several ?
+	    registry_server(j->registry, &t->client, false) : NULL;
+
+	for (const struct service *v = client ? client->services : NULL; v;
+	    v = v->next)
+		if (v->protocol == IP_TCP && v->port < WELL_KNOWN_PORTS)
+			return client;
+	return registry_server(j->registry, &t->server, false);
+}
+
+static void
+describe_outgoing(struct finding *x, const struct tally *t)
+{
+	char text[ADDRESS_TEXT_BYTES];
+
+	finding_say(x, "this host fetches by FTP from %s, and %u data connection%s "
+	    "(active mode) to it %s never made, though the control connection "
+	    "works: the other's SYN to its port (%u at last) %s; %u others were "
+	    "made", address_text(&t->server, text), t->failed, t->failed == 1 ? "" :
+	    "s", t->failed == 1 ? "was" : "were", t->data_port, t->refused ?
+	    "is refused" : "gets no answer", t->made);
+	if (!t->made)
+		finding_against(x, "a filter before this host that does not follow "
+		    "FTP always blocks active mode");
+}
+
 static void
 describe(struct finding *x, const struct tally *t)
 {
@@ -291,7 +329,7 @@ describe(struct finding *x, const struct tally *t)
 static void
 raise_failures(struct judge *j, struct tally *t)
 {
-	struct server *v = registry_server(j->registry, &t->server, false);
+	struct server *v = subject(j, t);
 	double trust = v ? judge_trusts(j, v, NULL, TRUST_LOSS |
 	    TRUST_BOTH_WAYS) : 0;
 	struct finding *x;
@@ -315,20 +353,26 @@ raise_failures(struct judge *j, struct tally *t)
 	x->frame_count = 0;
 	for (unsigned i = 0; i < t->frames; i++)
 		finding_frame(x, t->frame[i]);
-	describe(x, t);
+	if (address_compare(&v->address, &t->server))
+		describe_outgoing(x, t);
+	else
+		describe(x, t);
 }
 
 static void
 review_recovery(struct judge *j, const struct tally *t)
 {
-	struct server *v = registry_server(j->registry, &t->server, false);
+	struct server *v = subject(j, t);
 	struct finding *x = v ? finding_lookup(j, &detector_ftp_data_failure,
 	    mode_name[t->mode], v, NULL, t->server_port) : NULL;
 
 	if (!x || x->ended)
 		return;
 	x->ended = true;
-	describe(x, t);
+	if (address_compare(&v->address, &t->server))
+		describe_outgoing(x, t);
+	else
+		describe(x, t);
 }
 
 static void
@@ -360,7 +404,8 @@ const struct detector detector_ftp_data_failure = {
 	    "EPSV (passive) announced: the server answers a transfer command with "
 	    "425, or the SYN to that place is sent twice or more and not answered "
 	    "in connect_s (9 s), or it is refused and no other try follows. One "
-	    "such transfer stays low.",
+	    "such transfer stays low. Where one client has all of them, in active "
+	    "mode, and is a server to others itself, the finding is that host's.",
 	.mimics = "Transfers that fail for a reason of their own (other replies do "
 	    "not count); an active client behind a filter or NAT (said where no "
 	    "data connection of that mode ever worked); control connections under "

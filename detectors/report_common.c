@@ -348,7 +348,7 @@ run_servers(const struct run *run)
 	size_t n = 0;
 
 	for (struct server *s = registry_servers(run->registry); s; s = s->next)
-		n += s->flows > 0;
+		n += s->flows > 0 || health_of(run, s) != HEALTH_OK;
 	return n;
 }
 

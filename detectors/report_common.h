@@ -58,7 +58,7 @@ const char *responses_text(const struct server *, int most, char *out,
     size_t size);
 /* Distinct addresses that had a connection to any server. */
 size_t run_clients(const struct run *);
-/* Servers that somebody talked to. */
+/* Servers that somebody connected to, or that are not well. */
 size_t run_servers(const struct run *);
 /* The incident's most telling finding, or NULL. */
 const struct finding *incident_finding(const struct run *,

@@ -227,6 +227,10 @@ rule_checksums(struct scale *s)
 	rule_client_checksums(s);
 	if (!x)
 		return;
+	if (x->protocol == IP_UDP) {
+		weigh(s, VERDICT_checksum_offload, 5, x, "%s", x->text);
+		return;
+	}
 	weigh(s, VERDICT_checksum_offload, n > 1 ? 7 : 5, x, "%u connection%s "
 	    "carried segments of the server whose %schecksum was wrong on the "
 	    "wire; the receivers discarded them and the same bytes had to be sent "
@@ -308,7 +312,11 @@ rule_host(struct scale *s)
 	const struct finding *dead = first(s, FINDING_host_stack_dead, NULL);
 	const struct finding *hang = first(s, FINDING_egress_dead, NULL);
 	const struct finding *again = first(s, FINDING_server_restart, NULL);
+	const struct finding *gate = first(s, FINDING_nat_intermittent, NULL);
 
+	/* what came back to a gateway and went no further was lost in it */
+	if (gate && gate->side == FAULT_SERVER)
+		weigh(s, VERDICT_server_host, 4, gate, "%s", gate->text);
 	if (silent)
 		weigh(s, VERDICT_server_host, 5, silent, "%s", silent->text);
 	if (dead)
