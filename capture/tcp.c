@@ -900,6 +900,7 @@ answers_missed(struct step *s)
 {
 	struct exchange *next;
 
+	s->f->unheard = 0;
 	for (struct exchange *x = s->f->waiting; x; x = next) {
 		next = x->next;
 		if (!(x->flags & EXCHANGE_FROM_SERVER))
@@ -943,8 +944,11 @@ words_heard(struct flow *f)
 		return;
 	if (f->unheard > f->unheard_max)
 		f->unheard_max = f->unheard;
-	if (instant_since(f->last_asked, f->last_answered) > WORDS_APART_NS)
+	if (instant_since(f->last_asked, f->last_answered) > WORDS_APART_NS) {
 		f->heard = saturated16(f->heard);
+		if (f->unheard > 1)
+			f->heard_late = saturated16(f->heard_late);
+	}
 	f->unheard = 0;
 }
 

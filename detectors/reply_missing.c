@@ -55,6 +55,15 @@ patience_s(const struct judge *j, const struct service *v)
 	return v->answered < KNOWN_ANSWERS ? limit * UNKNOWN_FACTOR : limit;
 }
 
+/* Who moves the mouse is owed nothing: where it is usual that the client speaks
+ * twice before anything comes, one silence proves nothing. See review_silenced. */
+static bool
+is_conversation(const struct flow *f)
+{
+	return f->app == APP_RDP || (f->heard_late &&
+	    2 * f->heard_late >= f->heard);
+}
+
 static bool
 is_owed(const struct flow *f, const struct service *v, const struct exchange *x)
 {
@@ -67,9 +76,8 @@ is_owed(const struct flow *f, const struct service *v, const struct exchange *x)
 		return true;			/* a parser knows */
 	if (app_follows(f))
 		return false;			/* and here it would */
-	if (f->app == APP_RDP)
-		return false;		/* who moves the mouse is owed nothing:
-					 * see review_silenced */
+	if (is_conversation(f))
+		return false;
 	/* last words before closing ask nothing */
 	if (c->flags & (HALF_FIN | HALF_RST) &&
 	    instant_since(c->last, x->asked) < NS_PER_S)

@@ -20,6 +20,9 @@ struct lan {
 	uint64_t frame;
 	uint16_t ip_id[256];
 	bool finished;
+	/* not 0: hosts from `beyond` on are behind the host `gateway`, but for
+	 * `outer`, which is its other side and sees them as they are */
+	unsigned beyond, gateway, outer;
 };
 
 /* A TCP connection between two of the hosts. */
@@ -103,6 +106,14 @@ lan_address(unsigned host)
 	return host == 0xffffffff ? host : host ? 0x0a000000 | host : 0;
 }
 
+/* Who puts the host's packets on this wire, or takes them from it. */
+static inline unsigned
+lan_port(const struct lan *w, unsigned host, unsigned other)
+{
+	return w->beyond && host >= w->beyond && host < 256 && other != w->outer ?
+	    w->gateway : host;
+}
+
 /* One IPv4 packet in an Ethernet frame. `host` 0 is 0.0.0.0, 0xffffffff the
  * broadcast address. `sum_at`: where its checksum goes, 0: none. */
 static inline void
@@ -118,13 +129,14 @@ lan_ip(struct lan *w, unsigned from, unsigned to, uint8_t protocol,
 	f[0] = to == 0xffffffff ? 0xff : 2;
 	memset(f + 1, f[0] == 0xff ? 0xff : 0, 5);
 	if (f[0] != 0xff)
-		f[5] = (uint8_t)to;
+		f[5] = (uint8_t)lan_port(w, to, from);
 	f[6] = 2;
-	f[11] = (uint8_t)from;
+	f[11] = (uint8_t)lan_port(w, from, to);
 	f[12] = 8;
 	lan_put(ip, 0x45000000 | (uint32_t)(20 + n), 4);
 	lan_put(ip + 4, (uint32_t)(++w->ip_id[from & 255]) << 16 | 0x4000, 4);
-	lan_put(ip + 8, 0x80000000 | (uint32_t)protocol << 16, 4);
+	lan_put(ip + 8, (lan_port(w, from, to) == from ? 0x80000000 : 0x7f000000) |
+	    (uint32_t)protocol << 16, 4);
 	lan_put(ip + 12, lan_address(from), 4);
 	lan_put(ip + 16, lan_address(to), 4);
 	lan_put(ip + 10, lan_fold(lan_add(0, ip, 20)), 2);

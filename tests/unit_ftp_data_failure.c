@@ -218,7 +218,32 @@ test_it_ends_when_one_is_made_again(void **state)
 	lan_end(&w);
 }
 
+/* The FTP client is a server to others: it is that which does not hear. */
+static void
+test_a_server_that_fetches_is_named_itself(void **state)
+{
+	const struct finding *x;
+	struct lan_tcp c, web;
+	struct lan w;
+
+	(void)state;
+	lan_begin(&w);
+	web = lan_connect(&w, USER + 1, 1500, USER, 80);
+	lan_text(&w, &web, CLIENT, "GET / HTTP/1.1\r\n\r\n");
+	lan_text(&w, &web, SERVER, "HTTP/1.1 204 No Content\r\n\r\n");
+	c = log_in(&w, USER);
+	for (uint16_t i = 0; i < 3; i++)
+		bad_transfer(&w, &c, false, (uint16_t)(3000 + i));
+	lan_finish(&w);
+	x = lan_found(&w, FINDING_ftp_data_failure, 0);
+	CHECK(x);
+	CHECK_EQ(x->count, 3);
+	CHECK_EQ(address_v4(&x->server->address), lan_address(USER));
+	lan_end(&w);
+}
+
 UNIT_TESTS(
+    cmocka_unit_test(test_a_server_that_fetches_is_named_itself),
     cmocka_unit_test(test_transfers_without_a_data_connection_are_counted_by_mode),
     cmocka_unit_test(test_one_failure_alone_stays_low),
     cmocka_unit_test(test_sound_transfers_and_other_refusals_are_none),

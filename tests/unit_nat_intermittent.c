@@ -170,7 +170,162 @@ test_a_syn_that_was_lost_twice_is_none(void **state)
 	lan_end(&w);
 }
 
+/* --- a gateway --- */
+
+enum { GATEWAY = 1, OUTER = 2, WEBS = 3, FIRST_WEB = 200 };
+
+/* The gateway asks for somebody by ARP, and so says whose its MAC is. */
+static void
+gateway_asks(struct lan *w)
+{
+	uint8_t f[60] = { 0 };
+	struct frame frame = { .link_type = LAN_ETHERNET, .data = f };
+
+	memset(f, 0xff, 6);
+	f[6] = f[22] = 2;
+	f[11] = f[27] = GATEWAY;
+	lan_put(f + 12, 0x0806, 2);
+	lan_put(f + 14, 0x00010800, 4);
+	lan_put(f + 18, 0x06040001, 4);
+	lan_put(f + 28, lan_address(GATEWAY), 4);
+	lan_put(f + 38, lan_address(FIRST_USER), 4);
+	w->now.ns += NS_PER_MS;
+	frame.time = w->now;
+	frame.number = ++w->frame;
+	frame.captured_bytes = frame.wire_bytes = sizeof(f);
+	engine_frame(w->engine, &frame);
+}
+
+static void
+begin_gateway(struct lan *w)
+{
+	next_port = 3000;
+	lan_begin(w);
+	w->gateway = GATEWAY;
+	w->beyond = FIRST_WEB;
+	gateway_asks(w);
+}
+
+static void
+reaches(struct lan *w, unsigned user, unsigned web)
+{
+	struct lan_tcp c = lan_connect(w, FIRST_USER + user, next_port++,
+	    FIRST_WEB + web, 80);
+
+	lan_text(w, &c, CLIENT, plain);
+	lan_text(w, &c, SERVER, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	lan_close(w, &c);
+	lan_wait(w, 1);
+}
+
+/* `answered`: on the other side, which is mirrored too. */
+static void
+misses(struct lan *w, unsigned user, unsigned web, bool answered)
+{
+	struct lan_tcp c = lan_peer(FIRST_USER + user, next_port++, FIRST_WEB +
+	    web, 80), o = c;
+
+	o.host[CLIENT] = OUTER;
+	o.port[CLIENT] = (uint16_t)(c.port[CLIENT] + 20000);
+	for (int i = 0; i < 3; i++) {
+		lan_syn(w, &c, i > 0);
+		if (answered) {
+			lan_syn(w, &o, i > 0);
+			o.next[SERVER] = 5;
+			lan_segment(w, &o, SERVER, TCP_SYN | TCP_ACK, NULL, 0);
+		}
+		lan_wait(w, 3);
+	}
+}
+
+static void
+test_a_gateway_that_loses_some_is_named(void **state)
+{
+	(void)state;
+	for (int both = 0; both < 2; both++) {
+		const struct finding *x;
+		struct lan w;
+
+		begin_gateway(&w);
+		w.outer = both ? OUTER : 0;
+		for (unsigned i = 0; i < 24; i++) {
+			reaches(&w, i % USERS, i % WEBS);
+			if (i % 3 == 1)
+				misses(&w, (i + 1) % USERS, i / 3 % WEBS, both);
+		}
+		lan_wait(&w, 15);
+		reaches(&w, 0, 0);
+		lan_finish(&w);
+		x = lan_found(&w, FINDING_nat_intermittent, 0);
+		CHECK(x);
+		CHECK_EQ(x->count, 8);
+		CHECK_EQ(address_v4(&x->server->address), lan_address(GATEWAY));
+		CHECK_EQ(x->side, both ? FAULT_SERVER : FAULT_UNKNOWN);
+		CHECK(!lan_found(&w, FINDING_nat_intermittent, 1));
+		for (unsigned n = 0; (x = lan_found(&w, FINDING_connect_failure,
+		    n)); n++)
+			CHECK(x->severity < SEVERITY_MEDIUM);
+		lan_end(&w);
+	}
+}
+
+static void
+test_one_bad_host_beyond_it_is_not_the_gateways(void **state)
+{
+	struct lan w;
+
+	(void)state;
+	begin_gateway(&w);
+	for (unsigned i = 0; i < 24; i++) {
+		reaches(&w, i % USERS, i % WEBS);
+		if (i % 3 == 1)
+			misses(&w, (i + 1) % USERS, 1, false);
+	}
+	lan_finish(&w);
+	CHECK(!lan_found(&w, FINDING_nat_intermittent, 0));
+	lan_end(&w);
+}
+
+static void
+test_hosts_that_never_answer_are_not_the_gateways(void **state)
+{
+	struct lan w;
+
+	(void)state;
+	begin_gateway(&w);
+	for (unsigned i = 0; i < 24; i++) {
+		reaches(&w, i % USERS, 0);
+		if (i % 3 == 1)
+			misses(&w, (i + 1) % USERS, 1 + i % 8, false);
+	}
+	lan_finish(&w);
+	CHECK(!lan_found(&w, FINDING_nat_intermittent, 0));
+	lan_end(&w);
+}
+
+static void
+test_hosts_of_the_same_wire_have_no_gateway(void **state)
+{
+	struct lan w;
+
+	(void)state;
+	begin_gateway(&w);
+	w.beyond = w.gateway = 0;
+	for (unsigned i = 0; i < 24; i++) {
+		reaches(&w, i % USERS, i % WEBS);
+		if (i % 3 == 1)
+			misses(&w, (i + 1) % USERS, i / 3 % WEBS, false);
+	}
+	lan_finish(&w);
+	CHECK(!lan_found(&w, FINDING_nat_intermittent, 0));
+	lan_end(&w);
+}
+
 UNIT_TESTS(
+    cmocka_unit_test(test_a_gateway_that_loses_some_is_named),
+    cmocka_unit_test(test_one_bad_host_beyond_it_is_not_the_gateways),
+    cmocka_unit_test(test_hosts_that_never_answer_are_not_the_gateways),
+    cmocka_unit_test(test_hosts_of_the_same_wire_have_no_gateway),
     cmocka_unit_test(test_failures_and_successes_in_turn_are_a_finding),
     cmocka_unit_test(test_a_connect_makes_a_proxy_too),
     cmocka_unit_test(test_a_web_server_is_none),

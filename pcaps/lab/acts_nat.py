@@ -36,12 +36,14 @@ shutdown_lifetime 0 seconds
 
 
 BOX = "10.20.30.1"
+WEBS = ["203.0.113.%d" % (20 + 17 * n) for n in range(3)]
+SERVERS = [BOX, *WEBS]			# whose frames a mirror of one direction does not show
 
 
 class Behind:
     """SBS01 with a port in the office and one outside, people behind it, web servers beyond."""
 
-    def __init__(self, s, clients=6, webs=3, proxy=False, both=True):
+    def __init__(self, s, clients=6, proxy=False, both=True):
         real.needs("nft", "squid" if proxy else "ip", "lighttpd", "curl")
         self.site = site = Site(s, "SBS01", clients, ip="10.20.30.1")
         st = site.stage
@@ -49,8 +51,7 @@ class Behind:
         self.inside.card = nic.Forwarder(self.inside, self.inside.rng)
         self.outside = stage.Host(st, "SBS01-out", "203.0.113.2", "00:10:18:2a:9c:02", beside=self.inside, segment=1)
         self.outside.card = nic.Forwarder(self.outside, self.outside.rng)
-        self.webs = [stage.Host(st, "WEB%d" % n, "203.0.113.%d" % (20 + 17 * n), "00:50:56:a1:07:%02x" % n, segment=1)
-                     for n in range(webs)]
+        self.webs = [stage.Host(st, "WEB%d" % n, ip, "00:50:56:a1:07:%02x" % n, segment=1) for n, ip in enumerate(WEBS)]
         st.mirrored = [self.inside, self.outside] if both else [self.inside]
         rng = random.Random("%s/web" % s.seed)
         for host in self.webs:
@@ -93,7 +94,7 @@ class Behind:
 @scene("nat-healthy", 861, "2023-09-12 10:00:00",
     """Six clients reach three web servers through a NAT host (nftables masquerade); both its sides are
     mirrored. Nothing fails.""",
-    [], HEALTHY, servers=(BOX,))
+    [], HEALTHY, servers=SERVERS)
 def nat_healthy(s):
     o = Behind(s)
     o.open()
@@ -107,7 +108,7 @@ SHOWS = """The same%s. From 35 s on one of four receive queues of the NAT host's
 
 @scene("nat-both", 862, "2023-09-12 10:40:00", SHOWS % "",
     [want("nat_intermittent", 3, server=BOX)], [n for n in ALIVE if n != "rss_bucket_stall"], "server_host",
-    ["undetermined", "receive_side_scaling"], fault=35.0, servers=(BOX,))
+    ["undetermined", "receive_side_scaling"], fault=35.0, servers=SERVERS)
 def nat_both(s):
     o = Behind(s)
     o.open()
@@ -117,7 +118,7 @@ def nat_both(s):
 
 @scene("nat-inside", 863, "2023-09-12 11:20:00", SHOWS % ", the office's side alone mirrored",
     [want("nat_intermittent", 3, server=BOX)], [n for n in ALIVE if n != "rss_bucket_stall"], "undetermined",
-    ["server_host", "network_path", "receive_side_scaling"], True, fault=35.0, servers=(BOX,))
+    ["server_host", "network_path", "receive_side_scaling"], True, fault=35.0, servers=SERVERS)
 def nat_inside(s):
     o = Behind(s, both=False)
     o.open()
@@ -130,7 +131,7 @@ def nat_inside(s):
     card is not served: a connection to the proxy in four is not made, now this client's, now that
     one's.""",
     [want("nat_intermittent", 3, server=BOX)], [n for n in ALIVE if n != "rss_bucket_stall"], "receive_side_scaling",
-    ["undetermined", "server_host"], fault=35.0, servers=(BOX,))
+    ["undetermined", "server_host"], fault=35.0, servers=SERVERS)
 def proxy_intermittent(s):
     o = Behind(s, proxy=True, both=False)
     o.open()

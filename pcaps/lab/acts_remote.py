@@ -287,7 +287,7 @@ def rdp_negotiation(s):
 @scene("rdp-stalled", 843, "2023-07-11 14:10:00",
     """The same, clients that stay. At 75 s the card loses its connections: what is typed is
     acknowledged and nothing is drawn any more. Connections of the host's own stack go on.""",
-    [want("reply_missing", 3), OFFLOAD], ALIVE, "offload_engine", ["undetermined"], fault=75.0)
+    [want("reply_missing", 3, "silenced"), OFFLOAD], ALIVE, "offload_engine", ["undetermined"], True, fault=75.0)
 def rdp_stalled(s):
     o = Desktops(s, 8, toe={"share": 0.6})
     o.open()
