@@ -734,6 +734,7 @@ static void
 flow_update(struct registry *r, struct flow *f, struct instant since)
 {
 	struct server *s = server_of_flow(r, f);
+	struct service *v;
 	struct second *x;
 
 	push_update(f);
@@ -743,9 +744,11 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 		outcome_update(r, s, f);
 		if (!instant_before(f->last_answered, since))
 			timeline_served(s, &f->addr[CLIENT], r->now, r->live);
-	} else if (server_service(s, f->protocol, f->port[SERVER], true))
-		server_service(s, f->protocol, f->port[SERVER], false)->app =
-		    f->app;
+	} else if ((v = server_service(s, f->protocol, f->port[SERVER], true))) {
+		v->app = f->app;
+		if (instant_before(v->last_answered, f->last_answered))
+			v->last_answered = f->last_answered;
+	}
 	if (instant_before(f->half[CLIENT].last, since))
 		return;
 	if (!server_client_heard(s, &f->addr[CLIENT], since,

@@ -474,6 +474,19 @@ slow_alone(const struct scale *s)
 	return n;
 }
 
+/* Questions by datagram are answered well after the trouble began. */
+static bool
+answers_datagrams(const struct scale *s)
+{
+	const struct service *v = s->c->server->services;
+
+	while (v && (v->protocol != IP_UDP || !instant_before(instant_plus(
+	    s->c->start, (int64_t)(s->j->limit->user_notices_s * 1e9)),
+	    v->last_answered)))
+		v = v->next;
+	return v;
+}
+
 /* TCP takes the requests in, and no one answers: on new connections as on old. */
 static void
 rule_application(struct scale *s)
@@ -500,7 +513,7 @@ rule_application(struct scale *s)
 		weigh(s, VERDICT_server_application, 2.5 * trust, NULL, "port %u answers "
 		    "nobody any more (%u connections), acknowledging everything",
 		    p->port, p->affected);
-	if (!s->v->served && s->v->fresh_dead)
+	if (!s->v->served && s->v->fresh_dead && !answers_datagrams(s))
 		weigh(s, VERDICT_server_host, 1, NULL, "no service of the host "
 		    "answers any more");
 	if (slow >= 2)
