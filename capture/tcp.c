@@ -934,7 +934,7 @@ static void
 count_word(struct flow *f, struct instant now)
 {
 	if (!f->unheard || instant_since(now, f->last_asked) > WORDS_APART_NS)
-		f->unheard = saturated16(f->unheard);
+		f->unheard = saturated8(f->unheard);
 }
 
 static void
@@ -945,9 +945,9 @@ words_heard(struct flow *f)
 	if (f->unheard > f->unheard_max)
 		f->unheard_max = f->unheard;
 	if (instant_since(f->last_asked, f->last_answered) > WORDS_APART_NS) {
-		f->heard = saturated16(f->heard);
+		f->heard = saturated8(f->heard);
 		if (f->unheard > 1)
-			f->heard_late = saturated16(f->heard_late);
+			f->heard_late = saturated8(f->heard_late);
 	}
 	f->unheard = 0;
 }

@@ -29,7 +29,7 @@ import nic				# noqa: E402
 import prove_modern			# noqa: E402
 import scenes				# noqa: E402
 import stage				# noqa: E402
-import verify_services			# noqa: E402
+import prove_services			# noqa: E402
 
 EX1, EX2 = "10.20.30.5", "10.20.30.6"
 CHECKS = {}
@@ -515,12 +515,12 @@ def derived(c):
 
 
 CHECKS.update(prove_modern.CHECKS)
-CHECKS.update(verify_services.CHECKS)
+CHECKS.update(prove_services.CHECKS)
 BAD = ("checksum-discarded", "checksum-artifact", "oversized-coalesced", "virtio-checksum")
 # Captures of servers whose card carries no connection.
 BARE = ("checksum-artifact", "oversized-coalesced", "rss-stall", "mirror-one-way") + tuple(
     n for n in prove_modern.CHECKS if n not in ("stale-next-hop", "host-stack-dead", "window-flicker")) + tuple(
-    n for n in verify_services.CHECKS if n.split("-")[0] in ("dhcp", "nat", "proxy"))
+    n for n in prove_services.CHECKS if n.split("-")[0] in ("dhcp", "nat", "proxy"))
 
 
 def common(c):
