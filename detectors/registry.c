@@ -103,7 +103,7 @@ struct registry {
 	struct on_segment on_segment[DETECTOR_COUNT];
 	/* those that a fact, an oddity or a mark concerns, as a set of 1 <<
 	 * their place in on_segment */
-	uint64_t of_each, of_fact[32], of_odd[32], of_mark[8];
+	uint64_t of_each, of_fact[32], of_odd[32], of_mark[16];
 	struct on_app on_app[DETECTOR_COUNT];
 	struct review_flow review_flow[DETECTOR_COUNT];
 	struct review_server review_server[DETECTOR_COUNT];
