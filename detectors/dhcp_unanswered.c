@@ -274,7 +274,8 @@ describe(struct finding *x, const struct answerer *s, const struct silence *q,
 		    "whose addresses are all given away is as silent to these");
 	else if (!alive)
 		finding_against(x, "nothing else was seen of the host meanwhile: "
-		    "it may be down as a whole");
+		    "it may be down as a whole, or its packets no longer reach "
+		    "this mirror");
 }
 
 static void
@@ -294,7 +295,8 @@ raise_silence(struct judge *j, struct answerer *s, const struct silence *q,
 	    q->first);
 	x->protocol = IP_UDP;
 	x->app = APP_DHCP;
-	x->severity = SEVERITY_HIGH;
+	/* what is not heard at all may have left the mirror */
+	x->severity = alive ? SEVERITY_HIGH : SEVERITY_LOW;
 	x->side = FAULT_SERVER;
 	x->confidence = trust * (alive ? 0.85 : 0.6) * (q->renewals ? 1 : 0.8);
 	x->count = q->requests;

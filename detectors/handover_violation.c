@@ -396,10 +396,12 @@ static void
 judge_note(struct judge *j, struct server *v, struct flow *f,
     const struct note *n)
 {
+	bool rests_on_order = n->kind == KIND_ACK || n->kind == KIND_RENEGED;
 	struct tally *t = tally_of(v);
 	struct finding *fd;
 
-	if (!is_proved(f, n))
+	if (!is_proved(f, n) || (rests_on_order &&
+	    judge_trusts(j, v, f, TRUST_LOSS) <= 0))
 		return;
 	fd = finding_raise(j, &detector_handover_violation, kind_names[n->kind],
 	    v, f, 0);

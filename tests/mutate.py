@@ -52,6 +52,11 @@ def source(frame):
     return frame.data[26:30] if frame.data[12:14] == b"\x08\x00" else None
 
 
+def sender(frame):
+    """The same, of ARP too: a mirror that loses a direction loses it all."""
+    return frame.data[28:32] if frame.data[12:14] == b"\x08\x06" else source(frame)
+
+
 def flipped(data, share, chance):
     """As editcap -E does: each byte with that chance, anything but what it was."""
     out, at = bytearray(data), 0
@@ -160,7 +165,7 @@ def early(frames, scene, chance):
 @mutation("no server", to=False, few=True)
 @mutation("no client", to=True, few=True)
 def one_way(frames, scene, chance, to):
-    return [f for f in frames if (source(f) in servers_of(scene)) == to]
+    return [f for f in frames if (sender(f) in servers_of(scene)) == to]
 
 
 @mutation("half of the connections one way", few=True)
@@ -171,7 +176,7 @@ def half_one_way(frames, scene, chance):
 @mutation("one way from the middle on", few=True)
 def one_way_late(frames, scene, chance):
     middle = frames[len(frames) // 2].ns
-    return [f for f in frames if f.ns < middle or source(f) not in servers_of(scene)]
+    return [f for f in frames if f.ns < middle or sender(f) not in servers_of(scene)]
 
 
 @mutation("8 s missing", seconds=8, few=True)
