@@ -730,7 +730,7 @@ def _():
             parseFloat(s.outlineWidth)]"""
     with capture("exchange-freeze") as served:
         browser.open(served.url)
-        says("in trouble")
+        says("netsh", "Newest findings")     # all of it is there
         browser.keys("\ue004")
         expect(browser.run(focus)[0] == "skip", browser.run(focus))
         browser.keys("\ue007")
@@ -742,6 +742,8 @@ def _():
             name, style, width = browser.run(focus)
             expect(style != "none" and width >= 2, f"no focus seen: {name}")
             seen.append(name)
+            if name == "copy":
+                break
         expect("copy" in seen, seen)
         nameless = browser.run("""return [...document.querySelectorAll(
             "button,a,input,select,[role=img]")].filter((e) => !(e.innerText ||
