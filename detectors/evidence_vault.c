@@ -14,11 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "capture/log.h"
 
 enum { NAME_BYTES = 48 };
+
+/* Left on the disk for others. */
+#define RESERVE_BYTES (UINT64_C(32) << 20)
 
 /* A result; the oldest first. */
 struct result {
@@ -259,17 +263,41 @@ remove_old(struct vault *v, size_t wanted, int64_t now_s)
 	}
 }
 
+/* The store beside it needs room for what is found, which counts for more than
+ * its evidence. */
+static bool
+leaves_room(const struct vault *v, size_t bytes)
+{
+	struct statvfs disk;
+
+	if (fstatvfs(v->dir, &disk))
+		return true;
+	return (uint64_t)disk.f_bavail * disk.f_frsize >= RESERVE_BYTES + bytes;
+}
+
+/* 0, or -1 with errno. */
+static int
+try_on_disk(const struct vault *v, const char *name, const char *data,
+    size_t bytes)
+{
+	if (leaves_room(v, bytes))
+		return write_file(v, name, data, bytes);
+	errno = ENOSPC;
+	return -1;
+}
+
 static int
 put_on_disk(struct vault *v, const char *name, const char *data, size_t bytes)
 {
-	while (write_file(v, name, data, bytes)) {
+	while (try_on_disk(v, name, data, bytes)) {
 		int why = errno;
 
 		if ((why != ENOSPC && why != EDQUOT) || !v->first) {
 			if (!v->full)
 				log_warn("cannot keep evidence in %s: %s; what "
 				    "is found is reported all the same",
-				    v->path, strerror(why));
+				    v->path, why == ENOSPC ? "less than 32 MiB "
+				    "are left on the disk" : strerror(why));
 			v->full = true;
 			return -1;
 		}
