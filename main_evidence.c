@@ -106,7 +106,7 @@ evidence_read_again(struct evidence *e, const struct options *o,
 	}
 	while (!*stop && source_next(source, &frame) == SOURCE_FRAME)
 		evidence_reread(e, &frame);
-	evidence_reread_done(e);
 	source_close(&source);
 	log_set_quiet(false);
+	evidence_reread_done(e);
 }
