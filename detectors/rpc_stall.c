@@ -6,6 +6,7 @@
  * the client having been busy, is worth a word all the same. */
 #include <stdlib.h>
 
+#include "capture/app_dcerpc.h"
 #include "detectors/detector.h"
 
 extern const struct detector detector_rpc_stall;
@@ -44,11 +45,34 @@ longest_waiting(const struct flow *f, bool parked)
 	return NULL;
 }
 
+/* Outlook comes in by steps, each of another service, and the first that is not
+ * answered is where it hangs: the endpoint mapper, the referral to an address book
+ * (MS-OXABREF 3.2), the address book (MS-NSPI), the mailbox (MS-OXCRPC 3.1.4).
+ * NULL: past them, or none of them. */
+static const char *
+outlook_step(uint32_t label)
+{
+	unsigned interface = label >> 16 & 0xff, operation = label & 0xffff;
+
+	switch (interface) {
+	case RPC_EPM: return "the first step of Outlook's way in, and of others'";
+	case RPC_RFR: return "the second step of Outlook's way in: the referral "
+	    "to an address book";
+	case RPC_NSPI: return operation && operation != RPC_OP_BIND ? NULL :
+	    "the third step of Outlook's way in: the address book";
+	case RPC_EMSMDB: return operation == 0 || operation == 10 ||
+	    operation == 14 || operation == RPC_OP_BIND ? "the last step of "
+	    "Outlook's way in: the mailbox" : NULL;
+	default: return NULL;
+	}
+}
+
 static void
 raise_stall(struct judge *j, struct server *s, struct flow *f,
     const struct exchange *e, double waited, double trust)
 {
 	char call[APP_LABEL_TEXT_BYTES];
+	const char *step = outlook_step(e->label);
 	bool parked = may_park(e->label, e->flags);
 	struct finding *x = finding_raise(j, &detector_rpc_stall, "no_response",
 	    s, f, 0);
@@ -72,9 +96,10 @@ raise_stall(struct judge *j, struct server *s, struct flow *f,
 	finding_metric(x, "acked_after_ms",
 	    seconds_of(instant_since(e->acked, e->asked)) * 1e3);
 	finding_say(x, "%s%s (call %u) was acknowledged after %.1f ms and has no "
-	    "response after %.1f s", parked ? "the parked call " : "",
+	    "response after %.1f s%s%s", parked ? "the parked call " : "",
 	    app_label_text(e->label, call), (unsigned)(uint32_t)e->key,
-	    seconds_of(instant_since(e->acked, e->asked)) * 1e3, waited);
+	    seconds_of(instant_since(e->acked, e->asked)) * 1e3, waited,
+	    step ? "; it is " : "", step ? step : "");
 	if (x->severity >= SEVERITY_MEDIUM)
 		flow_afflicted(f, FINDING_rpc_stall, e->asked);
 }

@@ -46,6 +46,14 @@
 	_assert_memory_equal((const char *)(got), (const char *)(want), (n), \
 	    __FILE__, __LINE__)
 
+/* Ends the test, which cannot be made here, and says why. (cmocka's own skip()
+ * comes out as "not ok", which counts as a failure.) */
+#define UNIT_SKIP(why) \
+	do { \
+		print_message("# skipped: %s\n", (why)); \
+		return; \
+	} while (0)
+
 /* `n` bytes on the heap, not one more, so that AddressSanitizer sees a read
  * past their end. The caller frees them. */
 static inline uint8_t *

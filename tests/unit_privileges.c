@@ -21,11 +21,14 @@
 #include "tests/unit.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
+#define SANITIZED true
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define SANITIZED 1
+#define SANITIZED true
 #endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
 #endif
 
 /* Exit statuses of a child; else the number of the try that went wrong. */
@@ -204,9 +207,8 @@ static void
 test_what_watching_does_not_take_is_refused(void **state)
 {
 	(void)state;
-#ifdef SANITIZED
-	skip();		/* sanitizers need more: privileges.h */
-#endif
+	if (SANITIZED)
+		UNIT_SKIP("sanitizers need more calls (privileges.h)");
 	CHECK_EQ(in_a_child(try_what_is_refused), FINE);
 	CHECK_EQ(in_a_child(try_an_older_thread), FINE);
 }
@@ -224,7 +226,7 @@ test_root_becomes_another_user_who_can_capture(void **state)
 	(void)state;
 	if (geteuid() != 0 || prctl(PR_CAPBSET_READ, 13 /* CAP_NET_RAW */, 0, 0,
 	    0) != 1)
-		skip();
+		UNIT_SKIP("it takes root");
 	CHECK_EQ(in_a_child(try_another_user), FINE);
 	CHECK_EQ(in_a_child(try_root), FINE);
 }
@@ -234,7 +236,7 @@ test_a_user_that_is_not_there_is_named(void **state)
 {
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		UNIT_SKIP("it takes root");
 	CHECK_EQ(in_a_child(try_no_such_user), FINE);
 }
 

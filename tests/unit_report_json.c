@@ -320,7 +320,7 @@ test_writing_that_fails_is_told(void **state)
 
 	(void)state;
 	if (!full)
-		skip();
+		UNIT_SKIP("there is no /dev/full");
 	bench_open(&b);
 	r = report_json_new(full);
 	CHECK_EQ(r->finish(r, &b.run), -1);
