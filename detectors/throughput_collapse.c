@@ -343,7 +343,8 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
  * outstanding: what was sent into it is acknowledged as soon as it passes. But
  * nobody sends more than one window a round trip (RFC 9293, 3.8.6): a sender that
  * has sent nearly so much all the time waits for it. The shortest round trip is
- * taken, so that less is claimed, not more. Returns the waits: one a trip. */
+ * taken, so that less is claimed, not more. A window that is shut is no limit to
+ * fill: zero_window_stall. Returns the waits: one a trip. */
 static uint32_t
 windows_filled(const struct judge *j, const struct flow *f, enum side sender,
     const struct transfer *t, double lasted_s)
@@ -351,7 +352,8 @@ windows_filled(const struct judge *j, const struct flow *f, enum side sender,
 	uint32_t far = f->half[other_side(sender)].rtt_min_us;
 	double trips = far ? lasted_s * 1e6 / far : 0;
 
-	if (trips < j->limit->collapse_waits || trips > UINT32_MAX ||
+	if (!t->window_max || trips < j->limit->collapse_waits ||
+	    trips > UINT32_MAX ||
 	    (double)t->acked < j->limit->collapse_share * trips * t->window_max)
 		return 0;
 	return (uint32_t)trips;
