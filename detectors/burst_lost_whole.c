@@ -197,14 +197,6 @@ burst_new(void)
 	return memo_new(FLOWS_MAX, sizeof(struct burst));
 }
 
-static void
-burst_free(void *state)
-{
-	struct memo *bursts = state;
-
-	memo_free(&bursts);
-}
-
 const struct detector detector_burst_lost_whole = {
 	.finding = FINDING_burst_lost_whole,
 	.meaning = "Whenever the sender sends several segments at once, all of "
@@ -227,6 +219,6 @@ const struct detector detector_burst_lost_whole = {
 	.on_segment = burst_segment,
 	.review_flow = burst_review,
 	.new = burst_new,
-	.free = burst_free,
+	.free = memo_free_state,
 	.release = free,
 };

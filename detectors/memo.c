@@ -65,6 +65,14 @@ memo_free(struct memo **mp)
 	free(m);
 }
 
+void
+memo_free_state(void *memo)
+{
+	struct memo *m = memo;
+
+	memo_free(&m);
+}
+
 static uint32_t *
 bucket_of(struct memo *m, uint64_t key)
 {

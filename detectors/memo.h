@@ -16,6 +16,8 @@ struct memo;
 /* At most `limit` records of `bytes` each. NULL if out of memory. */
 struct memo *memo_new(size_t limit, size_t bytes);
 void memo_free(struct memo **);
+/* The same, as a detector's `free` whose whole state is a memo. */
+void memo_free_state(void *memo);
 /* The record of a key (never 0), or NULL. It stays where it is until the next
  * memo_make or memo_drop. */
 void *memo_find(struct memo *, uint64_t key);

@@ -493,7 +493,7 @@ clear_targets(struct judge *j, const struct proxy *g)
 		if (!x || x->severity < SEVERITY_MEDIUM)
 			continue;
 		x->severity = SEVERITY_LOW;
-		x->changed = true;
+		finding_touch(x);
 		finding_against(x, "connections to other hosts behind the same "
 		    "gateway fail in the same way: see nat_intermittent there");
 	}

@@ -215,14 +215,6 @@ hole_new(void)
 	return memo_new(FLOWS_MAX, sizeof(struct hole));
 }
 
-static void
-hole_free(void *state)
-{
-	struct memo *holes = state;
-
-	memo_free(&holes);
-}
-
 const struct detector detector_sack_hole_unfilled = {
 	.finding = FINDING_sack_hole_unfilled,
 	.meaning = "The receiver has data beyond a gap and asks for the missing "
@@ -246,6 +238,6 @@ const struct detector detector_sack_hole_unfilled = {
 	.on_segment = hole_segment,
 	.review_flow = hole_review,
 	.new = hole_new,
-	.free = hole_free,
+	.free = memo_free_state,
 	.release = free,
 };

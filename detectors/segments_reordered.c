@@ -281,7 +281,7 @@ order_server(void *state, struct judge *j, struct server *v)
 		    x->side != FAULT_SERVER)
 			continue;
 		blame_the_way(x);
-		x->changed = true;
+		finding_touch(x);
 	}
 }
 
@@ -289,14 +289,6 @@ static void *
 order_new(void)
 {
 	return memo_new(FLOWS_MAX, sizeof(struct order));
-}
-
-static void
-order_free(void *state)
-{
-	struct memo *orders = state;
-
-	memo_free(&orders);
 }
 
 const struct detector detector_segments_reordered = {
@@ -327,6 +319,6 @@ const struct detector detector_segments_reordered = {
 	.review_flow = order_review,
 	.review_server = order_server,
 	.new = order_new,
-	.free = order_free,
+	.free = memo_free_state,
 	.release = free,
 };

@@ -124,4 +124,17 @@ office_knock(struct office *o, unsigned i, uint16_t port, bool accepted)
 	say(&t, (struct line){ .from = CLIENT });
 }
 
+/* The capture ends: how many of these were found, at least so heavy? */
+static inline unsigned
+found_at_end(struct office *o, enum finding_name name, const char *kind,
+    enum severity least)
+{
+	unsigned n;
+
+	rig_finish(&o->rig);
+	n = rig_found(&o->rig, name, kind, least);
+	rig_close(&o->rig);
+	return n;
+}
+
 #endif

@@ -4,19 +4,6 @@
 #include "tests/office_rig.h"
 #include "tests/unit.h"
 
-/* The capture ends: how many of these were found, at least so heavy? */
-static unsigned
-found_at_end(struct office *o, enum finding_name name, const char *kind,
-    enum severity least)
-{
-	unsigned n;
-
-	rig_finish(&o->rig);
-	n = rig_found(&o->rig, name, kind, least);
-	rig_close(&o->rig);
-	return n;
-}
-
 /* --- keep-alives, blackholes ------------------------------------------------ */
 
 /* Five probes a second apart after a minute of silence. */

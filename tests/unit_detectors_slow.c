@@ -3,18 +3,6 @@
 #include "tests/office_rig.h"
 #include "tests/unit.h"
 
-static unsigned
-found_at_end(struct office *o, enum finding_name name, const char *kind,
-    enum severity least)
-{
-	unsigned n;
-
-	rig_finish(&o->rig);
-	n = rig_found(&o->rig, name, kind, least);
-	rig_close(&o->rig);
-	return n;
-}
-
 enum { MSS = 1460 };
 
 /* Segments of the server, back to back, and one ACK for all. */
