@@ -1,6 +1,6 @@
 /* server.c - what is known of each watched server.
  *
- * Everything here is written by the registry's step (registry.c), after the
+ * Everything here is written by the registry's step (registry_servers.c), after the
  * packets of a second, and read by the detectors. Bounded: seconds in a ring,
  * outcomes up to a limit, latencies in histograms; and all servers together
  * within one budget, however many there are. */

@@ -135,9 +135,9 @@ struct server {
 	struct instant heard;		/* anything from or to it, to the step */
 	size_t number;			/* in the order of appearance, from 0 */
 	size_t outage_count;		/* see `outage` */
-	bool busy;			/* registry.c: heard of lately */
+	bool busy;			/* registry: heard of lately */
 
-	struct server *hash_next;	/* by address (registry.c) */
+	struct server *hash_next;	/* by address (registry) */
 	struct server_budget *budget;	/* NULL: none */
 	struct address address;
 	struct host *host;		/* what capture/ knows; may be NULL later */

@@ -1,0 +1,106 @@
+/* registry_internal.h - what the files of the registry share: registry.c runs the
+ * detectors, registry_servers.c keeps the servers, registry_findings.c the
+ * findings, registry_trust.c says how far to trust the capture. */
+#ifndef DETECTORS_REGISTRY_INTERNAL_H
+#define DETECTORS_REGISTRY_INTERNAL_H
+
+#include "detectors/registry.h"
+
+enum {
+	DETECTORS_MAX = 64,		/* on_segment: sets of 64 */
+	FINDING_BUCKETS = 32768,
+	SERVER_BUCKETS = 4096,
+	FETCH_AHEAD = 8,		/* flows of a step, from memory */
+};
+
+/* Frames seen and dropped until then. */
+struct tally {
+	struct instant at;
+	uint64_t packets, dropped, unsound;
+};
+
+/* An answered wait, kept until the step. */
+struct answer {
+	const struct flow *flow;
+	int64_t took_ns;
+	bool turn, parked;
+};
+
+/* The detectors that have a callback, in the order of the table, with what it
+ * asks for beside its address: most calls need not be made. */
+struct on_segment {
+	void *state;
+	void (*call)(void *, struct flow_pool *, struct flow *,
+	    const struct segment *);
+};
+
+struct review_flow {
+	uint32_t matters, mark;
+	const size_t *awake;		/* NULL: always */
+	void *state;
+	void (*call)(void *, struct judge *, struct server *, struct flow *);
+};
+
+struct review_server {
+	void *state;
+	void (*call)(void *, struct judge *, struct server *);
+};
+
+struct on_app {
+	void *state;
+	void (*call)(void *, const struct app_event *);
+};
+
+struct registry {
+	const struct config *config;
+	void *state[DETECTORS_MAX];
+	size_t on_segments, on_apps, review_flows, review_servers;
+	struct on_segment on_segment[DETECTORS_MAX];
+	/* those that a fact, an oddity or a mark concerns, as a set of 1 <<
+	 * their place in on_segment */
+	uint64_t of_each, of_fact[32], of_odd[32], of_mark[16];
+	struct on_app on_app[DETECTORS_MAX];
+	struct review_flow review_flow[DETECTORS_MAX];
+	struct review_server review_server[DETECTORS_MAX];
+	struct judge judge;
+	struct server *servers, **servers_end;
+	size_t server_count, server_slots;
+	struct server **busy;		/* in their order, with the slots */
+	size_t busy_count;
+	struct server *unjudged;	/* the first made since the last step */
+	bool crowded;			/* a server has many outcomes */
+	uint64_t servers_refused;
+	struct server *server_bucket[SERVER_BUCKETS];
+	uint64_t server_key;		/* so that collisions cannot be planned */
+	struct server_budget budget;
+	struct instant resumed;		/* after the last break that was seen */
+	struct tally minute[2];		/* at the last full minute, and before */
+	uint64_t refused_before;	/* budget.refused at the last step */
+	struct finding *findings, **findings_end;
+	struct finding *bucket[FINDING_BUCKETS];
+	struct finding scrap;
+	uint64_t next_finding, findings_refused, answers_refused;
+	size_t finding_count;		/* that are held */
+	struct answer *answers;
+	size_t answer_count, answer_slots;
+	struct instant now;
+	bool finishing;
+	bool live;			/* a run without an end */
+};
+
+/* Step phase (registry_servers.c): what happened since `since`, before anybody
+ * reviews. */
+void registry_update_servers(struct registry *, struct engine *,
+    struct instant since);
+/* Nobody was silent while nobody looked. */
+void registry_forget_before_break(struct registry *);
+
+/* The order of time (registry_findings.c): once, at the end. */
+void registry_sort_findings(struct registry *);
+
+/* A minute is over (registry_trust.c). */
+void registry_tally_minute(struct registry *);
+/* Is the capture no record of what was on the wire, in all or of late? */
+bool registry_is_unsound(const struct registry *);
+
+#endif

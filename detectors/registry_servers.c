@@ -1,0 +1,415 @@
+/* registry_servers.c - the servers, their services and the outcomes of their
+ * connections, brought up to date in each step.
+ *
+ * Before anybody judges, all that the packets of a step changed is written down
+ * here. The hard part is what anybody may make much of: servers, connections and
+ * answers have limits, and what they cost is counted. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture/hash.h"
+#include "detectors/registry_internal.h"
+#include "detectors/server_internal.h"
+#include "detectors/timeline.h"
+
+enum { SERVERS_MAX = 4096 };		/* and those configured */
+
+static void
+server_configure(struct server *s, const struct config_server *c)
+{
+	if (!c)
+		return;
+	s->configured = true;
+	s->system = c->system;
+	memcpy(s->name, c->name, sizeof(s->name));
+	s->name[sizeof(s->name) - 1] = '\0';
+}
+
+void
+registry_reconfigure(struct registry *r)
+{
+	for (struct server *s = r->servers; s; s = s->next) {
+		s->configured = false;
+		s->system = NULL;
+		s->name[0] = '\0';
+		server_configure(s, config_server_of(r->config, &s->address));
+	}
+}
+
+static struct server **
+server_bucket(struct registry *r, const struct address *a)
+{
+	return &r->server_bucket[address_hash(a, r->server_key) % SERVER_BUCKETS];
+}
+
+/* So that there is nothing left to fail in a step. */
+static bool
+busy_has_room(struct registry *r)
+{
+	size_t more = r->server_slots ? r->server_slots * 2 : 64;
+	struct server **grown;
+
+	if (r->server_count < r->server_slots)
+		return true;
+	grown = realloc(r->busy, more * sizeof(*grown));
+	if (!grown)
+		return false;
+	r->busy = grown;
+	r->server_slots = more;
+	return true;
+}
+
+static struct server *
+server_make(struct registry *r, const struct address *a)
+{
+	const struct config_server *c = config_server_of(r->config, a);
+	struct server **bucket = server_bucket(r, a), *s;
+
+	if (r->server_count >= SERVERS_MAX && !c) {
+		r->servers_refused++;
+		return NULL;
+	}
+	s = busy_has_room(r) ? calloc(1, sizeof(*s)) : NULL;
+	if (!s)
+		return NULL;
+	s->number = r->server_count;
+	s->address = *a;
+	s->budget = &r->budget;
+	s->vendor = "";
+	s->ids_why = "";
+	server_configure(s, c);
+	s->hash_next = *bucket;
+	*bucket = s;
+	*r->servers_end = s;
+	r->servers_end = &s->next;
+	r->server_count++;
+	if (!r->unjudged)
+		r->unjudged = s;
+	return s;
+}
+
+/* Server and host know each other; the host may have come later, where there was
+ * no room for it. */
+static struct server *
+server_meet(struct server *s, struct host *h)
+{
+	if (s && h && !s->host) {
+		s->host = h;
+		h->server = s;
+	}
+	return s;
+}
+
+struct server *
+registry_server(struct registry *r, const struct address *a, bool make)
+{
+	struct server *s = *server_bucket(r, a);
+	struct engine *e = r->judge.engine;
+
+	while (s && memcmp(&s->address, a, sizeof(*a)) != 0)
+		s = s->hash_next;
+	if (s || !make)
+		return s;
+	s = server_make(r, a);
+	return server_meet(s, s && e ? host_of(engine_hosts(e), a, true) : NULL);
+}
+
+static bool
+is_served_datagram(const struct flow *f)
+{
+	switch (f->app) {
+	case APP_DNS: case APP_KERBEROS: case APP_LDAP: case APP_NTP:
+		return f->half[SERVER].packets > 0;
+	default:
+		return false;
+	}
+}
+
+/* The server of a flow: made when it accepted, or is known to serve. */
+static struct server *
+server_of_flow(struct registry *r, struct flow *f)
+{
+	struct host *h = f->host[SERVER];
+	bool serves = f->protocol == IP_TCP ?
+	    f->half[SERVER].flags & HALF_SEEN && f->state != FLOW_NEW :
+	    is_served_datagram(f);
+
+	if (h && h->server)
+		return h->server;
+	if (!serves && !(h && config_server_of(r->config, &h->address)))
+		return NULL;
+	return server_meet(registry_server(r, &f->addr[SERVER], true), h);
+}
+
+/* Among the others in its place: those heard of are few as a rule. */
+static void
+make_busy(struct registry *r, struct server *s)
+{
+	size_t at = r->busy_count;
+
+	if (s->busy)
+		return;
+	s->busy = true;
+	for (; at && r->busy[at - 1]->number > s->number; at--)
+		r->busy[at] = r->busy[at - 1];
+	r->busy[at] = s;
+	r->busy_count++;
+}
+
+static void
+server_heard(struct server *s, const struct host *h, struct instant now)
+{
+	const struct host_counts *c = &h->step;
+
+	s->heard = now;
+	if (!instant_is_set(s->first))
+		s->first = c->packets_out ? c->first_out : c->first_in;
+	if (c->packets_out)
+		s->last = c->last_out;
+	if (h->has_mac) {
+		memcpy(s->mac, h->mac, sizeof(s->mac));
+		s->has_mac = true;
+	}
+}
+
+static void
+close_second(struct registry *r, struct host *h, struct instant since)
+{
+	struct server *s = h->server;
+
+	if (!s && config_server_of(r->config, &h->address))
+		s = server_meet(registry_server(r, &h->address, true), h);
+	if (s) {
+		server_close_second(s, &h->step, since);
+		server_heard(s, h, r->now);
+		make_busy(r, s);
+	}
+	memset(&h->step, 0, sizeof(h->step));
+}
+
+static struct outcome *
+outcome_make(struct registry *r, struct server *s, struct flow *f)
+{
+	struct outcome *o = server_new_outcome(s);
+
+	if (!o) {
+		s->outcomes_refused++;
+		return NULL;
+	}
+	r->crowded |= s->outcome_count > SERVER_OUTCOMES / 4 * 3;
+	o->flow_id = f->id;
+	o->client = f->addr[CLIENT];
+	o->client_port = f->port[CLIENT];
+	o->server_port = f->port[SERVER];
+	o->began = f->began;
+	s->flows++;
+	f->outcome = o;
+	return o;
+}
+
+/* Room for the connections to come, before the old ones' places run out. */
+static void
+forget_outcomes(struct registry *r)
+{
+	bool tight = r->budget.refused != r->refused_before;
+
+	r->refused_before = r->budget.refused;
+	if (!tight && !r->crowded)
+		return;
+	r->crowded = false;
+	for (struct server *s = r->servers; s; s = s->next)
+		if (s->outcome_count > SERVER_OUTCOMES / 4 * 3 ||
+		    (tight && s->outcome_count > SERVER_OUTCOMES / 64))
+			server_forget_outcomes(s);
+	for (struct server *s = r->servers; s; s = s->next)
+		r->crowded |= s->outcome_count > SERVER_OUTCOMES / 4 * 3;
+}
+
+static void
+service_first_words(struct service *v, const struct flow *f, struct outcome *o)
+{
+	bool data = (f->half[CLIENT].flags | f->half[SERVER].flags) & HALF_DATA;
+
+	if (!o->spoke && data && f->flags & FLOW_HANDSHAKE) {
+		o->spoke = true;
+		if (f->flags & FLOW_SERVER_FIRST)
+			v->server_first++;
+		else
+			v->client_first++;
+	}
+	if (!o->first_asked && f->half[CLIENT].flags & HALF_DATA) {
+		o->first_asked = true;
+		v->first_asked++;
+	}
+	if (!o->first_answered && f->turns) {
+		o->first_answered = true;
+		v->first_answered++;
+	}
+}
+
+static void
+outcome_stack(struct server *s, struct outcome *o, enum stack stack)
+{
+	if (o->stack == (uint8_t)stack)
+		return;
+	if (s->flows_by_stack[o->stack])
+		s->flows_by_stack[o->stack]--;
+	s->flows_by_stack[stack]++;
+	o->stack = (uint8_t)stack;
+}
+
+static void
+outcome_update(struct registry *r, struct server *s, struct flow *f)
+{
+	const struct tcp_half *v = &f->half[SERVER];
+	const struct note *flip = flow_note_find(f, NOTE_ID_FLIP, 0, SERVER);
+	const struct note *probes = flow_note_find(f, NOTE_KEEP_ALIVE, 0, CLIENT);
+	struct outcome *o = f->outcome;
+	struct service *service;
+	struct instant served;
+
+	if (!o && (f->state == FLOW_NEW || !(o = outcome_make(r, s, f))))
+		return;
+	s->bytes += f->half[CLIENT].bytes + v->bytes - o->bytes;
+	o->bytes = f->half[CLIENT].bytes + v->bytes;
+	o->app = f->app;
+	o->handshake = f->flags & FLOW_HANDSHAKE;
+	o->two_way = f->half[CLIENT].flags & v->flags & HALF_SEEN;
+	o->established = f->established;
+	o->last = f->last;
+	o->last_asked = f->last_asked;
+	o->last_answered = f->last_answered;
+	o->last_acked = v->last_advance;
+	o->turns_answered = f->turns;
+	if (probes)
+		o->probe_answered.ns = (int64_t)probes->value[0];
+	o->data_packets = (uint32_t)v->ids_low + v->ids_high;
+	if (v->ids_high && !instant_is_set(o->offloaded_at))
+		o->offloaded_at = flip ? flip->first : f->established;
+	outcome_stack(s, o, server_flow_stack(s, f));
+	served = instant_before(o->last_answered, o->last_acked) ?
+	    o->last_acked : o->last_answered;
+	if (instant_is_set(served))
+		server_note_served(s, o->flow_id, served);
+	if (instant_is_set(o->trouble) && !instant_is_set(o->recovered) &&
+	    instant_before(o->trouble, f->last_answered))
+		o->recovered = f->last_answered;
+	if (f->flags & FLOW_ENDED) {
+		o->end = f->end;
+		o->ended = f->last;
+	}
+	service = server_service(s, f->protocol, f->port[SERVER], true);
+	if (!service)
+		return;
+	if (f->app)
+		service->app = f->app;
+	if (!instant_is_set(service->first_seen))
+		service->first_seen = f->began;
+	if (instant_before(service->last_answered, f->last_answered))
+		service->last_answered = f->last_answered;
+	service_first_words(service, f, o);
+}
+
+/* A push datagram is small (the client's opaque blob, 8 bytes as a rule). */
+enum { PUSH_BYTES_MAX = 64 };
+
+/* Unasked, unanswered, again: its sender plays "client" of the datagram flow. */
+static void
+push_update(struct flow *f)
+{
+	const struct tcp_half *from = &f->half[CLIENT];
+	struct host *h = f->host[CLIENT];
+
+	if (f->protocol != IP_UDP || !h || !h->server || from->packets < 2 ||
+	    f->half[SERVER].packets || !f->host[SERVER] ||
+	    from->bytes > (uint64_t)PUSH_BYTES_MAX * from->packets)
+		return;
+	server_note_push(h->server, &f->addr[SERVER], f->began, from->last,
+	    from->packets, f->first_frame);
+}
+
+static void
+flow_update(struct registry *r, struct flow *f, struct instant since)
+{
+	struct server *s = server_of_flow(r, f);
+	struct service *v;
+	struct second *x;
+
+	push_update(f);
+	if (!s)
+		return;
+	if (f->protocol == IP_TCP) {
+		outcome_update(r, s, f);
+		if (!instant_before(f->last_answered, since))
+			timeline_served(s, &f->addr[CLIENT], r->now, r->live);
+	} else if ((v = server_service(s, f->protocol, f->port[SERVER], true))) {
+		v->app = f->app;
+		if (instant_before(v->last_answered, f->last_answered))
+			v->last_answered = f->last_answered;
+	}
+	if (instant_before(f->half[CLIENT].last, since))
+		return;
+	if (!server_client_heard(s, &f->addr[CLIENT], since,
+	    f->state != FLOW_NEW) || !s->second_count)
+		return;
+	x = &s->seconds[(s->second_count - 1) % s->second_slots];
+	if (x->peers_in < UINT16_MAX)
+		x->peers_in++;
+}
+
+static void
+answer_count(struct registry *r, const struct answer *a)
+{
+	const struct flow *f = a->flow;
+	struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
+	struct service *v = s ? server_service(s, f->protocol, f->port[SERVER],
+	    true) : NULL;
+	bool slow = (double)a->took_ns > r->judge.limit->user_notices_s * 1e9;
+
+	if (!v || (a->turn && f->flags & FLOW_PARSED))
+		return;
+	v->asked++;
+	v->answered++;
+	if (!a->parked)
+		timeline_took(s, a->took_ns, r->now);
+	latency_add(a->parked || slow ? &v->parked : &v->took, a->took_ns);
+}
+
+void
+registry_update_servers(struct registry *r, struct engine *e, struct instant since)
+{
+	size_t count;
+	struct flow *const *flows = engine_touched_flows(e, &count);
+	struct host *hosts = engine_touched_hosts(e);
+
+	forget_outcomes(r);
+	for (struct host *h = hosts; h; h = h->touched_next)
+		close_second(r, h, since);
+	for (size_t i = 0; i < count; i++) {
+		if (i + FETCH_AHEAD < count)
+			flow_fetch(flows[i + FETCH_AHEAD]);
+		flow_update(r, flows[i], since);
+	}
+	for (struct server *s = r->unjudged; s; s = s->next)
+		server_judge_ids(s);
+	r->unjudged = NULL;
+	for (struct host *h = hosts; h; h = h->touched_next)
+		if (h->server)
+			server_judge_ids(h->server);
+	for (size_t i = 0; i < r->answer_count; i++)
+		answer_count(r, &r->answers[i]);
+	r->answer_count = 0;
+}
+
+void
+registry_forget_before_break(struct registry *r)
+{
+	struct instant resumed = r->judge.capture->resumed;
+
+	if (resumed.ns == r->resumed.ns)
+		return;
+	r->resumed = resumed;
+	for (struct server *s = r->servers; s; s = s->next)
+		if (instant_before(s->last_sent, resumed))
+			s->last_sent.ns = 0;
+}
