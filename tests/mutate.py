@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Captures as damaged as captures are: bytes flipped, frames lost, doubled, reordered,
-cut, one direction missing, begun in the middle. toewatch has to come to an end with
-each, in bounded time and memory, and must never blame a server because of the damage:
-an incident is wrong where the truth has none at that server, or has another verdict
-(that it cannot tell is always allowed). What the true ones have to survive is in the
-table below.
+"""Captures as a mirror port gives them (each frame twice, some lost, one direction
+missing, cut to a snap length, begun in the middle), and as damaged as captures are
+(bytes flipped, reordered, misdated). toewatch has to come to an end with each, in
+bounded time and memory, with the same output for each number of workers, and must
+never blame a server because of what was done: an incident is wrong where the truth has
+none at that server, or has another verdict (that it cannot tell is allowed where the
+true one need not survive). What the true ones have to survive is in the table below.
 
-	mutate.py TOEWATCH [--seeds N] [--few] [--jobs N] [--megabytes N] FOLDER ...
+	mutate.py TOEWATCH [--kind mirror|damage] [--few] [--seeds N] [--workers 1,2,4]
+		[--jobs N] [--megabytes N] [--keep DIR] FOLDER ...
 
 A folder with a truth.json is held against that. In any other one every capture is run
 as it is first, and then may not get incidents that it did not have.
@@ -25,19 +27,27 @@ sys.dont_write_bytecode = True
 import scenes	# noqa: E402
 
 MS = 10**6
-Mutation = collections.namedtuple("Mutation", "name change survives few")
+Mutation = collections.namedtuple("Mutation", "name change kind survives blind holds few")
 TABLE = []
 
 
-def mutation(name, survives=False, few=False, **arguments):
-    """Puts a function of (frames, scene, chance) in the table. `survives`: true
-    incidents must. `few`: part of the short run."""
+def mutation(name, kind="damage", survives=False, blind=False, holds=None, few=False,
+             **arguments):
+    """Puts a function of (frames, scene, chance) in the table. `kind`: damage, or how a
+    mirror port shows what is there. `survives`: true incidents must; `blind`: none is
+    to be told at all, not even a true one. `holds`: findings are compared too, with the
+    truth or with what the whole capture gave. `few`: part of the short run."""
     def add(function):
         def change(frames, scene, chance):
             return function(frames, scene, chance, **arguments)
-        TABLE.append(Mutation(name, change, survives, few))
+        TABLE.append(Mutation(name, change, kind, survives, blind, holds, few))
         return function
     return add
+
+
+def seen(name, **arguments):
+    """A mutation as a mirror port makes it; all of them are in the short run."""
+    return mutation(name, kind="mirror", few=True, **arguments)
 
 
 def sorted_by_time(frames):
@@ -66,6 +76,11 @@ def flipped(data, share, chance):
             return bytes(out)
         out[at] ^= chance.randrange(1, 256)
         at += 1
+
+
+@seen("as it is", survives=True, holds="truth")
+def as_it_is(frames, scene, chance):
+    return frames
 
 
 # --- bytes ---------------------------------------------------------------------------
@@ -99,12 +114,14 @@ def bits(frames, scene, chance, one_in):
 
 # --- lengths -------------------------------------------------------------------------
 
-@mutation("54 kept", keep=54, few=True)
-@mutation("60 kept", keep=60)
-@mutation("68 kept", keep=68, few=True)
-@mutation("96 kept", keep=96)
-@mutation("128 kept", keep=128)
-@mutation("256 kept", keep=256, survives=True)
+# Ethernet and IPv4 (34) with TCP without options (54), with timestamps (66 needs more
+# than 60), and what people used to capture with (68, 96).
+@seen("54 kept", keep=54, holds="whole")
+@seen("60 kept", keep=60, holds="whole")
+@seen("68 kept", keep=68, holds="whole")
+@seen("96 kept", keep=96, holds="whole")
+@seen("128 kept", keep=128, holds="whole")
+@seen("256 kept", keep=256, holds="whole", survives=True)
 def snap(frames, scene, chance, keep):
     return [f._replace(data=f.data[:keep]) for f in frames]
 
@@ -123,15 +140,16 @@ def cut_frames(frames, scene, chance):
 
 # --- which frames --------------------------------------------------------------------
 
-@mutation("0.1 % lost", share=0.001, survives=True)
-@mutation("1 % lost", share=0.01, survives=True, few=True)
-@mutation("2 % lost", share=0.02)
-@mutation("5 % lost", share=0.05, few=True)
+@seen("0.1 % lost", share=0.001, survives=True)
+@seen("0.5 % lost", share=0.005, survives=True)
+@seen("1 % lost", share=0.01, survives=True)
+@seen("2 % lost", share=0.02)
+@seen("5 % lost", share=0.05)
 def lose(frames, scene, chance, share):
     return [f for f in frames if chance.random() >= share]
 
 
-@mutation("bursts lost", few=True)
+@seen("bursts lost")
 def lose_bursts(frames, scene, chance):
     """A mirror port that cannot keep up: 20 in a row, now and then."""
     out, gone = [], 0
@@ -145,9 +163,9 @@ def lose_bursts(frames, scene, chance):
     return out
 
 
-@mutation("begun in the middle", part=0.5, survives=True, few=True)
-@mutation("begun at a quarter", part=0.25, survives=True)
-@mutation("begun late", part=0.9)
+@seen("begun in the middle", part=0.5, survives=True)
+@seen("begun at a quarter", part=0.25, survives=True)
+@seen("begun late", part=0.9)
 def late(frames, scene, chance, part):
     """... of the time before the fault, if there is one."""
     start, end = frames[0].ns, frames[-1].ns
@@ -156,37 +174,37 @@ def late(frames, scene, chance, part):
     return [f for f in frames if f.ns >= start + part * (end - start)]
 
 
-@mutation("ended early", few=True)
+@seen("ended early")
 def early(frames, scene, chance):
     part = chance.uniform(0.05, 0.95)
     return frames[:max(1, int(part * len(frames)))]
 
 
-@mutation("no server", to=False, few=True)
-@mutation("no client", to=True, few=True)
+@seen("no server", to=False, blind=True)
+@seen("no client", to=True)
 def one_way(frames, scene, chance, to):
     return [f for f in frames if (sender(f) in servers_of(scene)) == to]
 
 
-@mutation("half of the connections one way", few=True)
+@seen("half of the connections one way")
 def half_one_way(frames, scene, chance):
     return [f for f in frames if source(f) not in servers_of(scene) or f.data[33] & 1]
 
 
-@mutation("one way from the middle on", few=True)
+@seen("one way from the middle on")
 def one_way_late(frames, scene, chance):
     middle = frames[len(frames) // 2].ns
     return [f for f in frames if f.ns < middle or sender(f) not in servers_of(scene)]
 
 
-@mutation("8 s missing", seconds=8, few=True)
+@seen("8 s missing", seconds=8)
 @mutation("30 s missing", seconds=30)
 def gap(frames, scene, chance, seconds):
     at = frames[int(chance.uniform(0.1, 0.9) * len(frames))].ns
     return [f for f in frames if not at < f.ns < at + seconds * 10**9]
 
 
-@mutation("twice at once", later=0, survives=True, few=True)
+@seen("twice at once", later=0, survives=True)
 @mutation("twice in 0.5 ms", later=MS // 2, survives=True)
 @mutation("twice in 1.9 ms", later=19 * MS // 10, survives=True)
 def twice(frames, scene, chance, later):
@@ -246,7 +264,7 @@ def coarse(frames, scene, chance):
     return [f._replace(ns=f.ns // (10 * MS) * (10 * MS)) for f in frames]
 
 
-@mutation("tagged", survives=True)
+@seen("tagged", survives=True)
 def tag(frames, scene, chance):
     return [f._replace(wire=f.wire + 4, data=f.data[:12] + b"\x81\x00\x00\x64" + f.data[12:])
             for f in frames]
@@ -263,22 +281,19 @@ def load(folder, program):
     found = []
     for top, _, names in sorted(os.walk(folder)):
         for name in sorted(names):
-            if name.endswith(".pcap"):
+            if name.endswith((".pcap", ".pcapng", ".cap")):
                 found.append((os.path.join(top, name), None))
     return found
 
 
-def unknown_truth(program, path):
+def unknown_truth(path, events):
     """What an unlabelled capture gets as it is: as much, and no more, it may get."""
-    events, why = scenes.look(program, path)
-    if events is None:
-        return None, why
-    seen = [e for e in events if e["event_type"] == "incident"]
+    told = [e for e in events if e["event_type"] == "incident"]
     addresses = {scenes.address(e) for e in events if e["event_type"] == "server"}
     return {"pcap": path, "servers": sorted(a for a in addresses if a and "." in a),
             "truth": {"incidents": [
                 {"server": scenes.address(e), "verdict": e["verdict"], "optional": True}
-                for e in seen]}}, ""
+                for e in told]}}
 
 
 def is_true_still(scene, mutation):
@@ -288,40 +303,85 @@ def is_true_still(scene, mutation):
                                       scene["pcap"] == "mss-violation.pcap")
 
 
-def try_one(options, path, link, frames, scene, mutation, seed):
+def worker_counts(options, *key):
+    """One worker, and with --few another count each time, or else all of them."""
+    others = options.workers[1:]
+    if options.few and others:
+        others = [random.Random(repr(key)).choice(others)]
+    return options.workers[:1] + others
+
+
+def complaints(scene, mutation, events, whole):
+    """What is wrong in the events. `whole`: the findings of the capture as it is."""
+    if mutation.blind:
+        scene = dict(scene, truth={"incidents": []})
+    yield from scenes.wrong_verdicts(scene, events,
+                                     () if mutation.survives else ("undetermined",))
+    if is_true_still(scene, mutation):
+        yield from scenes.missing_verdicts(scene, events)
+    if mutation.holds == "truth":
+        yield from scenes.findings(scene, events)
+    if mutation.holds == "whole":
+        yield from scenes.made_up(whole, events)
+
+
+def look_with_all(options, path, mutation, scene, seed):
+    """The events of a run, and what the runs with other numbers of workers say
+    differently."""
+    output, wrong = None, []
+    for n in worker_counts(options, scene["pcap"], mutation.name, seed):
+        said, why = scenes.run(options.program, path, options.seconds, workers=n)
+        if said is None:
+            return None, [why]
+        if output is None:
+            output = said
+        elif said != output:
+            wrong.append("-j %d says something else" % n)
+    return scenes.events(output), wrong
+
+
+def try_one(options, path, link, frames, scene, mutation, seed, whole):
     name = "%s: %s, seed %d" % (os.path.relpath(path, options.top), mutation.name, seed)
-    chance = random.Random("%s %s %d" % (scene["pcap"], mutation.name, seed))
-    changed = mutation.change(frames, scene, chance)
     with tempfile.NamedTemporaryFile(suffix=".pcap", dir=options.scratch,
                                      delete=False) as copy:
         pass
-    scenes.write(copy.name, link, changed)
-    events, why = scenes.look(options.program, copy.name, options.seconds)
-    wrong = [why] if events is None else list(
-        scenes.wrong_verdicts(scene, events, () if mutation.survives else ("undetermined",)))
-    if events is not None and is_true_still(scene, mutation):
-        wrong += scenes.missing_verdicts(scene, events)
+    scenes.write(copy.name, link, frames)
+    events, wrong = look_with_all(options, copy.name, mutation, scene, seed)
+    if events is not None:
+        wrong += complaints(scene, mutation, events, whole)
     if wrong and options.keep:
         os.makedirs(options.keep, exist_ok=True)
         os.rename(copy.name, os.path.join(options.keep, name.replace("/", "_") + ".pcap"))
     else:
         os.unlink(copy.name)
-    return name, wrong
+    return mutation.name, name, wrong
+
+
+def changes(options, frames, scene, mutation):
+    """(seed, changed frames): once only, if nothing in it is left to chance."""
+    for seed in range(options.seeds):
+        chance = random.Random("%s %s %d" % (scene["pcap"], mutation.name, seed))
+        before = chance.getstate()
+        yield seed, mutation.change(frames, scene, chance)
+        if chance.getstate() == before:
+            break
 
 
 def try_capture(options, number, path, scene):
-    """All mutations of one capture; (name, complaints) of each."""
+    """All mutations of one capture; (mutation, case, complaints) of each."""
     link, frames = scenes.read(path)
-    if scene is None:
-        scene, why = unknown_truth(options.program, path)
-        if scene is None:
-            return [(path, [why])]
     if not frames:
         return []
-    chosen = [m for m in TABLE if (m.few or not options.few) and options.only in m.name]
-    chosen = chosen[number % options.every::options.every]
-    return [try_one(options, path, link, frames, scene, m, seed)
-            for m in chosen for seed in range(options.seeds)]
+    events, why = scenes.look(options.program, path, options.seconds)
+    if events is None:
+        return [("as it is", path, [why])]
+    scene = scene or unknown_truth(path, events)
+    chosen = [m for m in TABLE if (m.few or not options.few) and options.only in m.name
+              and options.kind in m.kind]
+    if scene["truth"]["incidents"] or options.kind != "mirror":
+        chosen = chosen[number % options.every::options.every]
+    return [try_one(options, path, link, changed, scene, m, seed, events)
+            for m in chosen for seed, changed in changes(options, frames, scene, m)]
 
 
 def bound_memory(megabytes):
@@ -337,34 +397,51 @@ def options():
     p.add_argument("program")
     p.add_argument("folders", nargs="+")
     p.add_argument("--seeds", type=int, default=1)
-    p.add_argument("--few", action="store_true", help="the short list of mutations")
+    p.add_argument("--kind", default="", help="mirror, damage; else both")
+    p.add_argument("--few", action="store_true", help="the short list of mutations, and "
+                   "two of the --workers at a time")
     p.add_argument("--every", type=int, default=1, metavar="N", help="each capture with "
-                   "every Nth mutation, another one first each time")
+                   "every Nth mutation, another one first each time (not what a mirror "
+                   "makes of healthy ones: that is all tried)")
+    p.add_argument("--workers", type=lambda t: [int(n) for n in t.split(",")],
+                   default=[1], metavar="N,N", help="numbers of workers, one output")
     p.add_argument("--only", default="", help="mutations with this in their names")
     p.add_argument("--capture", default="", help="captures with this in their paths")
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     p.add_argument("--megabytes", type=int, default=2048)
     p.add_argument("--seconds", type=int, default=60, help="a run may take")
+    p.add_argument("--quiet", action="store_true", help="what failed, and a table")
     p.add_argument("--keep", help="folder for what went wrong")
     return p.parse_args()
+
+
+def print_table(cases):
+    print("# %-32s %8s %8s" % ("", "runs", "wrong"))
+    for m in TABLE:
+        wrong = [w for name, w in cases if name == m.name]
+        if wrong:
+            print("# %-32s %8d %8d" % (m.name, len(wrong), sum(wrong)))
 
 
 def main():
     o = options()
     bound_memory(o.megabytes)
     o.top = os.path.commonpath([os.path.abspath(f) for f in o.folders])
-    number = failed = 0
+    cases = []
     with tempfile.TemporaryDirectory(prefix="toewatch-mutate.") as o.scratch, \
             concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
         captures = [c for f in o.folders for c in load(f, o.program) if o.capture in c[0]]
         for results in pool.map(lambda c: try_capture(o, c[0], *c[1]),
                                     enumerate(captures)):
-            for name, wrong in results:
-                number += 1
-                failed += scenes.report(number, name, wrong)
+            for mutation, name, wrong in results:
+                cases.append((mutation, bool(wrong)))
+                if wrong or not o.quiet:
+                    scenes.report(len(cases), name, wrong)
             sys.stdout.flush()
-    print("1..%d" % number)
-    sys.exit(failed > 0)
+    if o.quiet:
+        print_table(cases)
+    print("1..%d" % len(cases))
+    sys.exit(any(wrong for _, wrong in cases))
 
 
 if __name__ == "__main__":

@@ -12,5 +12,5 @@ megabytes=1024 every=2
 if grep -q __asan_init "$TOEWATCH"; then
 	megabytes=0 every=6
 fi
-TMPDIR=$scratch python3 "$srcdir/tests/mutate.py" "$TOEWATCH" --few --jobs 2 \
+TMPDIR=$scratch python3 "$srcdir/tests/mutate.py" "$TOEWATCH" --kind damage --few --jobs 2 \
     --every "$every" --megabytes "$megabytes" "$srcdir/pcaps"
