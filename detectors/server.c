@@ -496,8 +496,11 @@ server_close_second(struct server *s, const struct host_counts *c,
 		x->at = since;
 	}
 	host_counts_add(&x->counts, c);
-	if (c->acks_unseen)
+	if (c->acks_unseen) {
+		if (!instant_before(s->last_sent, s->unseen_since))
+			s->unseen_since = c->last_in;
 		s->last_unseen = c->last_in;
+	}
 	note_outage(s, x);
 }
 

@@ -167,7 +167,8 @@ struct server {
 	struct instant last_sent;	/* newest packet of its in a closed step */
 	uint64_t last_sent_frame;
 	struct instant last_unseen;	/* newest proof that it lives and is not
-					 * seen (host_counts.acks_unseen) */
+					 * seen (host_counts.acks_unseen), and */
+	struct instant unseen_since;	/* the oldest after `last_sent` */
 	bool ids_split;			/* the IP-ID halves tell stacks apart */
 	const char *ids_why;		/* why they do or do not, for people */
 	bool findings_changed;		/* since incidents were judged last */
@@ -188,6 +189,16 @@ enum stack server_flow_stack(const struct server *, const struct flow *);
 /* Is the host mute since its last packet, though asked? Fills `out`. */
 bool server_is_mute(const struct server *, struct instant now,
     struct outage *out);
+/* Has it been sending for `seconds` and more, as its clients' acknowledgments
+ * show, without a packet of it on the mirror? One that comes back from the dead
+ * and whose first packets were missed is seen sooner. */
+static inline bool
+server_is_hidden(const struct server *s, double seconds)
+{
+	return instant_before(s->last_sent, s->unseen_since) &&
+	    instant_since(s->last_unseen, s->unseen_since) >=
+	    (int64_t)(seconds * 1e9);
+}
 /* Connections from before `from` that the server served (data or new ACKs, not
  * resets) after `to`: its TCP state outlived that time. */
 size_t server_survivors(const struct server *, struct instant from,

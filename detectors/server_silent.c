@@ -70,6 +70,21 @@ was_idle(const struct judge *j, const struct server *s, const struct outage *o)
 	    server_survivors(s, o->from, o->to) > 0;
 }
 
+/* It was thought mute when nobody had heard of it yet; it is this mirror that
+ * shows nothing of it. */
+static void
+review_hidden(struct judge *j, struct server *s)
+{
+	struct finding *x;
+
+	if (!server_is_hidden(s, j->limit->silent_s))
+		return;
+	x = finding_lookup(j, &detector_server_silent, NULL, s, NULL, 0);
+	if (x && !x->ended && !x->retracted &&
+	    !instant_before(x->first_seen, s->last_sent))
+		finding_retract(x);
+}
+
 /* It speaks again: the finding ends where the silence did. */
 static void
 review_end(struct judge *j, struct server *s)
@@ -97,6 +112,7 @@ review_server(void *state, struct judge *j, struct server *s)
 {
 	(void)state;
 	review_silence(j, s);
+	review_hidden(j, s);
 	review_end(j, s);
 }
 

@@ -311,6 +311,33 @@ test_a_host_that_answers_nobody(void **state)
 	CHECK_EQ(found_at_end(&o, FINDING_server_silent, NULL, 0), 0);
 }
 
+/* Once nothing of it is mirrored any more, its clients show that it lives: for
+ * `seconds` they acknowledge what was not seen. */
+static unsigned
+silent_but_acknowledged(unsigned seconds)
+{
+	struct office o;
+
+	falls_silent(&o, 20, STAYS_SILENT);
+	for (unsigned i = 0; i < seconds; i++) {
+		struct talk *t = &o.talk[i % CLIENTS];
+
+		rig_wait(&o.rig, 1000);
+		say(t, (struct line){ .from = CLIENT, .acks = true,
+		    .ack = t->next[SERVER] + 100 * (i + 1) });
+	}
+	return found_at_end(&o, FINDING_server_silent, NULL,
+	    SEVERITY_CRITICAL);
+}
+
+static void
+test_a_mirror_that_no_longer_shows_the_host(void **state)
+{
+	(void)state;
+	CHECK_EQ(silent_but_acknowledged(2), 1);	/* its return was missed */
+	CHECK_EQ(silent_but_acknowledged(15), 0);
+}
+
 static void
 test_a_host_that_cannot_send_for_a_while(void **state)
 {
@@ -424,6 +451,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_an_old_session_that_a_reset_does_not_free),
     cmocka_unit_test(test_sessions_that_pile_up_over_hours),
     cmocka_unit_test(test_a_host_that_answers_nobody),
+    cmocka_unit_test(test_a_mirror_that_no_longer_shows_the_host),
     cmocka_unit_test(test_a_host_that_cannot_send_for_a_while),
     cmocka_unit_test(test_a_host_that_comes_back_without_its_connections),
     cmocka_unit_test(test_a_card_that_outlives_its_host),
