@@ -4,7 +4,8 @@
  *	maker		the scenes: name, megabytes at scale 1, what they are
  *	maker attacks	the same of those that are attacks (megabytes: 0)
  *
- * FOLDER, with captures in it, is for the scene `mix` alone. */
+ * FOLDER, with captures in it, is for the scene `mix` alone. `churn`, which is for
+ * tests/bench/churn.sh, is in no list. */
 #include "tests/bench/scenes.h"
 
 #include <stdio.h>
@@ -46,6 +47,8 @@ find(const char *name)
 	for (const struct scene *s = attacks; s->name; s++)
 		if (strcmp(s->name, name) == 0)
 			return s;
+	if (strcmp(name, churn.name) == 0)
+		return &churn;
 	if (strcmp(name, mix.name) != 0)
 		give_up("%s: no such scene", name);
 	return &mix;

@@ -239,6 +239,43 @@ small_make(struct wire *w, double scale)
 	stage_close(&s);
 }
 
+/* --- churn: connections that come, ask, are answered and go ------------------------ */
+
+enum { CHURN_TALKS = 14000, CHURN_SECONDS = 20, CHURN_SERVERS = 12 };
+
+static void
+churn_make(struct wire *w, double scale)
+{
+	static const struct line page[] = { HANDSHAKE,
+		{ FROM_CLIENT, SAYS_GET, 300, 500, 100, 900, false, 0 },
+		{ FROM_SERVER, SAYS_PAGE, 500, 4000, 300, 30000, true, 0 },
+		{ FROM_CLIENT, SAYS_GET, 300, 500, 90000, 900000, false, 0 },
+		{ FROM_SERVER, SAYS_PAGE, 500, 4000, 300, 30000, true, 0 },
+		GOODBYE };
+	const struct script pages = { .line = page, .lines = LINES(page),
+		.port = 80 };
+	struct script calls = farm_script;
+	const uint32_t talks = scaled(CHURN_TALKS, scale, 200);
+	struct line call[LINES(farm_line)];
+	struct stage s;
+
+	memcpy(call, farm_line, sizeof(call));
+	call[8].wait_high_us = 900000;
+	calls.line = call;
+	calls.again = 1;
+	stage_open(&s, w, talks, CHURN_SERVERS);
+	for (uint32_t i = 0; i < talks; i++)
+		stage_add(&s, i % 3 ? &pages : &calls,
+		    (uint64_t)i * CHURN_SECONDS * S_NS / talks,
+		    NETWORK(10, 5) + 1 + i / 4, (uint16_t)(49152 + i % 16000),
+		    (uint16_t)(i % CHURN_SERVERS))->offloaded = i % 2;
+	stage_play(&s);
+	stage_close(&s);
+}
+
+const struct scene churn = { "churn", true, churn_make, 80,
+	"700 connections a second for 20 s, which end: to be played live" };
+
 const struct scene scenes[] = {
 	{ "bulk", false, bulk_make, 939,
 	    "eight transfers of 110 MB: HTTP, SMB2, a plain one" },

@@ -15,6 +15,9 @@ struct scene {
 /* The last one has no name. Load to be measured on; attacks (attacks.c). */
 extern const struct scene scenes[], attacks[];
 
+/* What tests/bench/churn.sh sends. */
+extern const struct scene churn;
+
 /* The captures in `folder`, each many times over, with addresses and times of
  * their own (mix.c). */
 void mix_make(struct wire *, double scale, const char *folder);

@@ -1,16 +1,18 @@
 /* send.c - puts the frames of a capture on an interface: for the tests of the
  * live way, which need a sender whose count of frames is exact.
  *
- *	send [-s SPEED | -p PER_SECOND] [-n ROUNDS] [-c] [-l] [-2 IFACE] IFACE FILE
+ *	send [-s SPEED | -p PER_SECOND] [-n ROUNDS] [-c | -k STEP] [-l] [-t TIMES]
+ *	    [-2 IFACE] IFACE FILE
  *
  * -s: as the capture's own clock has it, so many times as fast (default 1).
  * -p: evenly, so many a second; 0: as fast as it goes.
  * -n: the whole capture so often.
  * -c: churn: in each round the clients have other addresses, so that all
- *     connections are new.
+ *     connections are new. -k: that far away, so that clients are new as well.
  * -2: as a tap with two ends has it: what servers send (from the lower port)
  *     goes to this interface.
  *
+ * -t: writes when each frame was sent: seconds since 1970, a line each.
  * -l: what the interface does not take, since it is down, is lost; without, it
  *     is tried until it does.
  *
@@ -150,10 +152,10 @@ is_from_server(const struct iovec *v)
 	return ports && get16(ports) < get16(ports + 2);
 }
 
-/* The client (it has the higher port) of an IPv4 TCP or UDP packet gets the next
- * address, 65,536 of them. */
+/* The client (it has the higher port) of an IPv4 TCP or UDP packet gets the
+ * address `step` further on, of 65,536. */
 static void
-churn(struct iovec *v)
+churn(struct iovec *v, unsigned long step)
 {
 	uint8_t *l4 = ports_of(v), *ip, *host, *sum;
 	uint16_t was, is;
@@ -165,7 +167,7 @@ churn(struct iovec *v)
 	udp = ip[9] == 17;
 	host = (get16(l4) > get16(l4 + 2) ? ip + 12 : ip + 16) + 2;
 	was = get16(host);
-	is = (uint16_t)(was + 1);
+	is = (uint16_t)(was + step);
 	host[0] = (uint8_t)(is >> 8);
 	host[1] = (uint8_t)is;
 	mend(ip + 10, was, is);
@@ -190,6 +192,17 @@ open_interface(const char *name)
 }
 
 static bool may_lose;
+static FILE *times;			/* NULL: nobody wants them */
+
+static void
+note_times(unsigned count)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	while (times && count--)
+		fprintf(times, "%lld.%09ld\n", (long long)t.tv_sec, t.tv_nsec);
+}
 
 /* All of them, however long it takes. */
 static void
@@ -256,6 +269,7 @@ send_round(const int fd[2], struct load *l, double speed, double rate, int64_t s
 				break;
 		if (at > now_ns())
 			sleep_until(at);
+		note_times(count);
 		send_to(fd, &l->frame[i], count);
 	}
 }
@@ -264,20 +278,21 @@ int
 main(int argc, char **argv)
 {
 	double speed = 1, rate = -1, took;
-	unsigned long rounds = 1;
-	bool changes = false;
+	unsigned long rounds = 1, step = 0;
 	struct load l;
 	int64_t start, round_ns;
 	int option, fd[2] = { -1, -1 };
 
-	while ((option = getopt(argc, argv, "s:p:n:c2:l")) != -1) {
+	while ((option = getopt(argc, argv, "s:p:n:ck:2:lt:")) != -1) {
 		switch (option) {
 		case 's': speed = strtod(optarg, NULL); break;
 		case 'p': rate = strtod(optarg, NULL); break;
 		case 'n': rounds = strtoul(optarg, NULL, 10); break;
 		case '2': fd[1] = open_interface(optarg); break;
 		case 'l': may_lose = true; break;
-		case 'c': changes = true; break;
+		case 't': times = fopen(optarg, "w"); break;
+		case 'c': step = 1; break;
+		case 'k': step = strtoul(optarg, NULL, 10); break;
 		default: return 2;
 		}
 	}
@@ -290,10 +305,12 @@ main(int argc, char **argv)
 	for (unsigned long r = 0; r < rounds && l.count; r++) {
 		send_round(fd, &l, speed, rate, start +
 		    (rate >= 0 ? (int64_t)r * round_ns : now_ns() - start));
-		for (size_t i = 0; changes && i < l.count; i++)
-			churn(&l.frame[i]);
+		for (size_t i = 0; step && i < l.count; i++)
+			churn(&l.frame[i], step);
 	}
 	took = (double)(now_ns() - start) / NS;
+	if (times)
+		fclose(times);
 	l.count *= rounds;
 	free(l.frame);
 	free(l.at);
