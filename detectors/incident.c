@@ -700,10 +700,10 @@ set_number(struct incident *i, const struct cluster *c,
 }
 
 static struct incident *
-incident_make(const struct judge *j, const struct cluster *c,
-    const struct view *v)
+incident_make(struct round *r, const struct cluster *c, const struct view *v)
 {
 	struct incident *i = calloc(1, sizeof(*i));
+	const struct judge *j = r->j;
 
 	if (!i)
 		return NULL;
@@ -720,7 +720,7 @@ incident_make(const struct judge *j, const struct cluster *c,
 		i->finding_count[c->finding[k]->name] +=
 		    (uint32_t)c->finding[k]->count;
 	set_end(j, c, v, i);
-	verdict_weigh(j, c, v, i);
+	verdict_weigh(r, c, v, i);
 	return i;
 }
 
@@ -733,15 +733,6 @@ mark_findings(const struct cluster *c, uint64_t incident_id)
 		x->changed |= x->incident_id != incident_id;
 		x->incident_id = incident_id;
 	}
-}
-
-static void
-insert_by_start(struct incident **list, struct incident *i)
-{
-	while (*list && !instant_before(i->start, (*list)->start))
-		list = &(*list)->next;
-	i->next = *list;
-	*list = i;
 }
 
 static void
@@ -775,90 +766,178 @@ find_lasting(const struct judge *j, const struct server *s,
 	}
 }
 
-/* The incidents of one server into `list`; `before`: those judged last time. */
-static void
-judge_server(const struct judge *j, struct server *s, struct incident **list,
-    struct incident **before, struct incident_ids *ids)
+struct neighbours_count
+round_neighbours(struct round *r, const struct server *but, struct instant from,
+    struct instant to, enum finding_name name)
 {
+	if (!r->neighbours)
+		r->neighbours = neighbours_new(r->j->servers);
+	if (!r->neighbours)
+		return (struct neighbours_count){ 0 };
+	return neighbours_between(r->neighbours, but, from, to, name);
+}
+
+/* --- all servers at once ------------------------------------------------------- */
+
+static bool
+is_earlier(const struct incident *a, const struct incident *b)
+{
+	return instant_before(a->start, b->start);
+}
+
+static bool
+is_of_earlier_server(const struct incident *a, const struct incident *b)
+{
+	return a->server->number < b->server->number;
+}
+
+/* Neither goes before the other: that of `a`. */
+static struct incident *
+merge(struct incident *a, struct incident *b,
+    bool (*goes_before)(const struct incident *, const struct incident *))
+{
+	struct incident *list = NULL, **end = &list;
+
+	while (a && b) {
+		struct incident **first = goes_before(b, a) ? &b : &a;
+
+		*end = *first;
+		end = &(*first)->next;
+		*first = *end;
+	}
+	*end = a ? a : b;
+	return list;
+}
+
+static struct incident *
+sort(struct incident *list,
+    bool (*goes_before)(const struct incident *, const struct incident *))
+{
+	struct incident *half = list, *end = list;
+
+	if (!list || !list->next)
+		return list;
+	while (end->next && end->next->next) {
+		half = half->next;
+		end = end->next->next;
+	}
+	end = half->next;
+	half->next = NULL;
+	return merge(sort(list, goes_before), sort(end, goes_before),
+	    goes_before);
+}
+
+/* The incidents of one server; `before`: those judged last time. */
+static struct incident *
+judge_server(struct round *r, struct server *s, struct incident **before)
+{
+	struct incident *made = NULL, **end = &made;
 	size_t count, at = 0;
 	struct finding **finding = findings_of(s, &count);
-	struct finding **index = malloc((count + 1) * sizeof(*index));
+	struct finding **index = finding ? malloc(count * sizeof(*index)) : NULL;
 	struct view v;
 
-	if (finding && index)
-		find_lasting(j, s, finding, count, index);
-	while (finding && index && at < count) {
-		struct cluster c = cluster_take(j, s, finding + at, count - at);
-		struct incident *i = NULL;
+	if (index)
+		find_lasting(r->j, s, finding, count, index);
+	while (index && at < count) {
+		struct cluster c = cluster_take(r->j, s, finding + at,
+		    count - at);
 
 		at += c.count;
 		cluster_index(&c, index);
-		look(j, &c, &v);
-		if (is_incident(j, &c, &v))
-			i = incident_make(j, &c, &v);
-		if (i) {
-			set_number(i, &c, before, ids);
-			insert_by_start(list, i);
-		}
-		mark_findings(&c, i ? i->id : 0);
+		look(r->j, &c, &v);
+		if (is_incident(r->j, &c, &v))
+			*end = incident_make(r, &c, &v);
+		if (*end)
+			set_number(*end, &c, before, r->ids);
+		mark_findings(&c, *end ? (*end)->id : 0);
+		if (*end)
+			end = &(*end)->next;
 	}
 	free(index);
 	free(finding);
+	return sort(made, is_earlier);
+}
+
+/* Where the list ends now. */
+static struct incident **
+end_of(struct incident **list)
+{
+	while (*list)
+		list = &(*list)->next;
+	return list;
 }
 
 struct incident *
-incidents_judge(struct registry *r, struct judge *j)
+incidents_judge(struct registry *registry, struct judge *j)
 {
-	struct incident *list = NULL, *none = NULL;
+	struct incident *none = NULL;
 	struct incident_ids ids = { 0 };
+	struct incident *made = NULL, **end = &made;
+	struct round r = { .j = j, .ids = &ids };
 
-	for (struct server *s = registry_servers(r); s; s = s->next)
-		judge_server(j, s, &list, &none, &ids);
-	return list;
+	for (struct server *s = registry_servers(registry); s; s = s->next) {
+		*end = judge_server(&r, s, &none);
+		end = end_of(end);
+	}
+	neighbours_free(&r.neighbours);
+	return sort(made, is_earlier);
 }
 
 /* What is open may end, or be over, without a new finding. */
 #define AGAIN_NS (10 * NS_PER_S)
 
-static bool
-is_due(const struct judge *j, const struct server *s,
-    const struct incident *list)
+static void
+look_again(const struct judge *j, const struct incident *list)
 {
-	for (; list && !s->findings_changed; list = list->next)
-		if (list->server == s && !instant_is_set(list->end) &&
+	for (; list; list = list->next)
+		if (!instant_is_set(list->end) &&
 		    instant_since(j->now, list->judged) >= AGAIN_NS)
-			return true;
-	return s->findings_changed;
+			list->server->findings_changed = true;
 }
 
-/* Those of this server, out of the list. */
+/* Out of the list: those of servers that are to be judged anew. */
 static struct incident *
-take_of_server(struct incident **list, const struct server *s)
+take_changed(struct incident **list)
 {
 	struct incident *taken = NULL, **end = &taken;
 
 	while (*list) {
 		struct incident *i = *list;
 
-		if (i->server != s) {
+		if (!i->server->findings_changed) {
 			list = &i->next;
 			continue;
 		}
 		*list = i->next;
 		*end = i;
 		end = &i->next;
-		i->next = NULL;
 	}
+	*end = NULL;
 	return taken;
 }
 
-/* The incident that has taken this one's place, or 0. */
+/* Out of the list, which is by server: those of this one. */
+static struct incident *
+take_of_server(struct incident **list, const struct server *s)
+{
+	struct incident *taken = *list, **end = list;
+
+	while (*end && (*end)->server == s)
+		end = &(*end)->next;
+	if (end == list)
+		return NULL;
+	*list = *end;
+	*end = NULL;
+	return taken;
+}
+
+/* The one of its server's that has taken this one's place, or 0. */
 static uint64_t
 covering(const struct incident *list, const struct incident *i)
 {
 	for (; list; list = list->next)
-		if (list->server == i->server &&
-		    !instant_before(i->start, list->start) &&
+		if (!instant_before(i->start, list->start) &&
 		    !instant_before(list->last, i->start))
 			return list->id;
 	return 0;
@@ -866,24 +945,31 @@ covering(const struct incident *list, const struct incident *i)
 
 void
 incidents_update(struct incident **list, struct incident **gone,
-    struct incident_ids *ids, struct registry *r, struct judge *j)
+    struct incident_ids *ids, struct registry *registry, struct judge *j)
 {
-	for (struct server *s = registry_servers(r); s; s = s->next) {
+	struct incident *made = NULL, **end = &made, *taken;
+	struct incident **over = end_of(gone);
+	struct round r = { .j = j, .ids = ids };
+
+	look_again(j, *list);
+	taken = sort(take_changed(list), is_of_earlier_server);
+	for (struct server *s = registry_servers(registry); s; s = s->next) {
 		struct incident *before;
 
-		if (!is_due(j, s, *list))
+		if (!s->findings_changed)
 			continue;
-		before = take_of_server(list, s);
 		s->findings_changed = false;
-		judge_server(j, s, list, &before, ids);
-		while (before) {
-			struct incident *i = before;
-
-			before = i->next;
-			i->merged_into = covering(*list, i);
-			insert_by_start(gone, i);
-		}
+		before = take_of_server(&taken, s);
+		*end = judge_server(&r, s, &before);
+		for (struct incident *i = before; i; i = i->next)
+			i->merged_into = covering(*end, i);
+		*over = before;
+		over = end_of(over);
+		end = end_of(end);
 	}
+	neighbours_free(&r.neighbours);
+	*list = merge(*list, sort(made, is_earlier), is_earlier);
+	*gone = sort(*gone, is_earlier);
 }
 
 void

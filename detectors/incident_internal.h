@@ -3,6 +3,18 @@
 #define DETECTORS_INCIDENT_INTERNAL_H
 
 #include "detectors/incident.h"
+#include "detectors/neighbours.h"
+
+/* What the servers that are judged together have in common. */
+struct round {
+	const struct judge *j;
+	struct incident_ids *ids;
+	struct neighbours *neighbours;	/* NULL: nobody has asked yet */
+};
+/* neighbours_between, of all servers as they are in this round. */
+struct neighbours_count round_neighbours(struct round *,
+    const struct server *but, struct instant from, struct instant to,
+    enum finding_name);
 
 /* The findings of one server that lie close together in time. */
 struct cluster {
@@ -57,7 +69,7 @@ const struct finding *cluster_first(const struct cluster *, enum finding_name,
 
 /* Weigh the evidence; fills verdict, confidence, score, evidence, against,
  * next_step and summary of `i`. */
-void verdict_weigh(const struct judge *, const struct cluster *,
-    const struct view *, struct incident *i);
+void verdict_weigh(struct round *, const struct cluster *, const struct view *,
+    struct incident *i);
 
 #endif

@@ -27,6 +27,7 @@ struct line {
 };
 
 struct scale {
+	struct round *r;
 	const struct judge *j;
 	const struct cluster *c;
 	const struct view *v;
@@ -777,42 +778,20 @@ rule_services(struct scale *s)
 }
 
 /* The same trouble at the same time elsewhere is not this server's. */
-static bool
-overlaps(const struct finding *x, const struct cluster *c)
-{
-	return !x->retracted && x->severity >= SEVERITY_MEDIUM &&
-	    !instant_before(x->last_seen, c->start) &&
-	    !instant_before(c->last, x->first_seen);
-}
-
 static void
 rule_neighbours(struct scale *s)
 {
-	unsigned well = 0, same = 0;
+	struct neighbours_count n = round_neighbours(s->r, s->c->server,
+	    s->c->start, s->c->last, s->c->finding[0]->name);
 
-	for (const struct server *o = s->j->servers; o; o = o->next) {
-		size_t any = 0, alike = 0;
-
-		if (o == s->c->server || instant_before(o->last, s->c->start) ||
-		    !o->flows)
-			continue;
-		for (const struct finding *x = o->findings; x;
-		    x = x->next_of_server) {
-			any += overlaps(x, s->c);
-			alike += overlaps(x, s->c) &&
-			    x->name == s->c->finding[0]->name;
-		}
-		well += !any;
-		same += alike >= 2;
-	}
-	if (same)
+	if (n.alike)
 		weigh(s, VERDICT_network_path, 1.5, NULL, "%u other server%s on this "
-		    "mirror show%s the same at the same time", same,
-		    same > 1 ? "s" : "", same > 1 ? "" : "s");
-	else if (well && s->i->score[VERDICT_network_path] < 2)
+		    "mirror show%s the same at the same time", n.alike,
+		    n.alike > 1 ? "s" : "", n.alike > 1 ? "" : "s");
+	else if (n.well && s->i->score[VERDICT_network_path] < 2)
 		weigh(s, VERDICT_network_path, -1, NULL, "%u other server%s on this "
-		    "mirror %s well in the same time", well,
-		    well > 1 ? "s" : "", well > 1 ? "are" : "is");
+		    "mirror %s well in the same time", n.well,
+		    n.well > 1 ? "s" : "", n.well > 1 ? "are" : "is");
 }
 
 static void
@@ -1058,8 +1037,8 @@ set_words(struct scale *s)
 }
 
 void
-verdict_weigh(const struct judge *j, const struct cluster *c,
-    const struct view *v, struct incident *i)
+verdict_weigh(struct round *r, const struct cluster *c, const struct view *v,
+    struct incident *i)
 {
 	static void (*const rules[])(struct scale *) = {
 		rule_checksums, rule_segments, rule_order, rule_queue,
@@ -1068,7 +1047,7 @@ verdict_weigh(const struct judge *j, const struct cluster *c,
 		rule_fragment, rule_windows, rule_sessions, rule_path, rule_idle,
 		rule_services, rule_transfers, rule_neighbours, rule_capture,
 	};
-	struct scale s = { .j = j, .c = c, .v = v, .i = i };
+	struct scale s = { .r = r, .j = r->j, .c = c, .v = v, .i = i };
 	double lead;
 
 	s.stricken = count_stricken(&s);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "detectors/neighbours.h"
 #include "detectors/server_internal.h"
 #include "tests/unit.h"
 
@@ -178,7 +179,83 @@ test_forged_clients_leave_room_for_real_ones(void **state)
 	server_free(&s);
 }
 
+enum { OTHERS = 40, THEIR_FINDINGS = 12 };
+
+static uint32_t
+draw(uint32_t *random, uint32_t below)
+{
+	*random = *random * 1664525 + 1013904223;
+	return (*random >> 8) % below;
+}
+
+/* What an index must say, asked of each finding. */
+static struct neighbours_count
+count_one_by_one(const struct server *servers, const struct server *but,
+    struct instant from, struct instant to, enum finding_name name)
+{
+	struct neighbours_count c = { 0 };
+
+	for (const struct server *s = servers; s; s = s->next) {
+		unsigned any = 0, alike = 0;
+
+		for (const struct finding *x = s->findings; x;
+		    x = x->next_of_server)
+			if (!x->retracted && x->severity >= SEVERITY_MEDIUM &&
+			    x->first_seen.ns <= to.ns &&
+			    x->last_seen.ns >= from.ns)
+				any++, alike += x->name == name;
+		if (s == but || !s->flows || s->last.ns < from.ns)
+			continue;
+		c.well += !any;
+		c.alike += alike >= 2;
+	}
+	return c;
+}
+
+static void
+test_the_index_of_troubles_says_what_each_finding_says(void **state)
+{
+	static struct server other[OTHERS];
+	static struct finding theirs[OTHERS][THEIR_FINDINGS];
+	uint32_t random = 7;
+	struct neighbours *n;
+
+	(void)state;
+	for (size_t i = 0; i < OTHERS; i++) {
+		other[i].next = i + 1 < OTHERS ? &other[i + 1] : NULL;
+		other[i].flows = draw(&random, 8);
+		other[i].last = at_s(1000 + draw(&random, 150));
+		for (uint32_t k = draw(&random, THEIR_FINDINGS); k; k--) {
+			struct finding *x = &theirs[i][k];
+
+			x->name = 1 + draw(&random, 3);
+			x->severity = draw(&random, SEVERITY_CRITICAL + 1);
+			x->retracted = !draw(&random, 8);
+			x->first_seen = at_s(1000 + draw(&random, 100));
+			x->last_seen = instant_plus(x->first_seen,
+			    draw(&random, 30) * NS_PER_S);
+			x->next_of_server = other[i].findings;
+			other[i].findings = x;
+		}
+	}
+	n = neighbours_new(other);
+	for (unsigned k = 0; k < 1000; k++) {
+		const struct server *but = &other[draw(&random, OTHERS)];
+		struct instant from = at_s(990 + draw(&random, 150));
+		struct instant to = instant_plus(from, draw(&random, 20) *
+		    NS_PER_S);
+		enum finding_name name = 1 + draw(&random, 3);
+		struct neighbours_count a = neighbours_between(n, but, from, to,
+		    name), b = count_one_by_one(other, but, from, to, name);
+
+		CHECK_EQ(a.well, b.well);
+		CHECK_EQ(a.alike, b.alike);
+	}
+	neighbours_free(&n);
+}
+
 UNIT_TESTS(
+    cmocka_unit_test(test_the_index_of_troubles_says_what_each_finding_says),
     cmocka_unit_test(test_another_connection_served_is_the_contrast),
     cmocka_unit_test(test_a_host_whose_data_is_acknowledged_is_not_mute),
     cmocka_unit_test(test_old_connections_make_room_and_ill_ones_stay),
