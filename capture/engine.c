@@ -1085,7 +1085,11 @@ capture_dropped_share(const struct capture_stats *s)
 double
 capture_lost_share(const struct capture_stats *s)
 {
-	return s->acked_bytes ? (double)s->lost_bytes / (double)s->acked_bytes : 0;
+	/* A keep-alive can tell of bytes that no ACK was seen for. */
+	uint64_t all = s->acked_bytes > s->lost_bytes ? s->acked_bytes :
+	    s->lost_bytes;
+
+	return all ? (double)s->lost_bytes / (double)all : 0;
 }
 
 uint64_t

@@ -54,14 +54,15 @@ stage_flow(struct stage *s, uint16_t port)
 	}
 }
 
+/* On a pool that the caller keeps, for those who make a stage very often. */
 static inline struct stage *
-stage_new(uint16_t port, size_t stream_bytes)
+stage_new_on(struct flow_pool *pool, uint16_t port, size_t stream_bytes)
 {
 	struct stage *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		abort();
-	s->pool = flow_pool_new();
+	s->pool = pool;
 	s->streams = stream_pool_new(stream_bytes);
 	s->shared = app_shared_new();
 	if (!s->pool || !s->streams || !s->shared)
@@ -70,6 +71,12 @@ stage_new(uint16_t port, size_t stream_bytes)
 	s->now.ns = NS_PER_S;
 	stage_flow(s, port);
 	return s;
+}
+
+static inline struct stage *
+stage_new(uint16_t port, size_t stream_bytes)
+{
+	return stage_new_on(flow_pool_new(), port, stream_bytes);
 }
 
 static inline void
@@ -81,13 +88,22 @@ stage_end_flow(struct stage *s, struct flow *f)
 }
 
 static inline void
-stage_free(struct stage *s)
+stage_leave_pool(struct stage *s)
 {
 	stage_end_flow(s, s->flow);
 	app_shared_free(&s->shared);
 	stream_pool_free(&s->streams);
-	flow_pool_free(&s->pool);
+	s->pool = NULL;
 	free(s);
+}
+
+static inline void
+stage_free(struct stage *s)
+{
+	struct flow_pool *pool = s->pool;
+
+	stage_leave_pool(s);
+	flow_pool_free(&pool);
 }
 
 static inline struct app_context
