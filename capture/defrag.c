@@ -373,3 +373,12 @@ defrag_add(struct defrag *d, struct packet *p)
 			return false;
 	return true;
 }
+
+uint8_t *
+defrag_keep(struct defrag *d)
+{
+	uint8_t *whole = d->whole;
+
+	d->whole = NULL;
+	return whole;
+}

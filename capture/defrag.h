@@ -20,6 +20,8 @@ void defrag_free(struct defrag **);
  * next call. Time is `p->time`; a datagram waits 30 s (RFC 791 suggests 15 s,
  * Linux waits 30). */
 bool defrag_add(struct defrag *, struct packet *p);
+/* What the last one to be whole points into: the caller's now, to be freed. */
+uint8_t *defrag_keep(struct defrag *);
 void defrag_stats(const struct defrag *, struct defrag_stats *);
 
 #endif

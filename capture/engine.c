@@ -1,34 +1,22 @@
 /* engine.c - one packet through everything, and time.
  *
- * The hard part is time. It comes from the packets, yet captures lie: clocks
- * step back, single records carry absurd stamps, files begin hours apart. Trace
- * time never runs backwards and never jumps on one packet's word; within that,
- * steps of one second alternate with the packets, so that what is judged when
- * depends on the packets alone. */
+ * The hard part is time. It comes from the packets (intake.h says how), and files
+ * begin hours apart. Steps of one second alternate with the packets, so that what
+ * is judged when depends on the packets alone. */
 #include "capture/engine.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "capture/app_ndpi.h"
-#include "capture/decode.h"
-#include "capture/defrag.h"
-#include "capture/duplicate.h"
+#include "capture/intake.h"
 #include "capture/stream.h"
 
-/* A clock that steps back further than reordering explains goes on from where
- * it was; a frame stamped further ahead than LEAP_NS waits for the next one to
- * tell whether time went on or one stamp is wrong. Beyond BREAK_NS the capture
- * was not one; between two files, beyond FILE_BREAK_NS: a ring of files follows
- * on at once, or after some quiet minutes. */
-#define STEP_BACK_NS NS_PER_S
-#define LEAP_NS (60 * NS_PER_S)
+/* Beyond BREAK_NS without a frame the capture was not one; between two files,
+ * beyond FILE_BREAK_NS: a ring of files follows on at once, or after some quiet
+ * minutes. */
 #define BREAK_NS (86400 * NS_PER_S)
 #define FILE_BREAK_NS (600 * NS_PER_S)
-
-/* What a pcap record can say, 2106-02-07 (32 bits of seconds). Beyond it sums of
- * times would overflow. */
-#define TIME_MAX (INT64_C(4294967296) * NS_PER_S)
 
 /* More flows than this that have ended are not kept until the step is due: a
  * flood of SYNs would grow with its rate. */
@@ -58,13 +46,6 @@ struct touched {
 	struct flow *flow;
 };
 
-struct ahead {
-	struct frame frame;
-	enum decode_result result;
-	struct packet packet;
-	const struct flow *flow;	/* a guess; it may leave meanwhile */
-};
-
 struct engine {
 	struct engine_config config;
 	struct engine_observer observer;
@@ -72,8 +53,8 @@ struct engine {
 	struct flow_pool *pool;
 	struct flow_table *flows;
 	struct host_table *hosts;
-	struct duplicates *duplicates;
-	struct defrag *defrag;
+	struct intake *intake;
+	struct batch *batch;		/* where one thread does it all */
 	struct stream_pool *streams;
 	struct app_ndpi *ndpi;		/* NULL: names are not asked for */
 	struct watch *unused_watches;
@@ -84,14 +65,8 @@ struct engine {
 	struct app_shared *shared;	/* what flows of one engine share */
 	struct capture_stats stats;
 	struct instant step_end, last_step, last_packet;
-	int64_t time_offset_ns;		/* added to stamps since a step back */
-	struct instant raw_last;	/* stamp of the frame before */
-	struct instant raw_time;	/* and of the one in hand */
-	struct frame held;		/* stamped far ahead; data NULL: none */
-	uint8_t *held_data;
-	size_t held_bytes;		/* allocated */
+	struct instant raw_time;	/* stamp of the frame in hand */
 	size_t ended_count;
-	struct ahead ahead[AHEAD];
 };
 
 static void flow_left(void *context, struct flow *);
@@ -137,14 +112,14 @@ engine_new(const struct engine_config *config,
 	e->pool = flow_pool_new();
 	e->flows = e->pool ? flow_table_new(e->config.flow_limit, e->pool) : NULL;
 	e->hosts = host_table_new(e->config.host_limit);
-	e->duplicates = duplicates_new();
-	e->defrag = defrag_new(e->config.fragment_bytes);
+	e->intake = intake_new(e->config.fragment_bytes, e->flows);
+	e->batch = batch_new(false);
 	e->streams = stream_pool_new(e->config.stream_bytes);
 	e->shared = app_shared_new();
 	if (e->config.name_with_ndpi)
 		e->ndpi = app_ndpi_new(0);
-	if (!e->clock || !e->flows || !e->hosts || !e->duplicates ||
-	    !e->defrag || !e->streams) {
+	if (!e->clock || !e->flows || !e->hosts || !e->intake || !e->batch ||
+	    !e->streams) {
 		engine_free(&e);
 		return NULL;
 	}
@@ -196,15 +171,14 @@ engine_free(struct engine **ep)
 		e->unused_watches = w->unused_next;
 		free(w);
 	}
-	free(e->held_data);
 	free(e->touched);
 	free(e->touched_spare);
 	free(e->touched_flows);
 	app_ndpi_free(&e->ndpi);
 	app_shared_free(&e->shared);
 	stream_pool_free(&e->streams);
-	defrag_free(&e->defrag);
-	duplicates_free(&e->duplicates);
+	batch_free(&e->batch);
+	intake_free(&e->intake);
 	host_table_free(&e->hosts);
 	flow_table_free(&e->flows);
 	flow_pool_free(&e->pool);
@@ -429,55 +403,15 @@ advance(struct engine *e, struct instant t, int64_t break_ns)
 	clock_advance(e->clock, t);
 }
 
-static struct instant
-bounded(struct instant raw)
-{
-	if (raw.ns < 0)
-		return (struct instant){ 0 };
-	return raw.ns > TIME_MAX ? (struct instant){ TIME_MAX } : raw;
-}
-
-/* The same for our own clock, where 0 means: not set. */
-static struct instant
-clamped(struct instant raw)
-{
-	struct instant t = bounded(raw);
-
-	return t.ns ? t : (struct instant){ 1 };
-}
-
 static void
-note_regression(struct engine *e, struct instant raw)
+note_regression(struct capture_stats *s, int64_t back)
 {
-	int64_t back = instant_since(e->raw_last, raw);
-
 	if (back > 0)
-		e->stats.time_regressions++;
+		s->time_regressions++;
 	if (back > DISORDER_NS)
-		e->stats.misdated++;
-	if (back > e->stats.worst_regression_ns)
-		e->stats.worst_regression_ns = back;
-	e->raw_last = raw;
-}
-
-/* Trace time of a frame stamped `raw`. */
-static struct instant
-trace_time(struct engine *e, struct instant raw)
-{
-	struct instant now = clock_now(e->clock);
-	struct instant t = instant_plus(raw, e->time_offset_ns);
-
-	if (!instant_is_set(now))
-		return raw;
-	if (e->time_offset_ns && !instant_before(raw, now)) {
-		e->time_offset_ns = 0;		/* one stray stamp, or caught up */
-		t = raw;
-	}
-	if (instant_since(now, t) > STEP_BACK_NS || t.ns > TIME_MAX) {
-		e->time_offset_ns = instant_since(now, raw);
-		return now;
-	}
-	return instant_before(t, now) ? now : t;
+		s->misdated++;
+	if (back > s->worst_regression_ns)
+		s->worst_regression_ns = back;
 }
 
 /* --- the packet phase ----------------------------------------------------------- */
@@ -495,7 +429,7 @@ note_extent(struct engine *e, const struct frame *fr, struct instant now)
 	if (!instant_is_set(s->first) || instant_before(fr->time, s->first))
 		s->first = fr->time;
 	if (instant_before(s->last, fr->time) &&
-	    instant_since(fr->time, now) <= LEAP_NS)	/* else a stray stamp */
+	    instant_since(fr->time, now) <= INTAKE_LEAP_NS)	/* else a stray stamp */
 		s->last = fr->time;
 	if (s->link_type == -1)
 		s->link_type = fr->link_type;
@@ -832,117 +766,40 @@ dispatch(struct engine *e, const struct packet *p, struct instant now)
 		take_datagram(e, p, now);
 }
 
-static bool
-is_copy(struct engine *e, const struct packet *p)
+static void
+note_copy(struct engine *e, const struct packet *p)
 {
-	if (!duplicates_seen(e->duplicates, p))
-		return false;
 	if (!e->stats.duplicates++)
 		e->stats.first_duplicate_frame = p->frame;
-	return true;
-}
-
-/* `p` is what decoding the frame gave, with that result. */
-static void
-take_packet(struct engine *e, const struct frame *fr, struct packet *p,
-    enum decode_result result, struct instant now)
-{
-	bool next_file = e->stats.packets && e->stats.file != fr->file, copy;
-
-	note_extent(e, fr, now);
-	advance(e, now, next_file ? FILE_BREAK_NS : BREAK_NS);
-	now = clock_now(e->clock);
-	e->last_packet = now;
-	note_result(&e->stats, result);
-	e->stats.damaged += p->ip_damaged;
-	copy = is_copy(e, p);
-	if (p->is_fragment) {
-		e->stats.fragments++;
-		if (copy || !defrag_add(e->defrag, p))
-			return;
-	}
-	e->raw_time = p->time;
-	if (copy) {
+	if (packet_is_tcp(p))
 		show_copy(e, p);
+}
+
+static void
+take(struct engine *e, struct arrival *a)
+{
+	bool next_file = e->stats.packets && e->stats.file != a->frame.file;
+	struct packet *p = &a->packet;
+
+	note_regression(&e->stats, a->regression_ns);
+	note_extent(e, &a->frame, a->now);
+	advance(e, a->now, next_file ? FILE_BREAK_NS : BREAK_NS);
+	e->last_packet = a->now;
+	note_result(&e->stats, a->result);
+	e->stats.damaged += p->ip_damaged;
+	e->stats.fragments += a->is_piece;
+	e->raw_time = p->time;
+	if (a->is_copy)
+		note_copy(e, p);
+	if (a->is_copy || a->is_swallowed)
 		return;
-	}
-	p->time = now;
-	dispatch(e, p, now);
+	p->time = a->now;
+	dispatch(e, p, a->now);
 	if (e->ended_count > ENDED_MAX)
-		run_step(e, now);
+		run_step(e, a->now);
 }
 
-/* --- stamps far ahead --------------------------------------------------------------- */
-
-/* Does this stamp leave all before it far behind? */
-static bool
-leaps(const struct engine *e, struct instant raw)
-{
-	struct instant now = clock_now(e->clock);
-
-	return instant_is_set(now) && instant_since(raw, now) > LEAP_NS &&
-	    instant_since(instant_plus(raw, e->time_offset_ns), now) > LEAP_NS;
-}
-
-static bool
-hold(struct engine *e, const struct frame *fr)
-{
-	if (fr->captured_bytes > e->held_bytes || !e->held_data) {
-		size_t more = fr->captured_bytes + (size_t)1;
-		uint8_t *grown = realloc(e->held_data, more);
-
-		if (!grown)
-			return false;
-		e->held_data = grown;
-		e->held_bytes = more;
-	}
-	if (fr->captured_bytes)
-		memcpy(e->held_data, fr->data, fr->captured_bytes);
-	e->held = *fr;
-	e->held.data = e->held_data;
-	return true;
-}
-
-/* The held frame, at its own time, or now if its stamp is a stray one. */
-static void
-let_go(struct engine *e, bool stray)
-{
-	struct frame fr = e->held;
-	struct packet p;
-	enum decode_result result;
-
-	if (!fr.data)
-		return;
-	e->held.data = NULL;
-	result = decode_frame(&fr, &p);
-	take_packet(e, &fr, &p, result, stray ? clock_now(e->clock) :
-	    trace_time(e, clamped(fr.time)));
-}
-
-static void
-look_ahead(struct engine *e, struct ahead *a, const struct frame *fr)
-{
-	a->frame = *fr;
-	a->frame.time = bounded(fr->time);
-	a->result = decode_frame(&a->frame, &a->packet);
-	if (a->packet.transport.left)
-		duplicates_prepare(e->duplicates, &a->packet);
-	if (a->packet.has_transport)
-		flow_prepare(e->flows, &a->packet);
-}
-
-static void
-take_ahead(struct engine *e, struct ahead *a)
-{
-	struct frame *f = &a->frame;
-
-	note_regression(e, clamped(f->time));
-	let_go(e, instant_since(e->held.time, f->time) > LEAP_NS);
-	if (leaps(e, clamped(f->time)) && hold(e, f))
-		return;
-	take_packet(e, f, &a->packet, a->result,
-	    trace_time(e, clamped(f->time)));
-}
+/* --- batches ------------------------------------------------------------------ */
 
 /* What hangs off a flow. Records of flows stay mapped, and fetching what is no
  * longer there does no harm. */
@@ -957,24 +814,83 @@ fetch_more(const struct flow *f)
 	}
 }
 
+/* Have fetched from memory what `n` packets, AHEAD at most, will need. */
+static void
+fetch(struct engine *e, const struct arrival *a, size_t n)
+{
+	const struct flow *flow[AHEAD];	/* a guess; they may leave meanwhile */
+
+	for (size_t i = 0; i < n; i++)
+		if (a[i].packet.flow_hash)
+			flow_prepare(e->flows, &a[i].packet);
+	for (size_t i = 0; i < n; i++)
+		flow[i] = a[i].packet.flow_hash ?
+		    flow_prefetch(e->flows, &a[i].packet) : NULL;
+	for (size_t i = 0; i < n; i++)
+		if (flow[i])
+			fetch_more(flow[i]);
+}
+
+static void
+take_tick(struct engine *e, struct instant now)
+{
+	if (instant_is_set(e->step_end))
+		advance(e, intake_clamped(now), BREAK_NS);
+}
+
+static void
+take_blindness(struct engine *e, struct instant now)
+{
+	if (!instant_is_set(e->step_end))
+		return;
+	take_tick(e, now);
+	now = clock_now(e->clock);
+	run_step(e, now);
+	flow_finish_all(e->flows, FLOW_END_CAPTURE);
+	run_step(e, now);
+	e->stats.resumed = now;
+}
+
+void
+engine_batch(struct engine *e, struct batch *b)
+{
+	for (size_t i = b->first; i < b->end; i += AHEAD) {
+		size_t n = b->end - i < AHEAD ? b->end - i : AHEAD;
+
+		fetch(e, &b->arrival[i], n);
+		for (size_t k = i; k < i + n; k++)
+			take(e, &b->arrival[k]);
+	}
+	if (b->result == SOURCE_IDLE)
+		take_tick(e, b->time);
+	else if (b->result == SOURCE_BREAK)
+		take_blindness(e, b->time);
+}
+
+struct intake *
+engine_intake(struct engine *e)
+{
+	return e->intake;
+}
+
+/* --- all in one thread --------------------------------------------------------- */
+
+static void
+through(struct engine *e)
+{
+	intake_decode(e->intake, e->batch);
+	intake_settle(e->intake, e->batch);
+	engine_batch(e, e->batch);
+	batch_clear(e->batch);
+}
+
 void
 engine_frames(struct engine *e, const struct frame *fr, size_t count)
 {
 	while (count) {
-		size_t n = count < AHEAD ? count : AHEAD;
-
-		for (size_t i = 0; i < n; i++)
-			look_ahead(e, &e->ahead[i], &fr[i]);
-		for (size_t i = 0; i < n; i++)
-			e->ahead[i].flow = e->ahead[i].packet.flow_hash ?
-			    flow_prefetch(e->flows, &e->ahead[i].packet) : NULL;
-		for (size_t i = 0; i < n; i++)
-			if (e->ahead[i].flow)
-				fetch_more(e->ahead[i].flow);
-		for (size_t i = 0; i < n; i++)
-			take_ahead(e, &e->ahead[i]);
-		fr += n;
-		count -= n;
+		for (size_t n = 0; count && n < AHEAD; n++, fr++, count--)
+			batch_add(e->batch, fr);
+		through(e);
 	}
 }
 
@@ -984,26 +900,24 @@ engine_frame(struct engine *e, const struct frame *fr)
 	engine_frames(e, fr, 1);
 }
 
+static void
+tell(struct engine *e, enum source_result what, struct instant now)
+{
+	e->batch->result = what;
+	e->batch->time = now;
+	through(e);
+}
+
 void
 engine_idle(struct engine *e, struct instant now)
 {
-	if (!instant_is_set(e->step_end))
-		return;
-	let_go(e, instant_since(e->held.time, now) > LEAP_NS);
-	advance(e, clamped(now), BREAK_NS);
+	tell(e, SOURCE_IDLE, now);
 }
 
 void
 engine_break(struct engine *e, struct instant now)
 {
-	if (!instant_is_set(e->step_end))
-		return;
-	engine_idle(e, now);
-	now = clock_now(e->clock);
-	run_step(e, now);
-	flow_finish_all(e->flows, FLOW_END_CAPTURE);
-	run_step(e, now);
-	e->stats.resumed = now;
+	tell(e, SOURCE_BREAK, now);
 }
 
 void
@@ -1018,7 +932,7 @@ engine_finish(struct engine *e)
 {
 	struct instant now;
 
-	let_go(e, false);
+	tell(e, SOURCE_END, (struct instant){ 0 });
 	now = clock_now(e->clock);
 	if (!instant_is_set(now))
 		return;

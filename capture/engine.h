@@ -15,6 +15,7 @@
 #include "capture/app.h"
 #include "capture/flow.h"
 #include "capture/host.h"
+#include "capture/intake.h"
 #include "capture/packet.h"
 #include "capture/source.h"
 #include "capture/tcp.h"
@@ -93,9 +94,12 @@ struct engine *engine_new(const struct engine_config *,
     const struct engine_observer *);	/* NULL if out of memory */
 void engine_free(struct engine **);
 
+/* Frames of a source, made ready by the engine's intake, in order (workers.h). */
+struct intake *engine_intake(struct engine *);
+void engine_batch(struct engine *, struct batch *);
+
+/* The same, all in one. */
 void engine_frame(struct engine *, const struct frame *);
-/* Several, one after another. They are decoded first, and what they will need is
- * fetched from memory meanwhile; what comes of it is the same. */
 void engine_frames(struct engine *, const struct frame *, size_t count);
 void engine_idle(struct engine *, struct instant now);
 /* The sniffer saw nothing, or one interface of several, for a while that ends or

@@ -505,9 +505,14 @@ is_flow_of(const struct flow *f, const struct packet *p, enum side *side)
 }
 
 void
-flow_prepare(const struct flow_table *t, struct packet *p)
+flow_hash(const struct flow_table *t, struct packet *p)
 {
 	p->flow_hash = tuple_hash(t, p);
+}
+
+void
+flow_prepare(const struct flow_table *t, const struct packet *p)
+{
 	__builtin_prefetch(&t->entry[(uint32_t)p->flow_hash & t->mask]);
 }
 

@@ -286,10 +286,12 @@ struct flow_stats {
 struct flow_table;
 struct flow_table *flow_table_new(size_t limit, struct flow_pool *);
 void flow_table_free(struct flow_table **);
-/* Ahead of flow_find: keep the hash in `p`, and have the table fetched; then,
- * some time after, the flow, which seems to be the one returned (or NULL); then
- * what hangs off that. None of them changes anything else. */
-void flow_prepare(const struct flow_table *, struct packet *p);
+/* Ahead of flow_find: keep the hash in `p`, which any thread may do; have the
+ * table fetched; then, some time after, the flow, which seems to be the one
+ * returned (or NULL); then what hangs off that. None of them changes anything
+ * else. */
+void flow_hash(const struct flow_table *, struct packet *p);
+void flow_prepare(const struct flow_table *, const struct packet *p);
 const struct flow *flow_prefetch(const struct flow_table *,
     const struct packet *p);
 static inline void

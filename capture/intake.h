@@ -1,0 +1,86 @@
+/* intake.h - from frames as they are read to packets in the order and at the
+ * time at which the rest sees them: decoded, at trace time, copies marked,
+ * fragments put together.
+ *
+ * None of it knows a flow, so that it can be done ahead of the analysis, by
+ * another thread. What comes out depends on the frames and their order alone,
+ * not on how they were cut into batches. */
+#ifndef CAPTURE_INTAKE_H
+#define CAPTURE_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/flow.h"
+#include "capture/packet.h"
+#include "capture/source.h"
+
+/* A frame, and what was made of it. */
+struct arrival {
+	struct frame frame;		/* as read, its stamp brought into range */
+	struct packet packet;		/* `time` is the frame's */
+	enum decode_result result;
+	struct instant now;		/* trace time, never before the last one's */
+	int64_t regression_ns;		/* its stamp is so much before the stamp of
+					 * the frame before; 0: it is not */
+	bool is_copy;			/* a mirror's second, to be left out */
+	bool is_piece;			/* a fragment */
+	bool is_swallowed;		/* and there is nothing to be seen yet */
+};
+
+enum {
+	BATCH_FRAMES = 64,
+	BATCH_BYTES = 256 << 10,	/* kept of frames, when others wait */
+};
+
+/* Frames that go through together. */
+struct batch {
+	size_t first, end;		/* of `arrival`, what there is of it */
+	enum source_result result;	/* what follows them: SOURCE_FRAME, more of
+					 * them; or what else the source said, */
+	struct instant time;		/* and its time (IDLE, BREAK) */
+	struct arrival arrival[1 + BATCH_FRAMES];	/* 0: held over from the
+					 * batch before */
+	uint8_t *carried;		/* bytes of that one */
+	size_t carried_bytes;		/* allocated */
+	uint8_t *kept;			/* bytes of frames, NULL: not kept; */
+	size_t kept_bytes;		/* so many of them */
+	uint8_t *whole[1 + BATCH_FRAMES];	/* datagrams put together */
+	size_t whole_count;
+};
+
+struct batch *batch_new(bool keeps_frames);	/* NULL: out of memory */
+void batch_free(struct batch **);
+void batch_clear(struct batch *);
+bool batch_is_full(const struct batch *);
+/* One more, where it is not full. A batch that keeps frames copies the bytes; of
+ * any other they must stay where they are until the batch was analysed. */
+void batch_add(struct batch *, const struct frame *);
+static inline bool
+batch_is_empty(const struct batch *b)
+{
+	return b->first == b->end;
+}
+
+/* A stamp as our own clock can take it: not before 1970, not after 2106, and not
+ * 0, which means not set. */
+struct instant intake_clamped(struct instant);
+
+/* A frame stamped further ahead than this waits for the next one to tell whether
+ * time went on or its stamp is a stray one. */
+#define INTAKE_LEAP_NS (60 * NS_PER_S)
+
+struct intake;
+
+/* At most `fragment_bytes` wait for the rest of their datagrams. The flow table
+ * is asked for its hash, nothing else. NULL if out of memory. */
+struct intake *intake_new(size_t fragment_bytes, const struct flow_table *);
+void intake_free(struct intake **);
+
+/* The part of it that needs nothing but the frames: any thread, any order. */
+void intake_decode(const struct intake *, struct batch *);
+/* The rest: each batch once, in order. */
+void intake_settle(struct intake *, struct batch *);
+
+#endif
