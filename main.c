@@ -19,6 +19,7 @@
 #include "capture/engine.h"
 #include "capture/log.h"
 #include "capture/source.h"
+#include "capture/workers.h"
 #include "detectors/compare.h"
 #include "detectors/compare_kept.h"
 #include "detectors/config.h"
@@ -35,8 +36,6 @@
 #include "main_options.h"
 #include "web/server.h"
 
-enum { FRAMES_AT_ONCE = 64 };
-
 enum exit_status { DONE = 0, NOT_DONE = 1, BAD_USAGE = 2, INCIDENTS = 3 };
 
 /* The run ------------------------------------------------------------------- */
@@ -46,6 +45,7 @@ struct toewatch {
 	struct config config;
 	struct source *source;
 	struct engine *engine;
+	struct workers *workers;	/* what the engine gets from the source */
 	struct registry *registry;
 	struct engine_observer detectors;	/* the registry's own */
 	struct report *report;
@@ -463,6 +463,13 @@ toewatch_open(struct toewatch *t)
 		&t->keep, 0 };
 	if (open_feed(t))
 		return -1;
+	t->workers = workers_new(t->source, engine_intake(t->engine),
+	    t->options->workers);
+	if (!t->workers) {
+		log_warn("cannot start %u workers: %s (-j takes another number)",
+		    t->options->workers, strerror(errno));
+		return -1;
+	}
 	return is_live(t) ? live_confine(&t->config) : 0;
 }
 
@@ -486,34 +493,28 @@ show_progress(const struct toewatch *t, bool terminal, unsigned *shown)
 }
 
 static void
-take_frames(struct toewatch *t, const struct frame *frame, size_t count)
+take_batch(struct toewatch *t, struct batch *b)
 {
-	for (size_t i = 0; t->evidence && t->run.live && i < count; i++)
-		evidence_frame(t->evidence, &frame[i]);
-	engine_frames(t->engine, frame, count);
+	for (size_t i = b->first; t->evidence && t->run.live && i < b->end; i++)
+		evidence_frame(t->evidence, &b->arrival[i].frame);
+	engine_batch(t->engine, b);
 }
 
-/* Until the source ends. 0, or -1 after a sentence. */
-static int
-read_all(struct toewatch *t)
+/* Until the source ends: what it said last. */
+static enum source_result
+take_all(struct toewatch *t, struct workers *workers)
 {
 	bool terminal = isatty(STDERR_FILENO), progress = !t->run.live &&
 	    (terminal || t->web);
 	enum source_result result;
-	struct frame frame[FRAMES_AT_ONCE];
 	unsigned shown = 0;
-	size_t count;
 
 	for (uint64_t n = 1;; n++) {
-		result = source_next_batch(t->source, frame, FRAMES_AT_ONCE,
-		    &count);
-		if (result == SOURCE_FRAME)
-			take_frames(t, frame, count);
-		else if (result == SOURCE_IDLE)
-			engine_idle(t->engine, frame[0].time);
-		else if (result == SOURCE_BREAK)
-			engine_break(t->engine, frame[0].time);
-		else
+		struct batch *b = workers_next(workers);
+
+		take_batch(t, b);
+		result = b->result;
+		if (result == SOURCE_END || result == SOURCE_FAILED)
 			break;
 		if (t->run.live)
 			live_turn(&t->live, result);
@@ -522,6 +523,16 @@ read_all(struct toewatch *t)
 	}
 	if (shown)
 		fputs("\r\033[K", stderr);
+	return result;
+}
+
+/* 0, or -1 after a sentence. */
+static int
+read_all(struct toewatch *t)
+{
+	enum source_result result = take_all(t, t->workers);
+
+	workers_free(&t->workers);
 	if (result != SOURCE_FAILED)
 		return 0;
 	log_warn("%s", source_error(t->source));
@@ -641,6 +652,7 @@ toewatch_close(struct toewatch *t)
 	keep_close(&t->keep);
 	feed_free(&t->feed);
 	live_report_free(&t->live_report);
+	workers_free(&t->workers);
 	incidents_free(&t->run.incidents);
 	engine_free(&t->engine);
 	registry_free(&t->registry);

@@ -5,6 +5,7 @@
 #include "main_options.h"
 
 #include <getopt.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +59,8 @@ options_help(FILE *out)
 "                  run there goes on where it ended\n"
 "  --exit-code     exit status 3 when there was an incident\n"
 "  -w ADDR:PORT    serve the page there; live: 127.0.0.1:8080 unless -w none\n"
-"  -j N            analysis workers; the output is the same for every N\n"
+"  -j N            threads that read, decode and analyse (one a core);\n"
+"                  the output is the same for every N\n"
 "  -v              say more on standard error\n"
 "\n"
 "Did a change help?\n"
@@ -99,7 +101,7 @@ set_format(struct options *o, const char *name)
 }
 
 static int
-check_workers(const char *text)
+set_workers(struct options *o, const char *text)
 {
 	char *end;
 	long n = strtol(text, &end, 10);
@@ -107,7 +109,8 @@ check_workers(const char *text)
 	if (end == text || *end || n < 1 || n > WORKERS_MAX)
 		return options_error("-j takes a number of workers from 1 to 1024, "
 		    "not '%s'", text);
-	return 0;		/* one worker does it all, whatever the number */
+	o->workers = (unsigned)n;
+	return 0;
 }
 
 static int
@@ -141,7 +144,7 @@ set_option(struct options *o, int option, const char *value, char **argv)
 	case 'T': return set_format(o, value);
 	case 'o': o->keep = value; return 0;
 	case 'w': o->web = value; return 0;
-	case 'j': return check_workers(value);
+	case 'j': return set_workers(o, value);
 	case 'v': log_set_verbose(1); return 0;
 	case 'D': return set_task(o, TASK_INTERFACES, NULL);
 	case 'V': return set_task(o, TASK_VERSION, NULL);
@@ -216,12 +219,24 @@ check_options(struct options *o)
 	return check_web(o);
 }
 
+/* Those that this process may run on. */
+static unsigned
+cores(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 1;
+	return (unsigned)CPU_COUNT(&set);
+}
+
 int
 options_read(struct options *o, int argc, char **argv)
 {
 	int option;
 
-	*o = (struct options){ .report_new = report_text_new };
+	*o = (struct options){ .report_new = report_text_new,
+		.workers = cores() };
 	o->files = calloc((size_t)argc, sizeof(*o->files));
 	o->interfaces = calloc((size_t)argc, sizeof(*o->interfaces));
 	if (!o->files || !o->interfaces)

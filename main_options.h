@@ -24,6 +24,7 @@ struct options {
 	const char *web;		/* a sound ADDR:PORT; NULL: not asked for */
 	bool no_web;			/* -w none */
 	struct report *(*report_new)(FILE *);
+	unsigned workers;		/* one a core, if nothing was said */
 	bool flows, exit_code;
 };
 

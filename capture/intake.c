@@ -49,10 +49,9 @@ batch_new(bool keeps_frames)
 	b->carried = b->kept = NULL;
 	b->carried_bytes = b->kept_bytes = b->whole_count = 0;
 	b->first = b->end = 1;
-	/* the last frame may begin just below BATCH_BYTES; never used, it is
-	 * never there */
+	/* what is never written to takes no memory */
 	if (keeps_frames)
-		b->kept = malloc(BATCH_BYTES + SOURCE_SNAP_BYTES);
+		b->kept = malloc((size_t)INTAKE_FRAMES * SOURCE_SNAP_BYTES);
 	if (keeps_frames && !b->kept)
 		batch_free(&b);
 	return b;
@@ -102,7 +101,7 @@ bool
 batch_is_full(const struct batch *b)
 {
 	return b->end == sizeof(b->arrival) / sizeof(b->arrival[0]) ||
-	    b->kept_bytes >= BATCH_BYTES;
+	    b->kept_bytes >= INTAKE_BYTES;
 }
 
 void

@@ -30,8 +30,8 @@ struct arrival {
 };
 
 enum {
-	BATCH_FRAMES = 64,
-	BATCH_BYTES = 256 << 10,	/* kept of frames, when others wait */
+	INTAKE_FRAMES = 64,
+	INTAKE_BYTES = 256 << 10,	/* with these the batch is full, too */
 };
 
 /* Frames that go through together. */
@@ -40,13 +40,13 @@ struct batch {
 	enum source_result result;	/* what follows them: SOURCE_FRAME, more of
 					 * them; or what else the source said, */
 	struct instant time;		/* and its time (IDLE, BREAK) */
-	struct arrival arrival[1 + BATCH_FRAMES];	/* 0: held over from the
+	struct arrival arrival[1 + INTAKE_FRAMES];	/* 0: held over from the
 					 * batch before */
 	uint8_t *carried;		/* bytes of that one */
 	size_t carried_bytes;		/* allocated */
 	uint8_t *kept;			/* bytes of frames, NULL: not kept; */
 	size_t kept_bytes;		/* so many of them */
-	uint8_t *whole[1 + BATCH_FRAMES];	/* datagrams put together */
+	uint8_t *whole[1 + INTAKE_FRAMES];	/* datagrams put together */
 	size_t whole_count;
 };
 

@@ -142,6 +142,7 @@ source_new(const struct source_kind *kind, void *state)
 	s->kind = kind;
 	s->state = state;
 	atomic_init(&s->stopped, false);
+	pthread_mutex_init(&s->lock, NULL);
 	return s;
 }
 
@@ -188,18 +189,68 @@ source_count(const struct source *s)
 	return s->kind->count(s->state);
 }
 
+/* Figures are read by who may not change the source, but for this. */
+static void
+lock(const struct source *s)
+{
+	pthread_mutex_lock((pthread_mutex_t *)&s->lock);
+}
+
+static void
+unlock(const struct source *s)
+{
+	pthread_mutex_unlock((pthread_mutex_t *)&s->lock);
+}
+
 void
 source_stats(const struct source *s, struct source_stats *out)
 {
 	memset(out, 0, sizeof(*out));
-	s->kind->stats(s->state, out);
+	if (!s->is_apart) {
+		s->kind->stats(s->state, out);
+		return;
+	}
+	lock(s);
+	*out = s->figures;
+	unlock(s);
 }
 
 bool
 source_interface(const struct source *s, size_t i, struct source_interface *out)
 {
 	memset(out, 0, sizeof(*out));
-	return s->kind->interface && s->kind->interface(s->state, i, out);
+	if (!s->kind->interface || i >= s->kind->count(s->state))
+		return false;
+	if (!s->is_apart)
+		return s->kind->interface(s->state, i, out);
+	lock(s);
+	*out = s->interface[i];
+	unlock(s);
+	return true;
+}
+
+void
+source_publish(struct source *s)
+{
+	size_t n = s->kind->interface ? s->kind->count(s->state) : 0;
+
+	lock(s);
+	memset(&s->figures, 0, sizeof(s->figures));
+	s->kind->stats(s->state, &s->figures);
+	for (size_t i = 0; i < n; i++)
+		(void)s->kind->interface(s->state, i, &s->interface[i]);
+	unlock(s);
+}
+
+int
+source_read_apart(struct source *s)
+{
+	s->interface = calloc(s->kind->count(s->state), sizeof(*s->interface));
+	if (!s->interface)
+		return -1;
+	source_publish(s);
+	s->is_apart = true;
+	return 0;
 }
 
 void
@@ -217,6 +268,8 @@ source_close(struct source **sp)
 	if (!s)
 		return;
 	s->kind->free(s->state);
+	pthread_mutex_destroy(&s->lock);
+	free(s->interface);
 	free(s);
 }
 

@@ -97,6 +97,12 @@ struct source_interface {
 bool source_interface(const struct source *, size_t i,
     struct source_interface *);
 
+/* From here on source_next is called by another thread than source_stats and
+ * source_interface: those say what was true when source_publish was last called,
+ * by the thread that reads. 0, or -1: no memory. */
+int source_read_apart(struct source *);
+void source_publish(struct source *);
+
 /* Ask source_next to end soon; safe in a signal handler. */
 void source_stop(struct source *);
 

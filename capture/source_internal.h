@@ -3,6 +3,7 @@
 #define CAPTURE_SOURCE_INTERNAL_H
 
 #include <pcap.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -46,6 +47,10 @@ struct source {
 	void *state;
 	atomic_bool stopped;
 	bool told;			/* its kind that it was stopped */
+	bool is_apart;			/* read by another thread: these hold */
+	pthread_mutex_t lock;		/* for the two */
+	struct source_stats figures;
+	struct source_interface *interface;	/* as many as its kind counts */
 	char error[SOURCE_ERROR_BYTES];
 };
 
