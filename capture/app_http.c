@@ -654,15 +654,47 @@ take_part(struct app_context *c, struct http_state *s, struct bytes b)
 	return take_message(c, s, b);
 }
 
+/* Between two messages there is nothing to know: a connection that is kept open
+ * without a request, as most are, has no state. */
+static struct http_state *
+state_of(struct flow *f)
+{
+	struct http_state *s = f->app_state;
+
+	if (s)
+		return s;
+	s = malloc(sizeof(*s));
+	if (s)
+		memset(s, 0, sizeof(*s));	/* dearer in one: calloc */
+	f->app_state = s;
+	return s;
+}
+
+static bool
+lane_rests(const struct http_lane *lane)
+{
+	return lane->phase == PHASE_HEAD && !lane->open_at_end &&
+	    !lane->answer_at_end;
+}
+
+static void
+drop_if_idle(struct flow *f, struct http_state *s)
+{
+	if (s->asked != s->answered || !lane_rests(&s->lane[CLIENT]) ||
+	    !lane_rests(&s->lane[SERVER]) || s->channel || s->connection ||
+	    s->rpc || f->waiting)
+		return;
+	f->app_state = NULL;
+	free(s);
+}
+
 static size_t
 http_feed(struct app_context *c, struct bytes b)
 {
-	struct http_state *s = c->flow->app_state;
+	struct http_state *s = state_of(c->flow);
 	struct http_lane *lane;
 	size_t used;
 
-	if (!s)
-		c->flow->app_state = s = calloc(1, sizeof(*s));
 	if (!s)
 		return APP_STOP;
 	lane = &s->lane[c->side];
@@ -671,6 +703,7 @@ http_feed(struct app_context *c, struct bytes b)
 	used = take_part(c, s, b);
 	if (lane->phase == PHASE_BODY_END && used <= b.left)
 		message_ends(c, s, app_seq_after(c->end_seq, b, used));
+	drop_if_idle(c->flow, s);
 	return used;
 }
 
@@ -702,7 +735,7 @@ take_cut_message(struct app_context *c, struct http_state *s, struct bytes head,
 static bool
 http_skip_gap(struct app_context *c, struct bytes held, uint32_t n)
 {
-	struct http_state *s = c->flow->app_state;
+	struct http_state *s = state_of(c->flow);
 	struct http_lane *lane = s ? &s->lane[c->side] : NULL;
 	const uint64_t bytes = (uint64_t)held.left + n;
 	struct rpc_carrier ch;

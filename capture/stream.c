@@ -8,7 +8,11 @@
  * hole that is acknowledged was lost by the sniffer and not by the network.
  *
  * Bytes a parser has asked to skip need not be there at all: a hole that lies
- * within them is passed over as if it were filled. */
+ * within them is passed over as if it were filled.
+ *
+ * Of a stream of which nothing is held, awaited or skipped only its next sequence
+ * number matters. Most streams are like that most of the time, so that number
+ * takes the place of the pointer to the stream then (`parked`). */
 #include "capture/stream.h"
 
 #include <stdlib.h>
@@ -160,6 +164,27 @@ pool_give(struct stream_pool *pool, void *block, uint8_t class)
 	pool->stats.buffered_now -= class_bytes[class];
 }
 
+/* Pointers are even. (Where they are too short, none is parked.) */
+enum { CAN_PARK = sizeof(uintptr_t) > sizeof(uint32_t) };
+
+static struct stream *
+parked(uint32_t next)
+{
+	return (struct stream *)(((uintptr_t)next << CAN_PARK) | 1);
+}
+
+static bool
+is_parked(const struct stream *s)
+{
+	return (uintptr_t)s & 1;
+}
+
+static uint32_t
+parked_next(const struct stream *s)
+{
+	return (uint32_t)((uintptr_t)s >> CAN_PARK);
+}
+
 static struct stream *
 stream_take(struct stream_pool *pool)
 {
@@ -182,6 +207,46 @@ stream_take(struct stream_pool *pool)
 	memset(u, 0, sizeof(struct stream));
 	pool->stats.streams_now++;
 	return (void *)u;
+}
+
+static void
+stream_give(struct stream_pool *pool, struct stream *s)
+{
+	struct unused *u = (void *)s;
+
+	u->next = pool->unused_streams;
+	pool->unused_streams = u;
+	pool->stats.streams_now--;
+}
+
+/* An acknowledgment up to `next` or before it says nothing: any will do. */
+static struct stream *
+unpark(struct stream_pool *pool, struct flow *f, enum side side)
+{
+	struct stream *s = f->stream[side];
+	uint32_t next = parked_next(s);
+
+	if (!is_parked(s))
+		return s;
+	s = stream_take(pool);
+	if (!s)
+		return NULL;
+	s->next = s->acked = next;
+	s->any_ack = true;
+	f->stream[side] = s;
+	return s;
+}
+
+static void
+park(struct stream_pool *pool, struct flow *f, enum side side)
+{
+	struct stream *s = f->stream[side];
+
+	if (!CAN_PARK || !s || is_parked(s) || s->held_bytes || s->early ||
+	    s->skip || (s->any_ack && seq_after(s->acked, s->next)))
+		return;
+	f->stream[side] = parked(s->next);
+	stream_give(pool, s);
 }
 
 static void
@@ -209,7 +274,7 @@ stream_owes(const struct flow *f, enum side side)
 {
 	const struct stream *s = f->stream[side];
 
-	return s && !s->early ? s->skip : 0;
+	return s && !is_parked(s) && !s->early ? s->skip : 0;
 }
 
 void
@@ -217,17 +282,14 @@ stream_release(struct stream_pool *pool, struct flow *f)
 {
 	for (int side = CLIENT; side <= SERVER; side++) {
 		struct stream *s = f->stream[side];
-		struct unused *u = (void *)s;
 
-		if (!s)
-			continue;
 		f->stream[side] = NULL;
+		if (!s || is_parked(s))
+			continue;
 		held_release(pool, s);
 		while (s->early)
 			early_drop_first(pool, s);
-		u->next = pool->unused_streams;
-		pool->unused_streams = u;
-		pool->stats.streams_now--;
+		stream_give(pool, s);
 	}
 }
 
@@ -288,7 +350,7 @@ show_other(struct stream_pool *pool, const struct app_context *c)
 
 	other.side = other_side(c->side);
 	s = c->flow->stream[other.side];
-	if (!s || !s->held_bytes)
+	if (!s || is_parked(s) || !s->held_bytes)
 		return true;
 	other.now = s->held_since;
 	other.frame = s->held_frame;
@@ -656,22 +718,25 @@ stream_begin(struct stream_pool *pool, struct flow *f, enum side side,
 static void
 begin_other(struct stream_pool *pool, struct flow *f, enum side other)
 {
-	if (!f->stream[other] && f->half[other].flags & HALF_SYN)
-		(void)stream_begin(pool, f, other, f->half[other].isn + 1);
+	if (f->stream[other] || !(f->half[other].flags & HALF_SYN))
+		return;
+	(void)stream_begin(pool, f, other, f->half[other].isn + 1);
+	park(pool, f, other);
 }
 
 void
 stream_segment(struct stream_pool *pool, struct app_context *c, uint32_t seq,
     struct bytes captured, uint32_t wire_bytes, bool have_start, uint32_t start)
 {
-	struct stream *s = c->flow->stream[c->side];
 	struct incoming in = { .seq = seq };
+	struct stream *s;
 
 	if (!app_wants(c->flow, c->side)) {
 		stream_release(pool, c->flow);
 		return;
 	}
-	if (!s) {
+	s = unpark(pool, c->flow, c->side);
+	if (!s && !c->flow->stream[c->side]) {
 		s = stream_begin(pool, c->flow, c->side, have_start ? start : seq);
 		begin_other(pool, c->flow, other_side(c->side));
 	}
@@ -694,7 +759,8 @@ stream_segment(struct stream_pool *pool, struct app_context *c, uint32_t seq,
 		if (!alive)
 			return;
 	}
-	give_up_acked(pool, c, s);
+	if (give_up_acked(pool, c, s))
+		park(pool, c->flow, c->side);
 }
 
 void
@@ -706,6 +772,9 @@ stream_acked(struct stream_pool *pool, struct app_context *c, uint32_t ack)
 
 	sender.side = other_side(c->side);
 	s = c->flow->stream[sender.side];
+	if (!s || (is_parked(s) && !seq_after(ack, parked_next(s))))
+		return;
+	s = unpark(pool, c->flow, sender.side);
 	if (!s)
 		return;
 	if (!s->any_ack || seq_after(ack, s->acked))
