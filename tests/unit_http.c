@@ -49,6 +49,25 @@ test_requests_may_be_sent_ahead(void **state)
 }
 
 static void
+test_between_two_messages_nothing_is_kept(void **state)
+{
+	struct stage *s = stage_new(80, 1 << 20);
+
+	(void)state;
+	for (unsigned i = 1; i <= 3; i++) {
+		say(s, CLIENT, "HEAD /a HTTP/1.1\r\n\r\n");
+		CHECK(s->flow->app_state != NULL);
+		say(s, SERVER, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+		CHECK(s->flow->app_state == NULL);
+		CHECK_EQ(stage_events(s, APP_RESPONSE), i);
+	}
+	say(s, CLIENT, "GET /a HTTP/1.1\r\n\r\n");
+	say(s, SERVER, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n12345678");
+	CHECK(s->flow->app_state != NULL);
+	stage_free(s);
+}
+
+static void
 test_a_request_is_asked_when_its_body_ends(void **state)
 {
 	struct stage *s = stage_new(80, 1 << 20);
@@ -453,6 +472,7 @@ test_rpc_connect_is_a_tunnel_of_pdus(void **state)
 UNIT_TESTS(
     cmocka_unit_test(test_a_response_answers_with_its_header),
     cmocka_unit_test(test_requests_may_be_sent_ahead),
+    cmocka_unit_test(test_between_two_messages_nothing_is_kept),
     cmocka_unit_test(test_a_request_is_asked_when_its_body_ends),
     cmocka_unit_test(test_an_early_answer_leaves_nothing_open),
     cmocka_unit_test(test_chunks_are_followed_to_the_end),

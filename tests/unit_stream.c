@@ -183,6 +183,43 @@ test_a_segment_in_order_is_shown_where_it_lies(void **state)
 	scene_free(s);
 }
 
+static size_t
+streams(const struct scene *s)
+{
+	struct stream_stats stats;
+
+	stream_pool_stats(s->streams, &stats);
+	return stats.streams_now;
+}
+
+static void
+test_a_stream_at_rest_takes_no_memory_and_knows_where_it_is(void **state)
+{
+	struct scene *s = scene_new(1 << 20);
+
+	(void)state;
+	for (uint32_t at = 0; at < 700; at += 100) {	/* across the wrap */
+		segment(s, at, 100);
+		acked(s, at + 100);
+		CHECK_EQ(streams(s), 0);
+	}
+	CHECK_EQ(stream_owes(&s->flow, CLIENT), 0);
+	segment(s, 600, 100);			/* again */
+	segment(s, 800, 100);			/* after a hole */
+	CHECK_EQ(streams(s), 1);
+	check_seen(s, 700);
+	acked(s, 900);
+	CHECK_EQ(part.gap_bytes, 100);
+	CHECK_EQ(part.seen_count, 800);
+	segment(s, 900, 100);
+	CHECK_EQ(streams(s), 0);
+	acked(s, 1020);
+	CHECK_EQ(part.missed_bytes, 20);
+	acked(s, 1010);				/* an old one: still missed */
+	CHECK_EQ(part.missed, 2);
+	scene_free(s);
+}
+
 static void
 test_what_is_not_used_is_shown_again_with_more(void **state)
 {
@@ -499,6 +536,7 @@ test_any_segmentation_gives_the_same_bytes(void **state)
 
 UNIT_TESTS(
     cmocka_unit_test(test_a_segment_in_order_is_shown_where_it_lies),
+    cmocka_unit_test(test_a_stream_at_rest_takes_no_memory_and_knows_where_it_is),
     cmocka_unit_test(test_what_is_not_used_is_shown_again_with_more),
     cmocka_unit_test(test_early_segments_wait_for_the_hole_to_fill),
     cmocka_unit_test(test_bytes_before_the_first_segment_seen_are_awaited),
