@@ -79,6 +79,17 @@ enum flow_mark {
 	MARK_CROSSED = 256,		/* counted for its gateway */
 };
 
+/* What of a server may make it worth a review. */
+enum server_matter {
+	SERVER_FOUND = 1,		/* the detector has a finding about it */
+	SERVER_REMEMBERED = 2,		/* ... and remembers something of it
+					 * (server_remember) */
+	SERVER_WAS_OUT = 4,		/* it had an outage */
+	SERVER_MAY_BE_MUTE = 8,		/* server_may_be_mute */
+	SERVER_EACH_MINUTE = 16,	/* not reviewed yet in this minute, or
+					 * judge.finishing */
+};
+
 struct detector {
 	enum finding_name finding;	/* what it raises (its own name only) */
 	/* for --explain, the man page and the web page; whole sentences */
@@ -106,8 +117,10 @@ struct detector {
 	const size_t *(*awake)(const void *state);
 	void (*review_flow)(void *state, struct judge *, struct server *,
 	    struct flow *);		/* touched, woken or ended in this step */
+	/* review_server is called each step, for servers with any of `servers`
+	 * (enum server_matter); where it is 0, for each */
+	unsigned servers;
 	void (*review_server)(void *state, struct judge *, struct server *);
-					/* each step, every server */
 	void (*review_capture)(void *state, struct judge *); /* each step */
 	void (*finish)(void *state, struct judge *);	/* once, last */
 

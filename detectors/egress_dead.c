@@ -114,5 +114,6 @@ const struct detector detector_egress_dead = {
 	    "time-outs of 5 s",
 	.matters = MATTER_NOTES,
 	.review_flow = review_flow,
+	.servers = SERVER_WAS_OUT,
 	.review_server = review_server,
 };

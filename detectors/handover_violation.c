@@ -323,11 +323,8 @@ handover_segment(void *state, struct flow_pool *pool, struct flow *f,
 static struct tally *
 tally_of(struct server *v)
 {
-	void **state = &v->detector_state[FINDING_handover_violation];
-
-	if (!*state)
-		*state = calloc(1, sizeof(struct tally));
-	return *state;
+	return server_remember(v, FINDING_handover_violation,
+	    sizeof(struct tally));
 }
 
 /* Another TTL alone harms nobody; it counts when it is the rule. */

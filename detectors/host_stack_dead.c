@@ -98,19 +98,22 @@ static void
 review_server(void *state, struct judge *j, struct server *s)
 {
 	struct instant since = stack_last_alive(s);
-	double lasted = seconds_of(instant_since(j->now, since));
-	double trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS);
+	struct instant from = window_start(j, since);
+	double lasted = seconds_of(instant_since(j->now, since)), trust;
 	struct host_counts c;
 	struct finding *x;
 
 	(void)state;
 	if (!s->host || !instant_is_set(since) || lasted < j->limit->silent_s ||
-	    trust <= 0)
+	    instant_since(from, s->newest) >= ENGINE_STEP_NS)
 		return;
-	server_counts(s, window_start(j, since), j->now, &c);
+	trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS);
+	if (trust <= 0)
+		return;
+	server_counts(s, from, j->now, &c);
 	if (kinds_unanswered(&c, &s->host->total) < 2)
 		return;
-	count_alive_seconds(s, window_start(j, since), j->now, &c);
+	count_alive_seconds(s, from, j->now, &c);
 	if (c.syn_ack_out || c.arp_answered || c.echo_answered || c.udp_out ||
 	    c.acks_out < DEAD_MIN_ACKS ||
 	    kinds_unanswered(&c, &s->host->total) < 2)

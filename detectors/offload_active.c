@@ -106,5 +106,6 @@ const struct detector detector_offload_active = {
 	.kinds = (const char *const[]){ "ip_id_range", "stack_change", NULL },
 	.matters = MATTER_NOTES | MATTER_HIGH_IDS,
 	.review_flow = review_flow,
+	.servers = SERVER_FOUND,
 	.review_server = review_server,
 };

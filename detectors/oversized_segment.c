@@ -286,8 +286,7 @@ static void
 oversize_server(void *state, struct judge *j, struct server *v)
 {
 	(void)j;
-	if (!v->finding_count[FINDING_oversized_segment] || !v->host ||
-	    !sender_of(state, v->host)->accepted)
+	if (!v->host || !sender_of(state, v->host)->accepted)
 		return;
 	for (struct finding *fd = v->findings; fd; fd = fd->next_of_server)
 		if (fd->name == FINDING_oversized_segment && fd->flow_id &&
@@ -351,6 +350,7 @@ const struct detector detector_oversized_segment = {
 	.matters = MATTER_NOTES,
 	.on_segment = oversize_segment,
 	.review_flow = oversize_review,
+	.servers = SERVER_FOUND,
 	.review_server = oversize_server,
 	.new = oversize_new,
 	.free = oversize_free,

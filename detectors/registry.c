@@ -89,6 +89,17 @@ list_on_segment(struct registry *r, const struct detector *d, void *state)
 }
 
 static void
+list_review_server(struct registry *r, const struct detector *d, void *state)
+{
+	uint64_t own = UINT64_C(1) << d->finding;
+
+	r->review_server[r->review_servers++] = (struct review_server){
+	    d->servers ? d->servers : UINT32_MAX,
+	    d->servers & SERVER_FOUND ? own : 0,
+	    d->servers & SERVER_REMEMBERED ? own : 0, state, d->review_server };
+}
+
+static void
 list_callbacks(struct registry *r)
 {
 	for (size_t i = 0; i < DETECTOR_COUNT; i++) {
@@ -105,9 +116,7 @@ list_callbacks(struct registry *r)
 			    d->awake ? d->awake(r->state[i]) : NULL,
 			    r->state[i], d->review_flow };
 		if (d->review_server)
-			r->review_server[r->review_servers++] =
-			    (struct review_server){ r->state[i],
-			    d->review_server };
+			list_review_server(r, d, r->state[i]);
 	}
 }
 
@@ -388,14 +397,35 @@ review_flows(struct registry *r, struct engine *e)
 	}
 }
 
+static uint32_t
+server_matters_of(const struct registry *r, struct server *s)
+{
+	uint32_t minute = (uint32_t)(r->now.ns / (60 * NS_PER_S));
+	uint32_t m = 1U << 31;
+
+	if (s->outage_count)
+		m |= SERVER_WAS_OUT;
+	if (server_may_be_mute(s, r->now))
+		m |= SERVER_MAY_BE_MUTE;
+	if (s->minute != minute || r->judge.finishing)
+		m |= SERVER_EACH_MINUTE;
+	s->minute = minute;
+	return m;
+}
+
 /* Of a server that nobody has heard of or spoken to for a while, only time can
  * tell more: each tenth second is enough. */
 static void
 review_server(struct registry *r, struct server *s)
 {
-	for (size_t i = 0; i < r->review_servers; i++)
-		r->review_server[i].call(r->review_server[i].state, &r->judge,
-		    s);
+	const struct review_server *d = r->review_server;
+	const struct review_server *end = d + r->review_servers;
+	uint32_t m = server_matters_of(r, s);
+
+	for (; d < end; d++)
+		if (d->matters & m || d->found & s->found ||
+		    d->remembered & s->remembered)
+			d->call(d->state, &r->judge, s);
 }
 
 static void

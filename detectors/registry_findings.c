@@ -44,7 +44,7 @@ finding_lookup(struct judge *j, const struct detector *d, const char *kind,
 {
 	struct finding *x;
 
-	if (s && !s->finding_count[d->finding])
+	if (s && !(s->found >> d->finding & 1))
 		return NULL;
 	x = j->registry->bucket[subject_bucket(d->finding, s, f ? f->id : 0,
 	    f ? f->port[SERVER] : port)];
@@ -81,6 +81,7 @@ finding_make(struct registry *r, struct server *s, enum finding_name name)
 	r->findings_end = &x->next;
 	if (s) {
 		s->finding_count[name]++;
+		s->found |= UINT64_C(1) << name;
 		x->next_of_server = s->findings;
 		s->findings = x;
 	}
@@ -216,7 +217,8 @@ unlink_finding(struct registry *r, struct finding *x)
 	while (*at != x)
 		at = &(*at)->next_of_server;
 	*at = x->next_of_server;
-	x->server->finding_count[x->name]--;
+	if (!--x->server->finding_count[x->name])
+		x->server->found &= ~(UINT64_C(1) << x->name);
 }
 
 void

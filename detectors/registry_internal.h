@@ -42,6 +42,8 @@ struct review_flow {
 };
 
 struct review_server {
+	uint32_t matters;		/* enum server_matter */
+	uint64_t found, remembered;	/* of struct server */
 	void *state;
 	void (*call)(void *, struct judge *, struct server *);
 };

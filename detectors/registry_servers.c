@@ -273,8 +273,6 @@ outcome_update(struct registry *r, struct server *s, struct flow *f)
 	s->bytes += f->half[CLIENT].bytes + v->bytes - o->bytes;
 	o->bytes = f->half[CLIENT].bytes + v->bytes;
 	o->app = f->app;
-	o->handshake = f->flags & FLOW_HANDSHAKE;
-	o->two_way = f->half[CLIENT].flags & v->flags & HALF_SEEN;
 	o->established = f->established;
 	o->last = f->last;
 	o->last_asked = f->last_asked;
@@ -283,7 +281,6 @@ outcome_update(struct registry *r, struct server *s, struct flow *f)
 	o->turns_answered = f->turns;
 	if (probes)
 		o->probe_answered.ns = (int64_t)probes->value[0];
-	o->data_packets = (uint32_t)v->ids_low + v->ids_high;
 	if (v->ids_high && !instant_is_set(o->offloaded_at))
 		o->offloaded_at = flip ? flip->first : f->established;
 	outcome_stack(s, o, server_flow_stack(s, f));
@@ -298,7 +295,7 @@ outcome_update(struct registry *r, struct server *s, struct flow *f)
 		o->end = f->end;
 		o->ended = f->last;
 	}
-	service = server_service(s, f->protocol, f->port[SERVER], true);
+	service = o->service = server_service_of(s, f, true);
 	if (!service)
 		return;
 	if (f->app)
@@ -362,8 +359,7 @@ answer_count(struct registry *r, const struct answer *a)
 {
 	const struct flow *f = a->flow;
 	struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
-	struct service *v = s ? server_service(s, f->protocol, f->port[SERVER],
-	    true) : NULL;
+	struct service *v = s ? server_service_of(s, f, true) : NULL;
 	bool slow = (double)a->took_ns > r->judge.limit->user_notices_s * 1e9;
 
 	if (!v || (a->turn && f->flags & FLOW_PARSED))

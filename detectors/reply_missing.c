@@ -146,20 +146,11 @@ may_be_parked(const struct judge *j, const struct flow *f,
 
 /* When the last wait of a server ended, as far as a finding says: one that is
  * settled need not be looked for again. */
-static struct instant *
-last_of(struct server *s)
-{
-	void **state = &s->detector_state[FINDING_reply_missing];
-
-	if (!*state)
-		*state = calloc(1, sizeof(struct instant));
-	return *state;
-}
-
 static void
 note_last(struct server *s, const struct finding *x)
 {
-	struct instant *last = last_of(s);
+	struct instant *last = server_remember(s, FINDING_reply_missing,
+	    sizeof(*last));
 
 	if (last && instant_before(*last, x->last_seen))
 		*last = x->last_seen;
@@ -425,9 +416,12 @@ most_are_served(const struct server *s, const struct finding *x)
 static void
 review_server(void *state, struct judge *j, struct server *s)
 {
-	const struct instant *last = s->detector_state[FINDING_reply_missing];
+	const struct instant *last;
 
 	late_answers_review(state, j, s);
+	if (!(s->found >> FINDING_reply_missing & 1))
+		return;
+	last = s->detector_state[FINDING_reply_missing];
 	if (!last || instant_since(j->now, *last) > SETTLED_NS)
 		return;
 	for (struct finding *x = s->findings; x; x = x->next_of_server) {
@@ -475,7 +469,7 @@ review_late(struct judge *j, struct server *s, struct flow *f)
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
-	struct service *v = server_service(s, f->protocol, f->port[SERVER], false);
+	struct service *v = server_service_of(s, f, false);
 	struct exchange *e;
 	double patience, waited, trust;
 

@@ -14,8 +14,7 @@ extern const struct detector detector_rpc_stall;
 static double
 patience_s(const struct judge *j, const struct server *s, const struct flow *f)
 {
-	struct service *v = server_service((struct server *)s, f->protocol,
-	    f->port[SERVER], false);
+	struct service *v = server_service_of((struct server *)s, f, false);
 	double limit = j->limit->user_notices_s;
 	double longest = v ? seconds_of(v->took.max_ns) *
 	    j->limit->baseline_factor : 0;

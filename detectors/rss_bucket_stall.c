@@ -111,14 +111,12 @@ add_stalled(struct queue_state *q, const struct flow *f)
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
-	void **slot = &s->detector_state[FINDING_rss_bucket_stall];
-	struct queue_state *q = *slot;
+	struct queue_state *q;
 
 	(void)state;
 	if (!is_mute(j, f) || judge_trusts(j, s, NULL, TRUST_BOTH_WAYS) <= 0)
 		return;
-	if (!q)
-		q = *slot = calloc(1, sizeof(*q));
+	q = server_remember(s, FINDING_rss_bucket_stall, sizeof(*q));
 	if (q && q->count < FLOWS_MAX && !is_stalled(q, f->id))
 		add_stalled(q, f);
 }
@@ -434,6 +432,7 @@ const struct detector detector_rss_bucket_stall = {
 	    "Calculation; the Toeplitz hash is linear over GF(2)",
 	.matters = MATTER_NOTES | MATTER_CONNECT,
 	.review_flow = review_flow,
+	.servers = SERVER_REMEMBERED,
 	.review_server = review_server,
 	.new = healthy_new,
 	.free = free,

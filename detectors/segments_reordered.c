@@ -172,7 +172,7 @@ static bool
 others_do_so(const struct judge *j, const struct server *but)
 {
 	for (const struct server *v = j->servers; v; v = v->next) {
-		if (v == but || !v->finding_count[FINDING_segments_reordered])
+		if (v == but || !(v->found >> FINDING_segments_reordered & 1))
 			continue;
 		for (const struct finding *x = v->findings; x;
 		    x = x->next_of_server)
@@ -273,8 +273,7 @@ static void
 order_server(void *state, struct judge *j, struct server *v)
 {
 	(void)state;
-	if (!v->finding_count[FINDING_segments_reordered] ||
-	    !others_do_so(j, v))
+	if (!others_do_so(j, v))
 		return;
 	for (struct finding *x = v->findings; x; x = x->next_of_server) {
 		if (x->name != FINDING_segments_reordered ||
@@ -317,6 +316,7 @@ const struct detector detector_segments_reordered = {
 	.mark = MARK_ORDER,
 	.on_segment = order_segment,
 	.review_flow = order_review,
+	.servers = SERVER_FOUND,
 	.review_server = order_server,
 	.new = order_new,
 	.free = memo_free_state,

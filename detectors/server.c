@@ -282,6 +282,18 @@ server_service(struct server *s, uint8_t protocol, uint16_t port, bool make)
 	return *link;
 }
 
+void *
+server_remember(struct server *s, enum finding_name name, size_t bytes)
+{
+	void **state = &s->detector_state[name];
+
+	if (!*state)
+		*state = calloc(1, bytes);
+	if (*state)
+		s->remembered |= UINT64_C(1) << name;
+	return *state;
+}
+
 /* --- seconds --------------------------------------------------------------------- */
 
 /* The ring grows up to SERVER_SECONDS and only then wraps; where the budget is
@@ -456,7 +468,8 @@ outage_between(const struct server *s, struct instant from, struct instant to,
 bool
 server_is_mute(const struct server *s, struct instant now, struct outage *out)
 {
-	return outage_between(s, s->last_sent, now, now, out);
+	return server_may_be_mute(s, now) &&
+	    outage_between(s, s->last_sent, now, now, out);
 }
 
 static void
@@ -493,7 +506,7 @@ server_close_second(struct server *s, const struct host_counts *c,
 		x = new_second(s);
 		if (!x)
 			return;
-		x->at = since;
+		x->at = s->newest = since;
 	}
 	host_counts_add(&x->counts, c);
 	if (c->acks_unseen) {

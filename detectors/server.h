@@ -53,9 +53,9 @@ struct outcome {
 	uint8_t app;
 	uint8_t stack;			/* enum stack */
 	uint8_t end;			/* enum flow_end, 0 while alive */
-	bool handshake, two_way;
 	bool spoke;			/* who spoke first has been counted */
 	bool first_asked, first_answered; /* likewise */
+	uint32_t turns_answered;
 	struct instant began, established, ended, last;
 	struct instant offloaded_at;	/* first packet from the upper half */
 	struct instant last_asked;	/* client wanted something (data) */
@@ -65,9 +65,8 @@ struct outcome {
 	struct instant trouble;		/* first finding that says it is affected */
 	struct instant recovered;	/* answered again after that; 0: not yet */
 	uint64_t findings;		/* set of 1 << enum finding_name */
-	uint32_t data_packets;		/* server's, after the handshake */
-	uint32_t turns_answered;
 	uint64_t bytes;			/* of both sides, payload */
+	struct service *service;	/* its server's; NULL: there were too many */
 };
 
 /* One second of a host's life; only seconds in which something happened. */
@@ -127,20 +126,26 @@ enum { SERVER_PUSHES = 256, SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERV
     OUTAGE_MIN_S = 2, OUTAGE_MIN_ASKS = 3, OUTAGE_MIN_SURE = 2 };
 
 struct server {
-	/* what is asked of all servers again and again, in a cache line or two */
+	/* what is asked of all servers again and again, in two cache lines */
 	struct server *next;		/* in order of appearance */
 	struct finding *findings;	/* by next_of_server, newest first */
+	uint64_t found, remembered;	/* sets of 1 << enum finding_name: those
+					 * of `findings`; see server_remember */
+	struct instant heard;		/* anything from or to it, to the step */
+	struct instant last_sent;	/* newest packet of its in a closed step */
+	struct instant newest;		/* second of its life: when it began */
+	uint32_t minute;		/* of its last review, since 1970 */
+	uint16_t outage_count;		/* see `outage` */
+	bool busy;			/* registry: heard of lately */
+	bool ids_split;			/* the IP-ID halves tell stacks apart */
+	struct host *host;		/* what capture/ knows; may be NULL later */
+	struct address address;
 	uint64_t flows, bytes;
 	struct instant first, last;
-	struct instant heard;		/* anything from or to it, to the step */
-	size_t number;			/* in the order of appearance, from 0 */
-	size_t outage_count;		/* see `outage` */
-	bool busy;			/* registry: heard of lately */
 
+	size_t number;			/* in the order of appearance, from 0 */
 	struct server *hash_next;	/* by address (registry) */
 	struct server_budget *budget;	/* NULL: none */
-	struct address address;
-	struct host *host;		/* what capture/ knows; may be NULL later */
 	char name[64];			/* configured, or "" */
 	const char *system;		/* configured (config_server.system), "" or
 					 * NULL: not */
@@ -164,21 +169,32 @@ struct server {
 	struct timeline *timeline;	/* NULL: nobody was answered yet */
 	size_t push_count;
 	struct push *push;		/* up to SERVER_PUSHES */
-	struct instant last_sent;	/* newest packet of its in a closed step */
-	uint64_t last_sent_frame;
+	uint64_t last_sent_frame;	/* see `last_sent` */
 	struct instant last_unseen;	/* newest proof that it lives and is not
 					 * seen (host_counts.acks_unseen), and */
 	struct instant unseen_since;	/* the oldest after `last_sent` */
-	bool ids_split;			/* the IP-ID halves tell stacks apart */
-	const char *ids_why;		/* why they do or do not, for people */
+	const char *ids_why;		/* why `ids_split`, or not: for people */
 	bool findings_changed;		/* since incidents were judged last */
 	struct told_response *told;
 	uint32_t finding_count[FINDING_COUNT];
 	void *detector_state[FINDING_COUNT];	/* detectors' own; see `release` */
 };
 
+/* What a detector remembers of the server: made of zeros if new. NULL: no
+ * memory. */
+void *server_remember(struct server *, enum finding_name, size_t bytes);
+
 struct service *server_service(struct server *, uint8_t protocol, uint16_t port,
     bool make);
+/* The one that a flow is with, quicker. */
+static inline struct service *
+server_service_of(struct server *s, const struct flow *f, bool make)
+{
+	const struct outcome *o = f->outcome;
+
+	return o && o->service ? o->service :
+	    server_service(s, f->protocol, f->port[SERVER], make);
+}
 /* The second that covers `t`, or NULL; seconds without packets are not kept. */
 const struct second *server_second(const struct server *, struct instant t);
 /* Sum of the host's doings in [from, to], as far back as is kept. */
@@ -186,6 +202,15 @@ void server_counts(const struct server *, struct instant from, struct instant to
     struct host_counts *out);
 /* A flow's stack by its server side's IP IDs: unknown unless ids_split. */
 enum stack server_flow_stack(const struct server *, const struct flow *);
+/* Can it be mute? Quick: most servers cannot, for nobody asked them anything
+ * since their last packet, or only now. */
+static inline bool
+server_may_be_mute(const struct server *s, struct instant now)
+{
+	return instant_is_set(s->last_sent) &&
+	    instant_before(s->last_sent, s->newest) &&
+	    instant_since(now, s->last_sent) >= OUTAGE_MIN_S * NS_PER_S;
+}
 /* Is the host mute since its last packet, though asked? Fills `out`. */
 bool server_is_mute(const struct server *, struct instant now,
     struct outage *out);

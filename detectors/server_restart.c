@@ -108,5 +108,6 @@ const struct detector detector_server_restart = {
 	    "over to another machine with the same address (the same to clients; "
 	    "its MAC changes).",
 	.source = "RFC 9293, 3.5.1 (half-open connections after a crash)",
+	.servers = SERVER_WAS_OUT,
 	.review_server = review_server,
 };

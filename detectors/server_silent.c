@@ -39,11 +39,14 @@ describe(struct finding *x, const struct outage *o, double lasted)
 static void
 review_silence(struct judge *j, struct server *s)
 {
-	double trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS), lasted;
+	double trust, lasted;
 	struct finding *x;
 	struct outage o;
 
-	if (trust <= 0 || !s->flows || !server_is_mute(s, j->now, &o))
+	if (!s->flows || !server_is_mute(s, j->now, &o))
+		return;
+	trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS);
+	if (trust <= 0)
 		return;
 	lasted = seconds_of(instant_since(o.last_ask, o.from));
 	if (!counts_as_silent(j, &o))
@@ -128,5 +131,6 @@ const struct detector detector_server_silent = {
 	    "host goes on afterwards as if nothing had been).",
 	.source = "KB 948496 (the server stops responding); RFC 826 and RFC 1122, "
 	    "3.2.2.6 (what a live host answers)",
+	.servers = SERVER_FOUND | SERVER_MAY_BE_MUTE,
 	.review_server = review_server,
 };

@@ -40,19 +40,6 @@ is_held(const struct finding *x)
 	    strcmp(x->kind, "client_vanished") == 0);
 }
 
-/* Hours are at stake: once a minute will do. */
-static bool
-is_due(const struct judge *j, struct server *s)
-{
-	uintptr_t minute = (uintptr_t)(j->now.ns / (60 * NS_PER_S));
-	void **last = &s->detector_state[FINDING_session_leak];
-
-	if ((uintptr_t)*last == minute && !j->finishing)
-		return false;
-	*last = (void *)minute;
-	return true;
-}
-
 static struct leak
 leak_of(const struct server *s)
 {
@@ -151,7 +138,7 @@ review_server(void *state, struct judge *j, struct server *s)
 	double pool;
 
 	(void)state;
-	if (!is_due(j, s))
+	if (!(s->found >> FINDING_orphaned_session & 1))
 		return;
 	l = leak_of(s);
 	if ((double)l.held < j->limit->leak_min_sessions ||
@@ -203,5 +190,7 @@ const struct detector detector_session_leak = {
 	    "low nonpaged pool); KB 917936; Memory Limits for Windows Releases "
 	    "(Microsoft); KB 934878; Network Programming for Microsoft Windows, 2nd "
 	    "edition, chapter 6 (unread data is held in nonpaged pool)",
+	/* hours are at stake */
+	.servers = SERVER_EACH_MINUTE,
 	.review_server = review_server,
 };

@@ -156,13 +156,10 @@ neighbor_packet(void *state, const struct packet *p)
 static struct change *
 change_of(struct server *v, const struct note *n)
 {
-	void **state = &v->detector_state[FINDING_stale_neighbor];
-	struct changes *all;
+	struct changes *all = server_remember(v, FINDING_stale_neighbor,
+	    sizeof(*all));
 	struct change *c;
 
-	if (!*state)
-		*state = calloc(1, sizeof(struct changes));
-	all = *state;
 	if (!all)
 		return NULL;
 	for (unsigned i = 0; i < all->used; i++) {

@@ -264,12 +264,10 @@ struct oddities {
 static uint32_t
 count_flow(struct server *v, struct note *n)
 {
-	void **state = &v->detector_state[FINDING_window_collapse];
-	struct oddities *odd = *state;
+	struct oddities *odd = server_remember(v, FINDING_window_collapse,
+	    sizeof(*odd));
 	uint32_t *flows;
 
-	if (!odd)
-		odd = *state = calloc(1, sizeof(*odd));
 	if (!odd)
 		return 0;
 	flows = n->kind == KIND_SHRUNK ? &odd->flickers : &odd->small_steps;

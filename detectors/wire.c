@@ -65,13 +65,9 @@ enum severity
 wire_client_severity(struct server *v, const struct detector *d,
     const struct address *client)
 {
-	void **state = &v->detector_state[d->finding];
-	struct clients *c;
+	struct clients *c = server_remember(v, d->finding, sizeof(*c));
 	unsigned i;
 
-	if (!*state)
-		*state = calloc(1, sizeof(*c));
-	c = *state;
 	if (!c)
 		return SEVERITY_LOW;
 	for (i = 0; i < c->count; i++)
