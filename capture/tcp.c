@@ -582,12 +582,16 @@ ack_ahead(struct step *s)
 	note_add(n, s->now, s->p->frame);
 }
 
-/* Mirror queues may hand an old ACK over late; its IP ID, or the moment, tells. */
+/* Mirror queues may hand an old ACK over late; its timestamp (which never runs
+ * back: RFC 7323, 5.3), its IP ID, or the moment, tells. */
 static bool
 surely_sent_later(const struct step *s)
 {
 	int16_t id_step = (int16_t)(s->p->ip_id - s->me->ip_id);
 
+	if (s->p->options.has_timestamps && s->me->ts_value &&
+	    seq_before(s->p->options.ts_value, s->me->ts_value))
+		return false;
 	if (s->p->ip_version == 4 && s->p->ip_id && s->me->ip_id &&
 	    ((s->p->ip_id ^ s->me->ip_id) & 0x8000) == 0 &&
 	    id_step > -256 && id_step < 256)

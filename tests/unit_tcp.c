@@ -238,6 +238,13 @@ test_an_ack_that_goes_back_needs_a_later_packet(void **state)
 	p.with.ip_id = 100;	/* sent before: the mirror was late */
 	CHECK(say(&p, SERVER, ACK, 5000, 1100, 0) & SEG_ACK_BACK);
 	CHECK(!flow_note_find(p.f, NOTE_ACK_BACK, 0, SERVER));
+	for (uint32_t ago = 0; ago < 2; ago++) {	/* by its timestamp, too */
+		p.with.options.has_timestamps = true;
+		p.with.options.ts_value = 700 - 50 * ago;
+		wait_s(&p, 1);
+		say(&p, SERVER, ACK, 5000, 1300 - 200 * ago, 0);
+	}
+	CHECK(!flow_note_find(p.f, NOTE_ACK_BACK, 0, SERVER));
 	p.with.ip_id = 102;
 	say(&p, SERVER, ACK, 5000, 1100, 0);
 	CHECK(flow_note_find(p.f, NOTE_ACK_BACK, 0, SERVER));
