@@ -16,6 +16,14 @@ input_name(void *context, uint32_t file)
 	return source_name(context, file);
 }
 
+/* On disk; without a folder, in memory. */
+static uint64_t
+most_bytes(const struct options *o, const struct config *c)
+{
+	return (uint64_t)((o->keep ? c->keep.evidence_mib : c->keep.ring_mib) *
+	    1048576);
+}
+
 struct evidence *
 evidence_open(const struct options *o, const struct config *c,
     const struct source *source)
@@ -25,8 +33,7 @@ evidence_open(const struct options *o, const struct config *c,
 		.ring_bytes = o->file_count == 0 ?
 		    (size_t)(c->keep.ring_mib * 1048576) : 0,
 		.payload_bytes = (uint32_t)c->keep.payload_bytes,
-		.most_bytes = (uint64_t)((o->keep ? c->keep.evidence_mib :
-		    c->keep.ring_mib) * 1048576),
+		.most_bytes = most_bytes(o, c),
 		.most_days = c->keep.evidence_days,
 		.input_name = input_name,
 		.context = (void *)(uintptr_t)source,
@@ -37,6 +44,13 @@ evidence_open(const struct options *o, const struct config *c,
 	if (!e)
 		log_warn("%s", err);
 	return e;
+}
+
+void
+evidence_reload(struct evidence *e, const struct options *o,
+    const struct config *c)
+{
+	evidence_limit(e, most_bytes(o, c), c->keep.evidence_days);
 }
 
 static void

@@ -16,6 +16,9 @@
  * sentence. */
 struct evidence *evidence_open(const struct options *, const struct config *,
     const struct source *);
+/* The limits of a configuration that was read again. */
+void evidence_reload(struct evidence *, const struct options *,
+    const struct config *);
 /* 0, or -1: too many listen. */
 int evidence_listen(struct evidence *, struct feed *);
 /* What the page asks, in its own threads; NULL in `shown`: there is none (yet). */

@@ -12,6 +12,13 @@
 
 enum { GRACE_MS = 3000, HISTORY_POINTS = 720, FLOWS_A_MINUTE = 200000 };
 
+static struct store_keep
+limits_of(const struct config *c)
+{
+	return (struct store_keep){ c->keep.days, c->keep.minute_days,
+		c->keep.size_mib };
+}
+
 /* 0, or -1 after a sentence. */
 static int
 open_store(struct keep *k, const char *dir, const struct config *config,
@@ -19,8 +26,7 @@ open_store(struct keep *k, const char *dir, const struct config *config,
 {
 	struct run run = { .source = source, .live = live };
 	char err[STORE_ERROR_BYTES], what[600];
-	struct store_keep limits = { config->keep.days,
-		config->keep.minute_days, config->keep.size_mib };
+	struct store_keep limits = limits_of(config);
 
 	k->store = store_open(dir, &limits, live, run_subject(&run, what,
 	    sizeof(what)), err);
@@ -181,12 +187,16 @@ keep_history(void *context, const char *server, unsigned hours, char **json,
 int
 keep_reload(struct keep *k, const struct config *config)
 {
+	struct store_keep limits = limits_of(config);
 	char err[SINK_ERROR_BYTES];
 
-	if (!k->sinks || sinks_configure(k->sinks, config, err) == 0)
-		return 0;
-	log_warn("%s", err);
-	return -1;
+	if (k->sinks && sinks_configure(k->sinks, config, err)) {
+		log_warn("%s", err);
+		return -1;
+	}
+	if (k->store)
+		store_limit(k->store, &limits);
+	return 0;
 }
 
 void

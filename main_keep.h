@@ -39,7 +39,7 @@ void keep_close(struct keep *);
  * from before keep_open to keep_close. */
 int keep_history(void *keep, const char *server, unsigned hours, char **json,
     size_t *bytes);
-/* The sinks of a configuration that was read again. 0, or -1 after a sentence:
+/* The sinks and limits of a configuration that was read again. 0, or -1 after a sentence:
  * the old ones stay. */
 int keep_reload(struct keep *, const struct config *);
 /* Files that were rotated are opened anew. */

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -116,19 +117,63 @@ live_confine(const struct config *c)
 
 /* Signals ------------------------------------------------------------------------- */
 
-/* What holds from the start to the end. */
+struct change {
+	const char *section, *name;
+	bool holds_later;		/* it is another one, for the next start */
+};
+
 static bool
-differs_live(const struct config_live *a, const struct config_live *b)
+differ(const char *a, const char *b)
 {
-	bool same = a->interface_count == b->interface_count &&
-	    !strcmp(a->filter, b->filter) && a->buffer_mib == b->buffer_mib &&
-	    a->snap_bytes == b->snap_bytes &&
-	    a->promiscuous == b->promiscuous && !strcmp(a->user, b->user) &&
-	    a->seccomp == b->seccomp && a->to_syslog == b->to_syslog;
+	return strcmp(a, b) != 0;
+}
+
+static bool
+same_interfaces(const struct config_live *a, const struct config_live *b)
+{
+	bool same = a->interface_count == b->interface_count;
 
 	for (size_t i = 0; same && i < a->interface_count; i++)
-		same = strcmp(a->interface[i], b->interface[i]) == 0;
-	return !same;
+		same = !differ(a->interface[i], b->interface[i]);
+	return same;
+}
+
+/* What holds from the start to the end, and is another one now: "live { user },
+ * web { key }", "" for none. What the command line says holds anyway. */
+static void
+name_changes(const struct options *o, const struct config *a,
+    const struct config *b, char *out, size_t size)
+{
+	const struct config_live *was = &a->live, *is = &b->live;
+	const struct page_settings *page = &a->page, *new_page = &b->page;
+	const struct change list[] = {
+		{ "live", "interfaces", !o->interface_count &&
+		    !same_interfaces(was, is) },
+		{ "live", "filter", !o->filter && differ(was->filter, is->filter) },
+		{ "live", "buffer_mib", was->buffer_mib != is->buffer_mib },
+		{ "live", "snap_bytes", was->snap_bytes != is->snap_bytes },
+		{ "live", "promiscuous", was->promiscuous != is->promiscuous },
+		{ "live", "user", differ(was->user, is->user) },
+		{ "live", "seccomp", was->seccomp != is->seccomp },
+		{ "live", "log", was->to_syslog != is->to_syslog },
+		{ "web", "listen", !o->web &&
+		    differ(page->listen, new_page->listen) },
+		{ "web", "token_file", differ(page->token_file,
+		    new_page->token_file) },
+		{ "web", "certificate", differ(page->certificate,
+		    new_page->certificate) },
+		{ "web", "key", differ(page->key, new_page->key) },
+		{ "keep", "ring_mib", fabs(a->keep.ring_mib -
+		    b->keep.ring_mib) > 0 },
+		{ "keep", "payload_bytes", fabs(a->keep.payload_bytes -
+		    b->keep.payload_bytes) > 0 },
+	};
+
+	*out = '\0';
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (list[i].holds_later)
+			text_add(out, size, "%s%s { %s }", *out ? ", " : "",
+			    list[i].section, list[i].name);
 }
 
 /* All that was found and counted stays; what is judged from now on is judged by
@@ -136,17 +181,24 @@ differs_live(const struct config_live *a, const struct config_live *b)
 static void
 take_over(struct live *l, const struct config *fresh)
 {
-	struct config_live live = l->config->live;
+	struct config was = *l->config, *now = l->config;
+	char changed[400];
 
-	if (differs_live(&live, &fresh->live))
-		log_warn("%s: what section \"live\" says holds from the next "
-		    "start on", l->options->config);
-	*l->config = *fresh;
-	l->config->live = live;
+	name_changes(l->options, &was, fresh, changed, sizeof(changed));
+	*now = *fresh;
+	now->live = was.live;
+	now->page = was.page;
+	now->keep.ring_mib = was.keep.ring_mib;
+	now->keep.payload_bytes = was.keep.payload_bytes;
 	registry_reconfigure(l->run->registry);
+	if (l->evidence)
+		evidence_reload(l->evidence, l->options, now);
 	log_info("%s has been read again: %zu server address%s",
-	    l->options->config, fresh->server_count,
-	    fresh->server_count == 1 ? "" : "es");
+	    l->options->config, now->server_count,
+	    now->server_count == 1 ? "" : "es");
+	if (*changed)
+		log_warn("%s: %s: what was changed there takes a restart",
+		    l->options->config, changed);
 }
 
 static void

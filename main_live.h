@@ -9,6 +9,7 @@
 #include "capture/source.h"
 #include "detectors/config.h"
 #include "detectors/report.h"
+#include "main_evidence.h"
 #include "main_keep.h"
 #include "main_options.h"
 
@@ -18,6 +19,7 @@ struct live {
 	struct config *config;		/* rewritten when it is read again */
 	struct run *run;
 	struct keep *keep;
+	struct evidence *evidence;	/* NULL: none */
 	uint64_t turns;
 };
 

@@ -621,6 +621,12 @@ evidence_new(const struct evidence_settings *settings,
 }
 
 void
+evidence_limit(struct evidence *v, uint64_t most_bytes, double most_days)
+{
+	vault_limit(v->vault, most_bytes, most_days);
+}
+
+void
 evidence_frame(struct evidence *v, const struct frame *f)
 {
 	frame_ring_put(v->ring, f, FRAME_HEADERS + v->settings.payload_bytes);

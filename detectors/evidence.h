@@ -31,6 +31,8 @@ enum { EVIDENCE_ERROR_BYTES = 512 };
 /* NULL with a sentence in `err`. The settings are copied, `dir` too. */
 struct evidence *evidence_new(const struct evidence_settings *,
     char err[EVIDENCE_ERROR_BYTES]);
+/* Other limits from now on: as most_bytes and most_days above. Any thread. */
+void evidence_limit(struct evidence *, uint64_t most_bytes, double most_days);
 /* Live: one more frame, in the capture's thread. Allocates nothing. */
 void evidence_frame(struct evidence *, const struct frame *);
 /* What has been told: quick, for any thread. */

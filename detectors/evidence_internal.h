@@ -59,6 +59,8 @@ struct vault;
 struct vault *vault_new(const char *dir, uint64_t most_bytes, double most_days,
     char err[EVIDENCE_ERROR_BYTES]);
 void vault_free(struct vault **);
+/* Other limits from now on. */
+void vault_limit(struct vault *, uint64_t most_bytes, double most_days);
 /* Takes `data` over whatever the outcome. `name`: "finding-7.pcapng". 0, or -1
  * when there was no room for it, which is said once. */
 int vault_put(struct vault *, const char *name, char *data, size_t bytes);

@@ -242,6 +242,15 @@ vault_free(struct vault **vp)
 	free(v);
 }
 
+void
+vault_limit(struct vault *v, uint64_t most_bytes, double most_days)
+{
+	pthread_mutex_lock(&v->lock);
+	v->most_bytes = most_bytes;
+	v->most_days = most_days;
+	pthread_mutex_unlock(&v->lock);
+}
+
 /* The disk's own clock: that of the newest file there. */
 static int64_t
 made_now(const struct vault *v, const char *name)

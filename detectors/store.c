@@ -576,6 +576,14 @@ store_figures(struct store *s, char *json)
 }
 
 void
+store_limit(struct store *s, const struct store_keep *keep)
+{
+	pthread_mutex_lock(&s->lock);
+	s->keep = *keep;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
 store_stats(struct store *s, struct store_stats *out)
 {
 	struct relay_stats r = { 0 };

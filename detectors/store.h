@@ -49,6 +49,9 @@ void store_figures(struct store *, char *json);
 int store_finish(struct store *);
 void store_close(struct store **);	/* without store_finish: as if killed */
 
+/* Other limits from now on. Any thread. */
+void store_limit(struct store *, const struct store_keep *);
+
 struct store_stats {
 	uint64_t stored;		/* events on the disk */
 	uint64_t dropped;		/* events that were not kept: the disk failed

@@ -25,7 +25,6 @@ struct store {
 	char *path;			/* DIR/findings.db */
 	int folder;			/* DIR, locked */
 	bool live;
-	struct store_keep keep;
 	int64_t run;			/* number of this run */
 	struct feed_past past;
 	struct incident_past *open;	/* of `past` */
@@ -46,6 +45,7 @@ struct store {
 	char why[256];			/* the last failure */
 
 	pthread_mutex_t lock;		/* of what follows */
+	struct store_keep keep;
 	char *figures;			/* to be written; NULL: none new */
 	struct store_stats stats;
 

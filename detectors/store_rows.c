@@ -354,13 +354,13 @@ pragma(struct store *s, const char *text)
 }
 
 static bool
-too_large(struct store *s)
+too_large(struct store *s, double size_mib)
 {
 	int64_t used = pragma(s, "PRAGMA page_count") -
 	    pragma(s, "PRAGMA freelist_count");
 
-	return s->keep.size_mib > 0 && (double)used *
-	    (double)pragma(s, "PRAGMA page_size") > s->keep.size_mib * 1048576;
+	return size_mib > 0 && (double)used *
+	    (double)pragma(s, "PRAGMA page_size") > size_mib * 1048576;
 }
 
 /* What can best be done without goes first; incidents stay. */
@@ -390,14 +390,18 @@ tidy(struct store *s)
 	static const enum store_sql minutes[] = { SQL_OLD_MINUTES,
 		SQL_OLD_CAPTURE, SQL_OLD_TIMELINES };
 	char now[INSTANT_TEXT_BYTES], vacuum[60];
+	struct store_keep keep;
 	int more[3] = { 0 };
 
+	pthread_mutex_lock(&s->lock);
+	keep = s->keep;
+	pthread_mutex_unlock(&s->lock);
 	if (store_sql(&s->writer, SQL_LEFT_OPEN, "it", s->run,
 	    instant_text(s->now, now)))
 		return -1;
-	more[0] = delete_old(s, s->keep.days, kept, 2);
-	more[1] = delete_old(s, s->keep.minute_days, minutes, 3);
-	more[2] = too_large(s) ? delete_some(s) : 0;
+	more[0] = delete_old(s, keep.days, kept, 2);
+	more[1] = delete_old(s, keep.minute_days, minutes, 3);
+	more[2] = too_large(s, keep.size_mib) ? delete_some(s) : 0;
 	snprintf(vacuum, sizeof(vacuum), "PRAGMA incremental_vacuum(%d)",
 	    VACUUM_PAGES);
 	if (more[0] < 0 || more[1] < 0 || more[2] < 0 ||

@@ -247,12 +247,19 @@ cat new.conf >live.conf
 kill -HUP $run
 wait_for 'grep -q "read again" log'
 sleep 0.2
+sed 's/live {/keep { days = 3 ring_mib = 8 } web { token_file = "t" } live { snap_bytes = 99/' \
+    live.conf >new.conf
+cat new.conf >live.conf
+kill -HUP $run
+wait_for 'grep -q "takes a restart" log'
+sleep 0.2
 echo 'live { buffer_mib = 0 }' >live.conf
 kill -HUP $run
 wait_for 'grep -q "stays as it was" log'
 : >complaint
 end
 logged 'live.conf has been read again: 1 server address'
+logged 'live.conf: live . snap_bytes ., web . token_file ., keep . ring_mib .: .*restart$'
 logged 'live.conf:1: buffer_mib must .*stays as it was'
 grep '"event_type":"server"' out.json | grep -q '"ip":"10.20.30.5","name":"EX77"' ||
     echo 'the server did not get its new name' >>complaint
