@@ -355,6 +355,8 @@ listen_with_page(struct toewatch *t)
 {
 	struct feed_listener page = { .context = t->web, .event = hear_event };
 
+	if (t->web && is_live(t))
+		keep_tell_past(&t->keep, hear_event, t->web);
 	return t->web ? keep_listen(&t->keep, t->feed, &page) : 0;
 }
 

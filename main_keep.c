@@ -10,7 +10,8 @@
 #include "detectors/compare_kept.h"
 #include "detectors/server.h"
 
-enum { GRACE_MS = 3000, HISTORY_POINTS = 720, FLOWS_A_MINUTE = 200000 };
+enum { PAST_FINDINGS = 2000, PAST_INCIDENTS = 500,	/* newest, for the page */
+    GRACE_MS = 3000, HISTORY_POINTS = 720, FLOWS_A_MINUTE = 200000 };
 
 static struct store_keep
 limits_of(const struct config *c)
@@ -72,6 +73,15 @@ const struct feed_past *
 keep_past(const struct keep *k)
 {
 	return k->store ? store_past(k->store) : NULL;
+}
+
+void
+keep_tell_past(struct keep *k, void (*each)(void *, struct event *),
+    void *context)
+{
+	if (k->store && store_tell_past(k->store, PAST_FINDINGS,
+	    PAST_INCIDENTS, each, context))
+		log_warn("what was found before cannot be shown, or not all of it");
 }
 
 int

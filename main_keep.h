@@ -26,6 +26,9 @@ int keep_open(struct keep *, const char *dir, const struct config *,
 bool keep_is_used(const struct keep *);
 /* Where the run before ended; NULL: there was none. */
 const struct feed_past *keep_past(const struct keep *);
+/* What is kept of live runs before, for the page; before keep_start. */
+void keep_tell_past(struct keep *, void (*each)(void *, struct event *),
+    void *context);
 /* Listen to what the run says, once it is kept. With a store it is called in the
  * store's thread. Before keep_start; 0, or -1: too many listen. */
 int keep_listen(struct keep *, struct feed *, const struct feed_listener *);

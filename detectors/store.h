@@ -64,6 +64,14 @@ void store_stats(struct store *, struct store_stats *);
 
 /* What is known of a server's past. Any thread. ------------------------------- */
 
+/* What live runs found before this one: the last word on each of the newest
+ * `findings` and `incidents`, in the order of their events, as an event with its
+ * number, kind, change and id alone beside the record; `each` may hold it. Such a
+ * record has "past": true. What was going on when its run ended is over since
+ * the last that was heard of it. 0, or -1: not all could be read. */
+int store_tell_past(struct store *, unsigned findings, unsigned incidents,
+    void (*each)(void *, struct event *), void *context);
+
 /* As JSON: its restarts, and when trouble came back after each; its incidents;
  * its health and response times, `points` steps of equal length over the last
  * `hours`. Memory from malloc. 0; 1: nothing is known of it; -1: the store cannot

@@ -89,6 +89,63 @@ store_read_past(struct store *s)
 	return result == SQLITE_ROW ? read_open(s) : -1;
 }
 
+/* --- for the page: what was found before ------------------------------------------- */
+
+/* ?1 this run, ?2 findings, ?3 incidents. Kind, event, id, record. */
+static const char told_before[] =
+"SELECT kind, event, id, record FROM (SELECT 0 AS kind, f.event AS event,"
+"  f.finding_id AS id, json_set(f.record, '$.past', json('true'),"
+"  '$.change', 'over') AS record FROM findings f JOIN runs r ON r.run = f.run"
+"  WHERE r.live AND f.run < ?1 AND f.change IS NOT 'withdrawn'"
+"  ORDER BY f.event DESC LIMIT ?2)"
+" UNION ALL SELECT kind, event, id, record FROM (SELECT 1 AS kind, i.event AS"
+"  event, i.incident_id AS id, json_set(i.record, '$.past', json('true'),"
+"  '$.change', 'over', '$.end', coalesce(i.\"end\","
+"   max(i.published, coalesce(r.last, '')))) AS record"
+"  FROM incidents i JOIN runs r ON r.run = i.run"
+"  WHERE r.live AND i.run < ?1 AND i.change IS NOT 'withdrawn'"
+"  ORDER BY i.event DESC LIMIT ?3)"
+" ORDER BY event";
+
+static int
+tell_row(sqlite3_stmt *st, void (*each)(void *, struct event *), void *context)
+{
+	struct event model = { .kind = sqlite3_column_int(st, 0) ?
+		EVENT_INCIDENT : EVENT_FINDING, .change = CHANGE_OVER,
+		.number = (uint64_t)sqlite3_column_int64(st, 1),
+		.id = (uint64_t)sqlite3_column_int64(st, 2) }, *e;
+	const char *text = (const char *)sqlite3_column_text(st, 3);
+	char *json = text ? strdup(text) : NULL;
+
+	e = json ? event_new(&model, json, strlen(json)) : NULL;
+	if (!e)
+		return -1;
+	each(context, e);
+	event_release(&e);
+	return 0;
+}
+
+int
+store_tell_past(struct store *s, unsigned findings, unsigned incidents,
+    void (*each)(void *, struct event *), void *context)
+{
+	int failed = 0, result = SQLITE_ERROR;
+	sqlite3_stmt *st;
+
+	pthread_mutex_lock(&s->reading);
+	if (sqlite3_prepare_v2(s->reader, told_before, -1, &st, NULL) ==
+	    SQLITE_OK) {
+		sqlite3_bind_int64(st, 1, s->run);
+		sqlite3_bind_int64(st, 2, findings);
+		sqlite3_bind_int64(st, 3, incidents);
+		while (!failed && (result = sqlite3_step(st)) == SQLITE_ROW)
+			failed = tell_row(st, each, context);
+		sqlite3_finalize(st);
+	}
+	pthread_mutex_unlock(&s->reading);
+	return failed || result != SQLITE_DONE ? -1 : 0;
+}
+
 /* --- a server's history -------------------------------------------------------------- */
 
 /* ?1 the server, ?2 hours, ?3 points. */

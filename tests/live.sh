@@ -55,10 +55,11 @@ wait_for() {
 	done
 }
 
+page=none
 # "$@": options. Starts a run that watches, and waits until it does.
 begin() {
 	: >log
-	"$TOEWATCH" -T json -w none -v "$@" >out.json 2>log &
+	"$TOEWATCH" -T json -w "$page" -v "$@" >out.json 2>log &
 	run=$!
 	wait_for "grep -q 'State.*sleeping' /proc/$run/status && [ -s log ]"
 	sleep 0.2
@@ -265,6 +266,30 @@ grep '"event_type":"server"' out.json | grep -q '"ip":"10.20.30.5","name":"EX77"
     echo 'the server did not get its new name' >>complaint
 [ "$(figure packets)" = 2459 ] || echo "$(figure packets) seen of 2459" >>complaint
 tap_empty 'SIGHUP takes a sound configuration over, and refuses another' complaint
+
+# The next run, over what was kept.
+: >complaint
+page=127.0.0.1:9080
+begin -i a1 -o kept
+page=none
+cat >past.py <<'PYTHON'
+import json, sqlite3, time, urllib.request
+kept = sqlite3.connect("kept/findings.db").execute(
+    "SELECT count(*) FROM findings WHERE change <> 'withdrawn'").fetchone()[0]
+for _ in range(50):
+    with urllib.request.urlopen("http://127.0.0.1:9080/api/v1/findings") as r:
+        shown = json.load(r)["items"]
+    if len(shown) >= kept:
+        break
+    time.sleep(0.1)
+if not kept:
+    print("nothing is kept: that proves nothing")
+if [len(shown), all(f.get("past") for f in shown)] != [kept, True]:
+    print(kept, "are kept,", len(shown), "shown")
+PYTHON
+python3 past.py >>complaint 2>&1
+end
+tap_empty 'the page shows what the run before found' complaint
 
 # The service manager ---------------------------------------------------------------
 

@@ -291,6 +291,67 @@ test_the_next_start_goes_on_with_numbers_and_open_incidents(void **state)
 	clear(dir);
 }
 
+struct told {
+	unsigned count;
+	uint64_t id[8];
+	enum event_kind kind[8];
+	char json[8][200];
+};
+
+static void
+note_told(void *context, struct event *e)
+{
+	struct told *t = context;
+
+	CHECK(t->count < 8);
+	t->id[t->count] = e->id;
+	t->kind[t->count] = e->kind;
+	snprintf(t->json[t->count++], sizeof(t->json[0]), "%s", e->json);
+}
+
+static void
+test_what_was_found_before_is_told_as_past(void **state)
+{
+	const char *dir = folder();
+	struct store *s = open_or_die(dir, &for_ever);
+	struct event e = finding(1, 1, "rpc_stall", SEVERITY_HIGH, 0);
+	struct told told = { 0 };
+
+	(void)state;
+	CHECK_EQ(store_start(s), 0);
+	put_finding(s, &e);
+	put_incident(s, 2, 1, CHANGE_NEW, 0);
+	e = finding(3, 2, "rpc_stall", SEVERITY_HIGH, 5);
+	put_finding(s, &e);
+	e = finding(4, 3, "rpc_stall", SEVERITY_HIGH, 6);
+	e.change = CHANGE_WITHDRAWN;
+	put_finding(s, &e);
+	e = finding(5, 1, "rpc_stall", SEVERITY_HIGH, 7);
+	e.change = CHANGE_UPDATE;
+	put_finding(s, &e);
+	CHECK_EQ(store_tell_past(s, 10, 10, note_told, &told), 0);
+	CHECK_EQ(told.count, 0);	/* this run is no past */
+	CHECK_EQ(store_finish(s), 0);
+	store_close(&s);
+
+	s = open_or_die(dir, &for_ever);
+	CHECK_EQ(store_tell_past(s, 10, 10, note_told, &told), 0);
+	CHECK_EQ(told.count, 3);
+	CHECK_EQ(told.kind[0], EVENT_INCIDENT);
+	CHECK_EQ(told.id[1], 2);
+	CHECK_EQ(told.id[2], 1);	/* its last word came last */
+	CHECK(strstr(told.json[2], "\"past\":true") != NULL);
+	CHECK(strstr(told.json[2], "\"change\":\"over\"") != NULL);
+	/* nobody knows how it went on: it lasted until it was heard of last */
+	CHECK(strstr(told.json[0], "\"end\":\"2026-01-05T04:00:") != NULL);
+	told.count = 0;
+	CHECK_EQ(store_tell_past(s, 1, 0, note_told, &told), 0);
+	CHECK_EQ(told.count, 1);
+	CHECK_EQ(told.id[0], 1);	/* the newest */
+	store_close(&s);
+	clear(dir);
+}
+
 static void
 test_an_older_event_does_not_undo_a_later_one(void **state)
 {
@@ -779,6 +840,7 @@ test_an_incident_that_goes_on_in_the_next_run_counts_once(void **state)
 UNIT_TESTS(
     cmocka_unit_test(test_what_others_hear_is_on_the_disk_already),
     cmocka_unit_test(test_the_next_start_goes_on_with_numbers_and_open_incidents),
+    cmocka_unit_test(test_what_was_found_before_is_told_as_past),
     cmocka_unit_test(test_an_older_event_does_not_undo_a_later_one),
     cmocka_unit_test(test_a_second_process_is_refused),
     cmocka_unit_test(test_what_is_not_a_sound_database_of_ours_is_refused),

@@ -114,11 +114,15 @@ export function findingRow(f) {
 	    h("span", { class: "ends-of" }, f.server ? nameOf(f.server) : "capture",
 		f.client_ip && [" \u2190 ", f.client_ip]),
 	    h("span", { class: "text" }, f.text,
-		f.count > 1 && h("span", { class: "dim" }, ` (${f.count} times)`)));
+		f.count > 1 && h("span", { class: "dim" }, ` (${f.count} times)`),
+		f.past && h("span", { class: "dim" }, earlier(f))));
 }
 
 export const newestFirst = (a, b) => a.first_seen < b.first_seen ? 1 :
     a.first_seen > b.first_seen ? -1 : b.finding_id - a.finding_id;
+
+/* What a run before this one found, and kept. */
+export const earlier = (r) => r.past ? ", of an earlier run" : "";
 
 export function incidentRow(i) {
 	return h("li", { class: "incident-row", "data-key": "i" + i.incident_id },
@@ -126,5 +130,5 @@ export function incidentRow(i) {
 	    h("a", { href: link("incident", i.incident_id) },
 		i.verdict_text), " ",
 	    h("span", { class: "dim" }, `${nameOf(i.server)}, ${lasting(i)}; ` +
-		percent(i.confidence) + " sure"));
+		percent(i.confidence) + " sure" + earlier(i)));
 }
