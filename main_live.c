@@ -241,9 +241,10 @@ say_interfaces(const struct source *source)
 
 	for (size_t i = 0; source_interface(source, i, &p); i++)
 		log_info("statistics: %s (%s): %" PRIu64 " packets; dropped: %"
-		    PRIu64 " in the kernel's buffer, %" PRIu64 " by the card%s%s",
-		    p.name, p.state, p.frames, p.dropped_kernel,
-		    p.dropped_interface, *p.merging ? "; merges: " : "",
+		    PRIu64 " in the kernel's buffer, %" PRIu64 " by the card, %"
+		    PRIu64 " not looked at%s%s", p.name, p.state, p.frames,
+		    p.dropped_kernel, p.dropped_interface, p.dropped_own,
+		    *p.merging ? "; merges: " : "",
 		    p.merging);
 }
 

@@ -328,6 +328,8 @@ live_stopped(void *state)
 {
 	struct live *l = state;
 
+	/* a block that is not full is handed over only after a while */
+	(void)poll(NULL, 0, HOLD_MS);
 	for (size_t i = 0; i < l->count; i++)
 		port_abandon(&l->port[i]);
 }

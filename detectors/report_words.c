@@ -237,14 +237,22 @@ soundness_text(const struct run *run, char *out, size_t size)
 	}
 	if (c->lost_bytes == 0 && one_way == 0 && !s.dropped_kernel &&
 	    !s.dropped_interface && !s.cut_files && !s.blind && !unsound) {
+		/* what comes while a run ends is no loss to what it says */
 		snprintf(out, size, "Capture sound: nothing lost, both directions "
-		    "seen.");
+		    "seen%s", s.dropped_own ? "" : ".");
+		if (s.dropped_own)
+			text_add(out, size, "; %" PRIu64 " packet%s came too late "
+			    "to be looked at.", s.dropped_own,
+			    s.dropped_own == 1 ? "" : "s");
 		return out;
 	}
 	snprintf(out, size, "Capture not whole:");
 	if (s.dropped_kernel || s.dropped_interface)
 		text_add(out, size, " %" PRIu64 " packets dropped by this machine,",
 		    s.dropped_kernel + s.dropped_interface);
+	if (s.dropped_own)
+		text_add(out, size, " %" PRIu64 " came too late to be looked at,",
+		    s.dropped_own);
 	if (c->lost_bytes)
 		text_add(out, size, " %.2g %% of the TCP bytes missed,", lost * 100);
 	if (one_way > 0)

@@ -159,6 +159,21 @@ grep -q '"finding":"capture_loss"' out.json ||
     echo 'it is no finding' >>complaint
 tap_empty 'what is lost is counted to the packet, and said once' complaint
 
+begin -i a1 -T text
+: >complaint
+"$send" -p 0 a0 "$srcdir/pcaps/toe-deaf.pcap" >sent
+sleep 0.5
+kill -STOP $run
+"$send" -p 0 -n 20 a0 "$srcdir/pcaps/toe-deaf.pcap" >sent
+kill $run
+kill -CONT $run
+wait $run
+seen=$(sed -n 's/.*, \([0-9,]*\) packets.*/\1/p; s/^packets, .*//p' out.json | tr -d , | head -n 1)
+own=$(tr '\n' ' ' <out.json | sed -n 's/.* \([0-9,]*\) packets* came too late.*/\1/p' | tr -d ,)
+[ "$((${seen:-0} + ${own:-0}))" = 17535 ] && [ "${own:-0}" -gt 0 ] ||
+    { echo "$seen seen and $own not, of 17535"; head -n 5 out.json; } >>complaint
+tap_empty 'what was there when it ended is counted, and in the report' complaint
+
 # Interfaces that come and go -----------------------------------------------------
 
 # One end of a tap is down for a while, in a replay a hundred times as fast, and

@@ -129,9 +129,11 @@ write_capture(const json_t *c, FILE *out)
 	family(out, "dropped_packets", "counter",
 	    "Packets that the sniffer dropped.");
 	fprintf(out, "toewatch_dropped_packets_total{where=\"kernel\"} %llu\n"
-	    "toewatch_dropped_packets_total{where=\"interface\"} %llu\n",
+	    "toewatch_dropped_packets_total{where=\"interface\"} %llu\n"
+	    "toewatch_dropped_packets_total{where=\"own\"} %llu\n",
 	    (unsigned long long)count_of(c, "dropped_kernel"),
-	    (unsigned long long)count_of(c, "dropped_interface"));
+	    (unsigned long long)count_of(c, "dropped_interface"),
+	    (unsigned long long)count_of(c, "dropped_own"));
 	family(out, "lost_ratio", "gauge", "Share of acknowledged TCP bytes that "
 	    "the sniffer never saw.");
 	fprintf(out, "toewatch_lost_ratio %.9g\n",

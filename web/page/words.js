@@ -143,6 +143,10 @@ export function unfit(capture) {
 		list.push(`${count(c.dropped_kernel + c.dropped_interface,
 		    "packet was", "packets were")} dropped by this machine ` +
 		    "before toewatch could look at them.");
+	if (c.dropped_own)
+		list.push(`${count(c.dropped_own, "packet was", "packets were")} ` +
+		    "not looked at, since the run ended or the interface was " +
+		    "removed.");
 	if (c.lost_bytes)
 		list.push(`${figure(c.lost_estimate * 100)} % of the TCP bytes ` +
 		    "never reached the mirror port: what rests on silence is " +
