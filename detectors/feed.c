@@ -393,8 +393,7 @@ tell_server(struct feed *f, struct server *s)
 	struct pen pen;
 
 	set_server(&e, s);
-	snprintf(e.name, sizeof(e.name), "%s", health_text(health_of(f->run,
-	    s)));
+	snprintf(e.name, sizeof(e.name), "%s", health_text(health_of(s)));
 	if (pen_open(&pen))
 		publish(f, &pen, report_json_server(pen.file, f->run, s,
 		    e.change), &e);
@@ -448,12 +447,22 @@ is_past(const struct feed *f, const struct incident *i)
 static bool
 is_history(void *context, const struct finding *x)
 {
-	const struct feed *f = context;
-	const struct incident *i = f->run->incidents;
+	const struct incident *i = x->server ? x->server->incidents : NULL;
 
 	while (i && i->id != x->incident_id)
-		i = i->next;
-	return !i && is_old(f, x);
+		i = i->next_of_server;
+	return !i && is_old(context, x);
+}
+
+static void
+forget_incident(struct incident *i)
+{
+	struct incident **at = &i->server->incidents;
+
+	while (*at != i)
+		at = &(*at)->next_of_server;
+	*at = i->next_of_server;
+	free(i);
 }
 
 static void
@@ -470,7 +479,7 @@ forget_history(struct feed *f)
 			continue;
 		}
 		*at = i->next;
-		free(i);
+		forget_incident(i);
 		if (s)
 			*s = f->said[--f->said_count];
 	}

@@ -77,13 +77,14 @@ struct finding {
 	bool may_be_parked;		/* it may yet prove a call that waits long
 					 * by design: alone it is no incident */
 	bool changed;			/* since it was last published (feed.c) */
+	uint32_t subject;		/* hash of it (registry_findings.c) */
+	enum fault_side side;
 	struct finding *hash_next;
 
 	uint64_t id;			/* 1, 2, ... */
 	const char *kind;		/* literal, or NULL */
 	const struct detector *detector;
 	double confidence;		/* 0..1 */
-	enum fault_side side;
 	struct server *server;		/* NULL: the capture itself */
 	bool has_client;
 	struct address client;

@@ -30,6 +30,17 @@ kinds_unanswered(const struct host_counts *c, const struct host_counts *ever)
 	return kinds;
 }
 
+static unsigned
+kinds_answered(const struct host_counts *ever)
+{
+	unsigned kinds = 0;
+
+	kinds += ever->syn_ack_out > 0;
+	kinds += ever->arp_answered > 0;
+	kinds += ever->echo_answered > 0;
+	return kinds;
+}
+
 /* How long the stack has answered nothing: from the last answer on. */
 static struct instant
 stack_last_alive(const struct server *s)
@@ -105,7 +116,8 @@ review_server(void *state, struct judge *j, struct server *s)
 
 	(void)state;
 	if (!s->host || !instant_is_set(since) || lasted < j->limit->silent_s ||
-	    instant_since(from, s->newest) >= ENGINE_STEP_NS)
+	    instant_since(from, s->newest) >= ENGINE_STEP_NS ||
+	    kinds_answered(&s->host->total) < 2)
 		return;
 	trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS);
 	if (trust <= 0)

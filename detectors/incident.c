@@ -856,7 +856,10 @@ judge_server(struct round *r, struct server *s, struct incident **before)
 	}
 	free(index);
 	free(finding);
-	return sort(made, is_earlier);
+	s->incidents = made = sort(made, is_earlier);
+	for (struct incident *i = made; i; i = i->next)
+		i->next_of_server = i->next;
+	return made;
 }
 
 /* Where the list ends now. */

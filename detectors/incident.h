@@ -50,6 +50,7 @@ struct offload_table {
 
 struct incident {
 	struct incident *next;		/* all, by start */
+	struct incident *next_of_server;
 	uint64_t id;
 	struct server *server;
 	enum verdict verdict;

@@ -12,6 +12,7 @@
 #include "detectors/late_answers.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "detectors/memo.h"
 
@@ -41,6 +42,7 @@ struct asker {
 
 /* A port of a server. */
 struct habit {
+	uint32_t host;		/* host_bit() */
 	uint32_t late, soon;	/* answers */
 	uint32_t at_once, later; /* asked again after a late answer */
 	struct address client[2]; /* the first two different ones */
@@ -53,18 +55,31 @@ struct habit {
 
 struct late_answers {
 	struct memo *askers, *habits;
-	uint64_t hosts[HOST_BITS / 64];	/* those that ever had a habit, and
-					 * others of the same hash */
+	uint64_t habits_made;		/* when `hosts` was made */
+	uint64_t hosts[HOST_BITS / 64];	/* bits of those that have a habit */
 };
 
-/* Nearly all hosts are in time: one look says so. */
-static uint64_t *
-host_bit(struct late_answers *l, const struct address *a, uint64_t *bit)
+static uint32_t
+host_bit(const struct address *a)
 {
-	uint64_t h = address_hash(a, HOST_KEY) % HOST_BITS;
+	return (uint32_t)(address_hash(a, HOST_KEY) % HOST_BITS);
+}
 
-	*bit = UINT64_C(1) << h % 64;
-	return &l->hosts[h / 64];
+/* Nearly all hosts are in time: one look says so. */
+static bool
+may_have_habits(struct late_answers *l, const struct address *a)
+{
+	uint64_t made = memo_count(l->habits) + memo_evicted(l->habits);
+	uint32_t bit = host_bit(a);
+	struct habit *h;
+
+	if (made != l->habits_made) {
+		memset(l->hosts, 0, sizeof(l->hosts));
+		for (size_t i = 0; (h = memo_each(l->habits, &i, NULL)); )
+			l->hosts[h->host / 64] |= UINT64_C(1) << h->host % 64;
+		l->habits_made = made;
+	}
+	return l->hosts[bit / 64] >> bit % 64 & 1;
 }
 
 static uint64_t
@@ -99,7 +114,6 @@ answered(struct late_answers *l, const struct flow *f, int64_t took_ns,
 	uint64_t key = port_key(f->host[SERVER], f->port[SERVER]);
 	struct habit *h = key ? memo_find(l->habits, key) : NULL;
 	struct asker *a;
-	uint64_t *bits, bit;
 
 	if (took_ns < LATE_FLOOR_NS) {
 		if (h)
@@ -109,8 +123,7 @@ answered(struct late_answers *l, const struct flow *f, int64_t took_ns,
 	if (!key)
 		return;
 	h = memo_make(l->habits, key);
-	bits = host_bit(l, &f->addr[SERVER], &bit);
-	*bits |= bit;
+	h->host = host_bit(&f->addr[SERVER]);
 	if (!h->late++)
 		h->first = asked;
 	h->last = now;
@@ -209,23 +222,25 @@ raise(struct judge *j, struct server *v, uint16_t port, const struct habit *h,
 void
 late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 {
-	uint64_t bit, ever = *host_bit(l, &v->address, &bit) & bit;
+	const unsigned needs = TRUST_BOTH_WAYS | TRUST_LOSS;
 
-	for (const struct service *s = ever && v->host ? v->services : NULL; s;
-	    s = s->next) {
-		uint64_t key = port_key(v->host, s->port);
-		const struct habit *h = memo_find(l->habits, key);
+	if (!v->host || !may_have_habits(l, &v->address))
+		return;
+	for (struct service *s = v->services; s; s = s->next) {
+		const struct habit *h = memo_find(l->habits,
+		    port_key(v->host, s->port));
 		struct finding *before;
-		double trust;
 
 		if (!h)
 			continue;
-		trust = judge_trusts(j, v, NULL, TRUST_BOTH_WAYS | TRUST_LOSS);
-		before = finding_lookup(j, &detector_reply_missing, "late", v,
-		    NULL, s->port);
-		if (is_late(j, h) && trust > 0)
-			raise(j, v, s->port, h, trust);
-		else if (before && !before->retracted)
+		if (is_late(j, h) && judge_trusts(j, v, NULL, needs) > 0) {
+			raise(j, v, s->port, h, judge_trusts(j, v, NULL, needs));
+			s->late = true;
+			continue;
+		}
+		before = s->late ? finding_lookup(j, &detector_reply_missing,
+		    "late", v, NULL, s->port) : NULL;
+		if (before && !before->retracted)
 			finding_retract(before);
 	}
 }

@@ -15,8 +15,8 @@ enum {
 	FINDINGS_MAX = 100000,		/* in all: 180 MiB */
 };
 
-static size_t
-subject_bucket(enum finding_name name, const struct server *s, uint64_t flow_id,
+static uint32_t
+subject_of(enum finding_name name, const struct server *s, uint64_t flow_id,
     uint16_t port)
 {
 	uint64_t h = (uint64_t)name * 0x9e3779b1U + port;
@@ -24,14 +24,14 @@ subject_bucket(enum finding_name name, const struct server *s, uint64_t flow_id,
 	if (s)
 		h = (h ^ s->number) * UINT64_C(0x9e3779b97f4a7c15);
 	h = (h ^ flow_id) * UINT64_C(0x9e3779b97f4a7c15);
-	return (size_t)(h >> 32) % FINDING_BUCKETS;
+	return (uint32_t)(h >> 32);
 }
 
 static bool
-is_subject(const struct finding *x, const struct detector *d, const char *kind,
-    const struct server *s, const struct flow *f, uint16_t port)
+is_subject(const struct finding *x, const char *kind, const struct server *s,
+    const struct flow *f, uint16_t port)
 {
-	return x->name == d->finding && x->server == s && !x->scrap &&
+	return x->server == s && !x->scrap &&
 	    x->flow_id == (f ? f->id : 0) &&
 	    x->server_port == (f ? f->port[SERVER] : port) &&
 	    (x->kind == kind || (x->kind && kind && !strcmp(x->kind, kind)));
@@ -42,13 +42,16 @@ struct finding *
 finding_lookup(struct judge *j, const struct detector *d, const char *kind,
     const struct server *s, const struct flow *f, uint16_t port)
 {
+	uint32_t subject;
 	struct finding *x;
 
 	if (s && !(s->found >> d->finding & 1))
 		return NULL;
-	x = j->registry->bucket[subject_bucket(d->finding, s, f ? f->id : 0,
-	    f ? f->port[SERVER] : port)];
-	while (x && !is_subject(x, d, kind, s, f, port))
+	subject = subject_of(d->finding, s, f ? f->id : 0,
+	    f ? f->port[SERVER] : port);
+	x = j->registry->bucket[subject % FINDING_BUCKETS];
+	while (x && (x->subject != subject || x->name != d->finding ||
+	    !is_subject(x, kind, s, f, port)))
 		x = x->hash_next;
 	if (x)
 		finding_touch(x);
@@ -93,7 +96,7 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
     struct server *s, const struct flow *f, uint16_t port)
 {
 	struct finding *x = finding_lookup(j, d, kind, s, f, port);
-	size_t b;
+	struct finding **bucket;
 
 	if (x) {
 		x->retracted = false;
@@ -122,9 +125,10 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 	}
 	if (x->scrap)
 		return x;
-	b = subject_bucket(d->finding, s, x->flow_id, x->server_port);
-	x->hash_next = j->registry->bucket[b];
-	j->registry->bucket[b] = x;
+	x->subject = subject_of(d->finding, s, x->flow_id, x->server_port);
+	bucket = &j->registry->bucket[x->subject % FINDING_BUCKETS];
+	x->hash_next = *bucket;
+	*bucket = x;
 	return x;
 }
 
@@ -132,8 +136,7 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 static void
 close_finding(struct registry *r, struct finding *x)
 {
-	struct finding **at = &r->bucket[subject_bucket(x->name, x->server,
-	    x->flow_id, x->server_port)];
+	struct finding **at = &r->bucket[x->subject % FINDING_BUCKETS];
 
 	while (*at != x)
 		at = &(*at)->hash_next;

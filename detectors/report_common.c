@@ -108,7 +108,7 @@ is_elsewhere(enum verdict v)
 }
 
 enum health
-health_of(const struct run *run, const struct server *s)
+health_of(const struct server *s)
 {
 	enum health h = HEALTH_OK;
 
@@ -121,9 +121,7 @@ health_of(const struct run *run, const struct server *s)
 		if (finding_degrades(f))
 			h = HEALTH_DEGRADED;
 	}
-	for (const struct incident *i = run->incidents; i; i = i->next) {
-		if (i->server != s)
-			continue;
+	for (const struct incident *i = s->incidents; i; i = i->next_of_server) {
 		if (!instant_is_set(i->end) && !is_elsewhere(i->verdict))
 			return HEALTH_FAILING;
 		h = HEALTH_DEGRADED;
@@ -260,14 +258,14 @@ milliseconds_of(int64_t ns)
 }
 
 static uint64_t
-rank_of(const struct run *run, const struct server *s)
+rank_of(const struct server *s)
 {
 	static const uint64_t order[] = {
 		[HEALTH_SILENT] = 3, [HEALTH_FAILING] = 3, [HEALTH_DEGRADED] = 2,
 		[HEALTH_OK] = 1,
 	};
 
-	return order[health_of(run, s)];
+	return order[health_of(s)];
 }
 
 struct ranked {
@@ -306,7 +304,7 @@ report_servers(const struct run *run, size_t *count)
 		return NULL;
 	}
 	for (struct server *s = first; s; s = s->next, (*count)++)
-		ranked[*count] = (struct ranked){ s, rank_of(run, s), *count };
+		ranked[*count] = (struct ranked){ s, rank_of(s), *count };
 	qsort(ranked, n, sizeof(*ranked), rank_order);
 	for (size_t i = 0; i < n; i++)
 		list[i] = ranked[i].server;
@@ -348,7 +346,7 @@ run_servers(const struct run *run)
 	size_t n = 0;
 
 	for (struct server *s = registry_servers(run->registry); s; s = s->next)
-		n += s->flows > 0 || health_of(run, s) != HEALTH_OK;
+		n += s->flows > 0 || health_of(s) != HEALTH_OK;
 	return n;
 }
 

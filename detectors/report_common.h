@@ -32,7 +32,7 @@ const char *health_text(enum health);
 /* failing: an incident lasts; degraded: one is over, or lies with the clients or
  * the network, or a finding of medium severity or more that is not the clients'
  * or the capture's; silent: it sends nothing at the end. */
-enum health health_of(const struct run *, const struct server *);
+enum health health_of(const struct server *);
 /* A finding like that. */
 bool finding_degrades(const struct finding *);
 

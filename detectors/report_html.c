@@ -286,15 +286,13 @@ static void
 put_troubled(FILE *out, const struct run *run, const struct server *s,
     size_t number)
 {
-	enum health h = health_of(run, s);
+	enum health h = health_of(s);
 	bool any = false;
 
 	put_in(out, "<section class=\"card ", health_text(h), "\"");
 	fprintf(out, " id=trouble%zu>", number);
 	put_heading(out, h, s);
-	for (const struct incident *i = run->incidents; i; i = i->next) {
-		if (i->server != s)
-			continue;
+	for (const struct incident *i = s->incidents; i; i = i->next_of_server) {
 		put_incident(out, run, i, !any);
 		any = true;
 	}
@@ -325,9 +323,9 @@ put_responses(FILE *out, const struct server *s)
 }
 
 static void
-put_server_row(FILE *out, const struct run *run, const struct server *s)
+put_server_row(FILE *out, const struct server *s)
 {
-	enum health h = health_of(run, s);
+	enum health h = health_of(s);
 	char roles[400];
 
 	put_in(out, "<tr class=", health_text(h), "><td class=state>");
@@ -342,8 +340,7 @@ put_server_row(FILE *out, const struct run *run, const struct server *s)
 }
 
 static void
-put_server_table(FILE *out, const struct run *run, struct server **list,
-    size_t count)
+put_server_table(FILE *out, struct server **list, size_t count)
 {
 	if (count == 0)
 		return;
@@ -351,7 +348,7 @@ put_server_table(FILE *out, const struct run *run, struct server **list,
 	    "<th>serves<th class=num>clients<th class=num>connections"
 	    "<th>carried by<th>response times</tr></thead>\n", out);
 	for (size_t i = 0; i < count && i < SERVERS_LISTED; i++)
-		put_server_row(out, run, list[i]);
+		put_server_row(out, list[i]);
 	fputs("</table>\n", out);
 	if (count > SERVERS_LISTED)
 		fprintf(out, "<p class=dim>and %zu more</p>\n",
@@ -361,14 +358,13 @@ put_server_table(FILE *out, const struct run *run, struct server **list,
 /* More than one in trouble: the second is out of sight, so all are named first.
  */
 static void
-put_overview(FILE *out, const struct run *run, struct server **list,
-    size_t troubled, size_t count)
+put_overview(FILE *out, struct server **list, size_t troubled, size_t count)
 {
 	if (troubled < 2)
 		return;
 	fprintf(out, "<p>%zu of %zu servers are in trouble:", troubled, count);
 	for (size_t i = 0; i < troubled; i++) {
-		const char *health = health_text(health_of(run, list[i]));
+		const char *health = health_text(health_of(list[i]));
 
 		put_in(out, i ? ", <span class=" : " <span class=", health,
 		    "><span class=state>");
@@ -386,9 +382,9 @@ put_servers(FILE *out, const struct run *run)
 	size_t count, troubled = 0;
 	struct server **list = report_servers(run, &count);
 
-	while (troubled < count && health_of(run, list[troubled]) != HEALTH_OK)
+	while (troubled < count && health_of(list[troubled]) != HEALTH_OK)
 		troubled++;
-	put_overview(out, run, list, troubled, count);
+	put_overview(out, list, troubled, count);
 	for (size_t i = 0; i < troubled; i++)
 		put_troubled(out, run, list[i], i);
 	if (!run_servers(run) && !troubled)
@@ -397,7 +393,7 @@ put_servers(FILE *out, const struct run *run)
 	else if (!troubled)
 		fputs("<section class=\"card ok\"><div class=state>ok</div>"
 		    "<h3>All servers are well.</h3></section>\n", out);
-	put_server_table(out, run, list, count);
+	put_server_table(out, list, count);
 	free(list);
 }
 

@@ -363,7 +363,7 @@ server_record(const struct run *run, const struct server *s,
 	set(e, "flows", count_value(s->flows));
 	set(e, "clients", count_value(s->clients));
 	set(e, "bytes", count_value(s->bytes));
-	set(e, "health", json_string(health_text(health_of(run, s))));
+	set(e, "health", json_string(health_text(health_of(s))));
 	set(e, "offload_state", json_string(offload_state_text(s)));
 	set(e, "response_times", responses_value(s, server_response));
 	if (run->live)

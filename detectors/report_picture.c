@@ -233,9 +233,9 @@ put_drawing(const struct sheet *s, const struct server *server)
 	put_answers(s);
 	put_cells(s);
 	put_names(s);
-	for (const struct incident *i = s->run->incidents; i; i = i->next)
-		if (i->server == server)
-			put_onset(s, i);
+	for (const struct incident *i = server->incidents; i;
+	    i = i->next_of_server)
+		put_onset(s, i);
 	fputs("</svg></div>\n", s->out);
 	if (s->p->more)
 		fprintf(s->out, "<p class=dim>and %zu clients more</p>\n",

@@ -93,12 +93,11 @@ print_state(const struct paper *p, enum health h)
 }
 
 static void
-print_heading(const struct paper *p, const struct run *run,
-    const struct server *s)
+print_heading(const struct paper *p, const struct server *s)
 {
 	char title[400], roles[400];
 
-	print_state(p, health_of(run, s));
+	print_state(p, health_of(s));
 	paper_ink(p, INK_BOLD, server_title(s, true, title, sizeof(title)));
 	roles_text(s, roles, sizeof(roles));
 	if (*roles && STATE_COLUMNS + text_columns(title) + 3 +
@@ -308,10 +307,8 @@ print_troubled(const struct paper *p, const struct run *run,
 	bool any = false;
 
 	putc('\n', p->out);
-	print_heading(p, run, s);
-	for (const struct incident *i = run->incidents; i; i = i->next) {
-		if (i->server != s)
-			continue;
+	print_heading(p, s);
+	for (const struct incident *i = s->incidents; i; i = i->next_of_server) {
 		if (any)
 			putc('\n', p->out);
 		print_incident(p, run, i);
@@ -324,13 +321,12 @@ print_troubled(const struct paper *p, const struct run *run,
 
 /* What is wrong with it, in as few words as there are. */
 static const char *
-trouble_text(const struct run *run, const struct server *s)
+trouble_text(const struct server *s)
 {
 	const struct finding *worst = NULL;
 
-	for (const struct incident *i = run->incidents; i; i = i->next)
-		if (i->server == s)
-			return incident_sentence(i);
+	if (s->incidents)
+		return incident_sentence(s->incidents);
 	for (const struct finding *f = s->findings; f; f = f->next_of_server)
 		if (finding_degrades(f) &&
 		    (!worst || f->severity >= worst->severity))
@@ -356,13 +352,13 @@ print_brief(const struct paper *p, const struct run *run,
     const struct server *s, bool first)
 {
 	char title[400], line[LINE_BYTES];
-	enum health h = health_of(run, s);
+	enum health h = health_of(s);
 	int columns = text_columns(server_title(s, false, title, sizeof(title)));
 	int room = p->width - STATE_COLUMNS - (columns < NAME_COLUMNS ?
 	    NAME_COLUMNS : columns + 2);
 
 	if (h != HEALTH_OK)
-		text_safe(trouble_text(run, s), line, sizeof(line));
+		text_safe(trouble_text(s), line, sizeof(line));
 	else if (text_columns(wellness_text(s, 2, line, sizeof(line))) > room)
 		wellness_text(s, 1, line, sizeof(line));
 	if (first)
@@ -386,7 +382,7 @@ print_servers(const struct paper *p, const struct run *run)
 	struct server **list = report_servers(run, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		bool troubled = health_of(run, list[i]) != HEALTH_OK;
+		bool troubled = health_of(list[i]) != HEALTH_OK;
 
 		if (!troubled && !list[i]->flows && !list[i]->configured)
 			continue;
@@ -485,7 +481,7 @@ print_opening(const struct paper *p, const struct run *run)
 	    run->interrupted ? " Ended early by a signal." : "");
 	paper_fill(p, 0, "", 0, line);
 	for (struct server *s = registry_servers(run->registry); s; s = s->next)
-		troubled += health_of(run, s) != HEALTH_OK;
+		troubled += health_of(s) != HEALTH_OK;
 	print_answer(p, servers, troubled);
 }
 

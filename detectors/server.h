@@ -29,6 +29,7 @@ struct service {
 	uint16_t port;
 	uint8_t protocol;
 	uint8_t app;			/* enum app_protocol, as last named */
+	bool late;			/* it was said to answer late */
 	uint32_t syns, accepted, refused, unanswered;
 	uint32_t first_asked, first_answered;	/* negotiations */
 	uint32_t server_first, client_first;	/* who spoke first */
@@ -109,6 +110,8 @@ struct told_response {
 	struct latency took;
 };
 
+struct incident;		/* incident.h */
+
 /* What all servers together may hold; shared by them, the registry's. */
 struct server_budget {
 	size_t bytes, limit;		/* handed out; of outcomes, services,
@@ -174,7 +177,8 @@ struct server {
 					 * seen (host_counts.acks_unseen), and */
 	struct instant unseen_since;	/* the oldest after `last_sent` */
 	const char *ids_why;		/* why `ids_split`, or not: for people */
-	bool findings_changed;		/* since incidents were judged last */
+	bool findings_changed;		/* since incidents were judged last: */
+	struct incident *incidents;	/* by next_of_server and start */
 	struct told_response *told;
 	uint32_t finding_count[FINDING_COUNT];
 	void *detector_state[FINDING_COUNT];	/* detectors' own; see `release` */
