@@ -52,7 +52,7 @@ is_hang(const struct server *s, const struct outage *o)
 	return instant_since(o->to, o->first_ask) >= HANG_MIN_NS &&
 	    o->asks >= HANG_MIN_ASKS && o->peers >= HANG_MIN_PEERS &&
 	    o->resumed >= HANG_MIN_RESUMED &&
-	    server_survivors(s, o->from, o->to) > 0;
+	    server_has_survivors(s, o->from, o->to);
 }
 
 static void

@@ -30,14 +30,15 @@ kinds_unanswered(const struct host_counts *c, const struct host_counts *ever)
 	return kinds;
 }
 
+/* At most so many kinds were asked since `from`; a quick look. */
 static unsigned
-kinds_answered(const struct host_counts *ever)
+kinds_asked(const struct server *s, struct instant from)
 {
 	unsigned kinds = 0;
 
-	kinds += ever->syn_ack_out > 0;
-	kinds += ever->arp_answered > 0;
-	kinds += ever->echo_answered > 0;
+	kinds += instant_since(from, s->asked_syn) < ENGINE_STEP_NS;
+	kinds += instant_since(from, s->asked_arp) < ENGINE_STEP_NS;
+	kinds += instant_since(from, s->asked_echo) < ENGINE_STEP_NS;
 	return kinds;
 }
 
@@ -116,8 +117,7 @@ review_server(void *state, struct judge *j, struct server *s)
 
 	(void)state;
 	if (!s->host || !instant_is_set(since) || lasted < j->limit->silent_s ||
-	    instant_since(from, s->newest) >= ENGINE_STEP_NS ||
-	    kinds_answered(&s->host->total) < 2)
+	    kinds_asked(s, from) < 2)
 		return;
 	trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS);
 	if (trust <= 0)

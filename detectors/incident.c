@@ -335,7 +335,7 @@ count_affected(struct view *v, const struct outcome *o, struct instant start,
 
 	v->flows_affected++;
 	p->affected++;
-	if (instant_before(start, o->established) && !o->turns_answered)
+	if (instant_before(start, o->established) && !o->answered)
 		p->fresh_dead++, v->fresh_dead++;
 	if (o->stack == STACK_OFFLOADED || o->stack == STACK_MIXED)
 		v->table.affected_offloaded++, v->table.flows_offloaded++;

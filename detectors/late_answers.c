@@ -226,7 +226,8 @@ late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 
 	if (!v->host || !may_have_habits(l, &v->address))
 		return;
-	for (struct service *s = v->services; s; s = s->next) {
+	for (size_t i = 0; i < v->service_count; i++) {
+		const struct service_place *s = &v->place[i];
 		const struct habit *h = memo_find(l->habits,
 		    port_key(v->host, s->port));
 		struct finding *before;
@@ -235,10 +236,10 @@ late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 			continue;
 		if (is_late(j, h) && judge_trusts(j, v, NULL, needs) > 0) {
 			raise(j, v, s->port, h, judge_trusts(j, v, NULL, needs));
-			s->late = true;
+			s->service->late = true;
 			continue;
 		}
-		before = s->late ? finding_lookup(j, &detector_reply_missing,
+		before = s->service->late ? finding_lookup(j, &detector_reply_missing,
 		    "late", v, NULL, s->port) : NULL;
 		if (before && !before->retracted)
 			finding_retract(before);

@@ -37,6 +37,20 @@ is_subject(const struct finding *x, const char *kind, const struct server *s,
 	    (x->kind == kind || (x->kind && kind && !strcmp(x->kind, kind)));
 }
 
+/* Most flows have no finding at all. */
+static bool
+outcome_may_have(const struct outcome *o, enum finding_name name)
+{
+	return !o || o->raised >> name % 32 & 1;
+}
+
+static void
+outcome_raised(struct outcome *o, enum finding_name name)
+{
+	if (o)
+		o->raised |= UINT32_C(1) << name % 32;
+}
+
 /* Whoever looks a finding up may change it. */
 struct finding *
 finding_lookup(struct judge *j, const struct detector *d, const char *kind,
@@ -46,6 +60,8 @@ finding_lookup(struct judge *j, const struct detector *d, const char *kind,
 	struct finding *x;
 
 	if (s && !(s->found >> d->finding & 1))
+		return NULL;
+	if (f && !outcome_may_have(f->outcome, d->finding))
 		return NULL;
 	subject = subject_of(d->finding, s, f ? f->id : 0,
 	    f ? f->port[SERVER] : port);
@@ -120,6 +136,7 @@ finding_raise(struct judge *j, const struct detector *d, const char *kind,
 		x->client_port = f->port[CLIENT];
 		x->server_port = f->port[SERVER];
 		x->flow_id = f->id;
+		outcome_raised(f->outcome, d->finding);
 		x->app = f->app;
 		x->file = f->file;
 	}

@@ -188,7 +188,8 @@ close_second(struct registry *r, struct host *h, struct instant since)
 }
 
 static struct outcome *
-outcome_make(struct registry *r, struct server *s, struct flow *f)
+outcome_make(struct registry *r, struct server *s, struct flow *f,
+    struct instant since)
 {
 	struct outcome *o = server_new_outcome(s);
 
@@ -202,6 +203,8 @@ outcome_make(struct registry *r, struct server *s, struct flow *f)
 	o->client_port = f->port[CLIENT];
 	o->server_port = f->port[SERVER];
 	o->began = f->began;
+	/* an older one may have been reviewed without an outcome */
+	o->raised = instant_before(f->began, since) ? UINT32_MAX : 0;
 	s->flows++;
 	f->outcome = o;
 	return o;
@@ -259,7 +262,8 @@ outcome_stack(struct server *s, struct outcome *o, enum stack stack)
 }
 
 static void
-outcome_update(struct registry *r, struct server *s, struct flow *f)
+outcome_update(struct registry *r, struct server *s, struct flow *f,
+    struct instant since)
 {
 	const struct tcp_half *v = &f->half[SERVER];
 	const struct note *flip = flow_note_find(f, NOTE_ID_FLIP, 0, SERVER);
@@ -268,7 +272,8 @@ outcome_update(struct registry *r, struct server *s, struct flow *f)
 	struct service *service;
 	struct instant served;
 
-	if (!o && (f->state == FLOW_NEW || !(o = outcome_make(r, s, f))))
+	if (!o && (f->state == FLOW_NEW || !(o = outcome_make(r, s, f,
+	    since))))
 		return;
 	s->bytes += f->half[CLIENT].bytes + v->bytes - o->bytes;
 	o->bytes = f->half[CLIENT].bytes + v->bytes;
@@ -278,7 +283,7 @@ outcome_update(struct registry *r, struct server *s, struct flow *f)
 	o->last_asked = f->last_asked;
 	o->last_answered = f->last_answered;
 	o->last_acked = v->last_advance;
-	o->turns_answered = f->turns;
+	o->answered = f->turns > 0;
 	if (probes)
 		o->probe_answered.ns = (int64_t)probes->value[0];
 	if (v->ids_high && !instant_is_set(o->offloaded_at))
@@ -336,7 +341,7 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 	if (!s)
 		return;
 	if (f->protocol == IP_TCP) {
-		outcome_update(r, s, f);
+		outcome_update(r, s, f, since);
 		if (!instant_before(f->last_answered, since))
 			timeline_served(s, &f->addr[CLIENT], r->now, r->live);
 	} else if ((v = server_service(s, f->protocol, f->port[SERVER], true))) {

@@ -183,6 +183,7 @@ server_free(struct server **sp)
 	for (size_t i = 0; i < s->outcome_count; i++)
 		free(s->outcome[i]);
 	free(s->outcome);
+	free(s->place);
 	free(s->seconds);
 	free(s->push);
 	timeline_free(&s->timeline);
@@ -262,24 +263,44 @@ server_new_outcome(struct server *s)
 	return o;
 }
 
+static bool
+places_have_room(struct server *s)
+{
+	size_t more = s->service_slots ? s->service_slots * 2 : 4;
+	struct service_place *grown;
+
+	if (s->service_count < s->service_slots)
+		return true;
+	grown = realloc(s->place, more * sizeof(*grown));
+	if (!grown)
+		return false;
+	s->place = grown;
+	s->service_slots = more;
+	return true;
+}
+
 struct service *
 server_service(struct server *s, uint8_t protocol, uint16_t port, bool make)
 {
-	struct service **link = &s->services;
-	size_t count = 0;
+	struct service *v;
 
-	for (; *link; link = &(*link)->next, count++)
-		if ((*link)->port == port && (*link)->protocol == protocol)
-			return *link;
-	if (!make || count >= SERVICES_MAX ||
-	    !server_may_take(s, sizeof(struct service)))
+	for (size_t i = 0; i < s->service_count; i++)
+		if (s->place[i].port == port &&
+		    s->place[i].protocol == protocol)
+			return s->place[i].service;
+	if (!make || s->service_count >= SERVICES_MAX ||
+	    !server_may_take(s, sizeof(*v)) || !places_have_room(s))
 		return NULL;
-	*link = calloc(1, sizeof(struct service));
-	if (*link) {
-		(*link)->port = port;
-		(*link)->protocol = protocol;
-	}
-	return *link;
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		return NULL;
+	v->port = port;
+	v->protocol = protocol;
+	*(s->service_count ? &s->place[s->service_count - 1].service->next :
+	    &s->services) = v;
+	s->place[s->service_count++] = (struct service_place){ port, protocol,
+	    v };
+	return v;
 }
 
 void *
@@ -509,6 +530,12 @@ server_close_second(struct server *s, const struct host_counts *c,
 		x->at = s->newest = since;
 	}
 	host_counts_add(&x->counts, c);
+	if (c->syn_in)
+		s->asked_syn = x->at;
+	if (c->arp_asked)
+		s->asked_arp = x->at;
+	if (c->echo_asked)
+		s->asked_echo = x->at;
 	if (c->acks_unseen) {
 		if (!instant_before(s->last_sent, s->unseen_since))
 			s->unseen_since = c->last_in;
@@ -517,20 +544,20 @@ server_close_second(struct server *s, const struct host_counts *c,
 	note_outage(s, x);
 }
 
-size_t
-server_survivors(const struct server *s, struct instant from, struct instant to)
+bool
+server_has_survivors(const struct server *s, struct instant from,
+    struct instant to)
 {
-	size_t n = 0;
-
 	for (size_t i = 0; i < s->outcome_count; i++) {
 		const struct outcome *o = s->outcome[i];
 
-		n += instant_is_set(o->established) &&
+		if (instant_is_set(o->established) &&
 		    instant_before(o->established, from) &&
 		    (instant_before(to, o->last_answered) ||
-		    instant_before(to, o->last_acked));
+		    instant_before(to, o->last_acked)))
+			return true;
 	}
-	return n;
+	return false;
 }
 
 /* --- whose stack ------------------------------------------------------------------ */

@@ -41,6 +41,12 @@ struct service {
 	struct instant first_seen;
 };
 
+struct service_place {
+	uint16_t port;
+	uint8_t protocol;
+	struct service *service;
+};
+
 enum stack {			/* who carries a flow, as the IP IDs tell */
 	STACK_UNKNOWN, STACK_HOST, STACK_OFFLOADED, STACK_MIXED,
 };
@@ -56,7 +62,9 @@ struct outcome {
 	uint8_t end;			/* enum flow_end, 0 while alive */
 	bool spoke;			/* who spoke first has been counted */
 	bool first_asked, first_answered; /* likewise */
-	uint32_t turns_answered;
+	bool answered;			/* any turn */
+	uint32_t raised;		/* may have findings: set of 1 <<
+					 * enum finding_name % 32 */
 	struct instant began, established, ended, last;
 	struct instant offloaded_at;	/* first packet from the upper half */
 	struct instant last_asked;	/* client wanted something (data) */
@@ -156,7 +164,9 @@ struct server {
 	uint8_t mac[6];
 	bool has_mac;
 	const char *vendor;		/* of the MAC, "" unknown */
-	struct service *services;
+	struct service *services;	/* in order of appearance */
+	size_t service_count, service_slots;
+	struct service_place *place;	/* where each of them is */
 	size_t outcome_count, outcome_slots;
 	struct outcome **outcome;	/* in order of appearance */
 	uint64_t outcomes_refused, outcomes_forgotten;
@@ -169,6 +179,8 @@ struct server {
 	size_t second_count;		/* ever written; newest at (count - 1) */
 	struct outage outage[SERVER_OUTAGES];	/* ended ones, oldest first; the
 					 * last SERVER_OUTAGES are kept */
+	/* the latest seconds in which it was asked what its own stack answers */
+	struct instant asked_syn, asked_arp, asked_echo;
 	struct timeline *timeline;	/* NULL: nobody was answered yet */
 	size_t push_count;
 	struct push *push;		/* up to SERVER_PUSHES */
@@ -228,9 +240,9 @@ server_is_hidden(const struct server *s, double seconds)
 	    instant_since(s->last_unseen, s->unseen_since) >=
 	    (int64_t)(seconds * 1e9);
 }
-/* Connections from before `from` that the server served (data or new ACKs, not
- * resets) after `to`: its TCP state outlived that time. */
-size_t server_survivors(const struct server *, struct instant from,
+/* Did the server serve (data or new ACKs, not resets) a connection from before
+ * `from` after `to`? Then its TCP state outlived that time. */
+bool server_has_survivors(const struct server *, struct instant from,
     struct instant to);
 /* Did the host send anything, to whomever, `seconds` after `t` or later? If not,
  * it may have left the mirror, and nobody can say that it did not answer. */

@@ -18,11 +18,11 @@ static bool
 is_restart(const struct judge *j, const struct server *s, const struct outage *o,
     struct host_counts *after)
 {
-	if (instant_since(o->to, o->from) < RESTART_MIN_NS)
+	if (instant_since(o->to, o->from) < RESTART_MIN_NS ||
+	    server_has_survivors(s, o->from, o->to))
 		return false;
 	server_counts(s, o->to, j->now, after);
-	return after->rst_out && server_survivors(s, o->from, o->to) == 0 &&
-	    (after->syn_ack_out || after->rst_out > 1);
+	return after->rst_out && (after->syn_ack_out || after->rst_out > 1);
 }
 
 /* Was this request still within its time when the host went down? */

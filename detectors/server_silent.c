@@ -70,7 +70,7 @@ was_idle(const struct judge *j, const struct server *s, const struct outage *o)
 {
 	return o->asks == o->data_in && !o->resumed &&
 	    instant_since(j->now, o->to) > instant_since(o->to, o->from) &&
-	    server_survivors(s, o->from, o->to) > 0;
+	    server_has_survivors(s, o->from, o->to);
 }
 
 /* It was thought mute when nobody had heard of it yet; it is this mirror that

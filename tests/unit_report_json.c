@@ -214,19 +214,19 @@ test_a_server_is_as_well_as_its_findings(void **state)
 
 	(void)state;
 	bench_open(&b);
-	CHECK_EQ(health_of(&b.run, b.server), HEALTH_OK);
+	CHECK_EQ(health_of(b.server), HEALTH_OK);
 	f = bench_raise(&b, FINDING_rpc_stall, 1, 135);
 	f->severity = SEVERITY_LOW;
-	CHECK_EQ(health_of(&b.run, b.server), HEALTH_OK);
+	CHECK_EQ(health_of(b.server), HEALTH_OK);
 	f->severity = SEVERITY_HIGH;
-	CHECK_EQ(health_of(&b.run, b.server), HEALTH_DEGRADED);
+	CHECK_EQ(health_of(b.server), HEALTH_DEGRADED);
 	f->side = FAULT_CLIENT;		/* not the server's doing */
-	CHECK_EQ(health_of(&b.run, b.server), HEALTH_OK);
+	CHECK_EQ(health_of(b.server), HEALTH_OK);
 	f = bench_raise(&b, FINDING_server_silent, 1, 0);
-	CHECK_EQ(health_of(&b.run, b.server), HEALTH_SILENT);
+	CHECK_EQ(health_of(b.server), HEALTH_SILENT);
 	f->ended = true;
 	f->severity = SEVERITY_HIGH;
-	CHECK_EQ(health_of(&b.run, b.server), HEALTH_DEGRADED);
+	CHECK_EQ(health_of(b.server), HEALTH_DEGRADED);
 	bench_close(&b);
 }
 
@@ -240,10 +240,10 @@ test_an_incident_that_lasts_is_failing(void **state)
 	bench_open(&b);
 	i.server = b.server;
 	i.start = (struct instant){ NS_PER_S };
-	b.run.incidents = &i;
-	CHECK_EQ(health_of(&b.run, b.server), HEALTH_FAILING);
+	b.server->incidents = &i;
+	CHECK_EQ(health_of(b.server), HEALTH_FAILING);
 	i.end = (struct instant){ 2 * NS_PER_S };
-	CHECK_EQ(health_of(&b.run, b.server), HEALTH_DEGRADED);
+	CHECK_EQ(health_of(b.server), HEALTH_DEGRADED);
 	bench_close(&b);
 }
 
