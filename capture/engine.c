@@ -264,7 +264,7 @@ static bool
 was_nothing(const struct flow *f)
 {
 	return f->protocol == IP_TCP && f->state == FLOW_NEW &&
-	    f->syn_count == 1 && !f->synack_count && !f->outcome && !f->notes &&
+	    f->half[CLIENT].syns == 1 && !f->half[SERVER].syns && !f->outcome && !f->notes &&
 	    !f->waiting && !(f->half[SERVER].flags & HALF_SEEN);
 }
 

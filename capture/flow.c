@@ -581,14 +581,21 @@ table_grow(struct flow_table *t)
 	return true;
 }
 
+/* Where the search for it begins. */
+static size_t
+home_of(const struct flow_table *t, const struct flow *f)
+{
+	return (uint32_t)ends_hash(
+	    endpoint_hash(t, &f->addr[CLIENT], f->port[CLIENT]),
+	    endpoint_hash(t, &f->addr[SERVER], f->port[SERVER]),
+	    f->protocol) & t->mask;
+}
+
 /* What stands behind it and would be found through its place moves up. */
 static void
 table_remove(struct flow_table *t, const struct flow *f)
 {
-	size_t gap = (uint32_t)ends_hash(
-	    endpoint_hash(t, &f->addr[CLIENT], f->port[CLIENT]),
-	    endpoint_hash(t, &f->addr[SERVER], f->port[SERVER]),
-	    f->protocol) & t->mask, i;
+	size_t gap = home_of(t, f), i;
 
 	while (t->entry[gap].number != f->number)
 		gap = (gap + 1) & t->mask;
@@ -747,6 +754,21 @@ is_flooded(const struct flow_table *t)
 	    half_open >= t->limit / HALF_OPEN_SHARE;
 }
 
+/* In a flood each new flow costs the oldest one, which nobody has looked at for
+ * long. Have the one after next fetched, and where the next stands in the table:
+ * it was the one after next when its predecessor went. */
+static void
+fetch_next_victims(const struct flow_table *t, const struct flow *f)
+{
+	const struct flow *next = f->newer ? flow_at(t->pool, f->newer) : NULL;
+
+	if (!next)
+		return;
+	if (next->newer)
+		flow_fetch(flow_at(t->pool, next->newer));
+	__builtin_prefetch(&t->entry[home_of(t, next)], 1);
+}
+
 static void
 make_room(struct flow_table *t)
 {
@@ -759,6 +781,7 @@ make_room(struct flow_table *t)
 			t->stats.evicted_established++;
 		else
 			t->stats.evicted_half_open++;
+		fetch_next_victims(t, f);
 		flow_finish(t, f, FLOW_END_EVICTED);
 		return;
 	}

@@ -90,6 +90,7 @@ struct tcp_half {
 	uint32_t rtt_seq;		/* ACK of this completes the sample */
 	struct instant rtt_since;	/* 0: no sample running (Karn) */
 	uint8_t mac[6];			/* source MAC of its last packet */
+	uint8_t syns;			/* its SYNs (SYN-ACKs); saturates */
 };
 
 /* Evidence gathered in the packet phase about one thing on one flow: how
@@ -214,8 +215,9 @@ struct flow {
 	uint8_t app;			/* enum app_protocol */
 	uint32_t flags;			/* enum flow_flag */
 	uint16_t app_name;		/* nDPI's name for it (app_ndpi.h), 0: none */
-	uint8_t syn_count, synack_count;
 	uint16_t marks;			/* detectors' (detector.h) */
+	uint16_t turns;			/* answered turns or exchanges; saturates */
+	uint8_t waiting_count;
 	uint8_t idle_class;		/* flow.c: which idle ring, */
 	uint32_t idle_second;		/* in which of its lists; */
 	uint32_t number;		/* its place in the pool */
@@ -231,8 +233,6 @@ struct flow {
 	void *app_state;		/* the parser's; freed by it */
 	struct instant last_asked, last_answered;
 	int64_t wait_max_ns;		/* longest wait that ended in an answer */
-	uint16_t waiting_count;
-	uint16_t turns;			/* answered turns or exchanges; saturates */
 	uint32_t file;			/* of the first frame */
 	/* Times the client spoke, more than a second apart: since the server's
 	 * last data; the most that ever ended in data; how many runs of them did
@@ -247,6 +247,9 @@ struct flow {
 	uint64_t first_frame;
 	uint32_t older, newer;		/* flow.c: neighbours in its idle list */
 };
+
+/* Eight cache lines, as they are fetched, and no flow shares one with another. */
+_Static_assert(sizeof(struct flow) == 512, "a flow fills its cache lines");
 
 /* The note (what, kind, side) of a flow, or NULL. */
 struct note *flow_note_among(struct note *first, unsigned what, unsigned kind,

@@ -222,7 +222,7 @@ tcp_adopt_syn(struct flow *fresh, const struct flow *old)
 		c->flags |= HALF_TS;
 	c->last = n->last;
 	c->packets = 1;
-	fresh->syn_count = 1;
+	fresh->half[CLIENT].syns = 1;
 	fresh->began = n->last;
 }
 
@@ -280,9 +280,9 @@ take_syn(struct step *s)
 		s->me->flags |= HALF_SEEN;
 	}
 	if (has(s, TCP_ACK))
-		f->synack_count = saturated8(f->synack_count);
+		f->half[SERVER].syns = saturated8(f->half[SERVER].syns);
 	else
-		f->syn_count = saturated8(f->syn_count);
+		f->half[CLIENT].syns = saturated8(f->half[CLIENT].syns);
 }
 
 /* --- what was sent -------------------------------------------------------- */

@@ -94,8 +94,8 @@ connect_failed(const struct flow *f)
 	if (f->half[SERVER].flags & HALF_SYN)
 		return false;
 	return f->end == FLOW_END_RST ||
-	    (f->syn_count >= 2 && f->end == FLOW_END_TIMEOUT) ||
-	    (f->syn_count >= 3 && f->end == FLOW_END_CAPTURE);
+	    (f->half[CLIENT].syns >= 2 && f->end == FLOW_END_TIMEOUT) ||
+	    (f->half[CLIENT].syns >= 3 && f->end == FLOW_END_CAPTURE);
 }
 
 static void

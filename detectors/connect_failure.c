@@ -232,7 +232,7 @@ review_unanswered(struct judge *j, struct server *s, struct flow *f)
 	double waited = seconds_of(instant_since(j->now, f->began));
 	double trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS | TRUST_LOSS);
 
-	if (f->half[SERVER].flags & HALF_SEEN || f->syn_count < 2 || trust <= 0)
+	if (f->half[SERVER].flags & HALF_SEEN || f->half[CLIENT].syns < 2 || trust <= 0)
 		return;
 	if (waited < j->limit->connect_s) {
 		judge_wake(j, f, instant_plus(f->began,
@@ -249,20 +249,20 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	const struct tries *t;
 
 	(void)state;
-	if (f->protocol != IP_TCP || !f->syn_count)
+	if (f->protocol != IP_TCP || !f->half[CLIENT].syns)
 		return;
-	if (rst && rst->value[1] & RESET_REFUSES && !f->synack_count) {
+	if (rst && rst->value[1] & RESET_REFUSES && !f->half[SERVER].syns) {
 		t = known_tries(s, f->port[SERVER]);
 		if (t && t->made)
 			count_failure(j, s, f, REFUSED, 1);
-	} else if (f->synack_count >= HALF_OPEN_SYN_ACKS &&
+	} else if (f->half[SERVER].syns >= HALF_OPEN_SYN_ACKS &&
 	    f->half[CLIENT].flags & HALF_ACKED && !f->turns &&
 	    !(f->half[SERVER].flags & HALF_DATA)) {
 		count_failure(j, s, f, HALF_OPEN, judge_trusts(j, s, f,
 		    TRUST_BOTH_WAYS | TRUST_LOSS));
 	} else if (f->state == FLOW_NEW) {
 		review_unanswered(j, s, f);
-	} else if (f->synack_count) {
+	} else if (f->half[SERVER].syns) {
 		count_made(j, s, f);
 	}
 }

@@ -237,7 +237,7 @@ is_refused(const struct flow *f)
 {
 	const struct note *rst = flow_note_find(f, NOTE_RESET, 0, SERVER);
 
-	return rst && rst->value[1] & RESET_REFUSES && !f->synack_count;
+	return rst && rst->value[1] & RESET_REFUSES && !f->half[SERVER].syns;
 }
 
 /* Senders begin with a TTL of 32, 64, 128 or 255. */
@@ -262,7 +262,7 @@ fate_of(struct judge *j, struct flow *f)
 		return PENDING;
 	waited = seconds_of(instant_since(j->now, f->began));
 	if (waited >= j->limit->connect_s)
-		return f->syn_count >= SYNS_MIN ? UNANSWERED : PENDING;
+		return f->half[CLIENT].syns >= SYNS_MIN ? UNANSWERED : PENDING;
 	judge_wake(j, f, instant_plus(f->began,
 	    (int64_t)(j->limit->connect_s * 1e9)));
 	return PENDING;
@@ -301,7 +301,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	enum fate fate;
 
 	(void)s;
-	if (f->protocol != IP_TCP || !f->syn_count ||
+	if (f->protocol != IP_TCP || !f->half[CLIENT].syns ||
 	    (f->marks & MARK_CROSSED && !memo_count(n->proxies)))
 		return;
 	fate = fate_of(j, f);

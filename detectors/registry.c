@@ -356,8 +356,8 @@ matters_of(const struct flow *f)
 		m |= MATTER_WAITING;
 	if (f->flags & FLOW_HANDSHAKE && !data)
 		m |= MATTER_SPEECHLESS;
-	if (f->syn_count && (f->state == FLOW_NEW ? f->syn_count >= 2 :
-	    f->synack_count >= 2 || !(f->flags & FLOW_COUNTED_MADE)))
+	if (f->half[CLIENT].syns && (f->state == FLOW_NEW ? f->half[CLIENT].syns >= 2 :
+	    f->half[SERVER].syns >= 2 || !(f->flags & FLOW_COUNTED_MADE)))
 		m |= MATTER_CONNECT;
 	if (f->half[SERVER].ids_high)
 		m |= MATTER_HIGH_IDS;

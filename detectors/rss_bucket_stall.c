@@ -60,7 +60,7 @@ is_mute(const struct judge *j, const struct flow *f)
 		return false;
 	if (f->state == FLOW_NEW)
 		return !(f->half[SERVER].flags & HALF_SEEN) &&
-		    f->syn_count >= 2 &&
+		    f->half[CLIENT].syns >= 2 &&
 		    instant_since(j->now, f->began) >= STALLED_NS;
 	return instant_is_set(c->una_since) && c->una_sends >= 3 &&
 	    instant_before(f->half[SERVER].last, c->una_since) &&
