@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #include "capture/hash.h"
+#include "capture/slab.h"
 
 enum idle_class { IDLE_HALF_OPEN, IDLE_CLOSED, IDLE_DATAGRAM, IDLE_ESTABLISHED,
 	IDLE_CLASSES };
@@ -31,65 +32,10 @@ static const int64_t idle_limit_ns[IDLE_CLASSES] = {
 	[IDLE_ESTABLISHED] = 7800 * NS_PER_S,
 };
 
-/* Records of one size, carved from blocks and reused; never given back to the
- * system before the end. */
-struct slab {
-	size_t record_bytes;
-	void *unused;			/* linked through their first word */
-	void *blocks;			/* likewise */
-};
-
-enum { SLAB_BLOCK_RECORDS = 256 };
-
 /* Flows are found by number: chunk and place in it. A chunk is a large page or
  * more, where the system has those. */
 enum { CHUNK_SHIFT = 12, CHUNK_FLOWS = 1 << CHUNK_SHIFT,
 	LARGE_PAGE_BYTES = 2 << 20 };
-
-static void *
-slab_take(struct slab *s)
-{
-	void *record;
-
-	if (!s->unused) {
-		size_t head = sizeof(max_align_t);
-		char *block = malloc(head + s->record_bytes * SLAB_BLOCK_RECORDS);
-
-		if (!block)
-			return NULL;
-		*(void **)(void *)block = s->blocks;
-		s->blocks = block;
-		for (size_t i = SLAB_BLOCK_RECORDS; i-- > 0;) {
-			void *r = block + head + i * s->record_bytes;
-
-			*(void **)r = s->unused;
-			s->unused = r;
-		}
-	}
-	record = s->unused;
-	s->unused = *(void **)record;
-	memset(record, 0, s->record_bytes);
-	return record;
-}
-
-static void
-slab_give(struct slab *s, void *record)
-{
-	*(void **)record = s->unused;
-	s->unused = record;
-}
-
-static void
-slab_release(struct slab *s)
-{
-	while (s->blocks) {
-		void *block = s->blocks;
-
-		s->blocks = *(void **)block;
-		free(block);
-	}
-	s->unused = NULL;
-}
 
 struct flow_pool {
 	struct flow **chunk;		/* each of CHUNK_FLOWS */

@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include "capture/hash.h"
+#include "capture/slab.h"
 
 enum { HOST_BUCKETS = 131072, EVICTION_LOOKS = 16 };
 
 struct host_table {
 	struct host *bucket[HOST_BUCKETS];
+	struct slab hosts;
 	size_t count, limit;
 	uint64_t next_number, refused;
 	uint64_t key;			/* so that collisions cannot be planned */
@@ -36,6 +38,7 @@ host_table_new(size_t limit)
 	if (!t)
 		return NULL;
 	t->limit = limit;
+	t->hosts.record_bytes = sizeof(struct host);
 	t->touched_end = &t->touched;
 	t->key = hash_key();
 	return t;
@@ -49,12 +52,7 @@ host_table_free(struct host_table **tp)
 	*tp = NULL;
 	if (!t)
 		return;
-	while (t->oldest) {
-		struct host *h = t->oldest;
-
-		t->oldest = h->newer;
-		free(h);
-	}
+	slab_release(&t->hosts);
 	free(t);
 }
 
@@ -105,7 +103,7 @@ make_room(struct host_table *t)
 		link = &(*link)->hash_next;
 	*link = h->hash_next;
 	unlink_age(t, h);
-	free(h);
+	slab_give(&t->hosts, h);
 	t->count--;
 	return true;
 }
@@ -119,7 +117,7 @@ host_make(struct host_table *t, const struct address *a, size_t bucket)
 		t->refused++;
 		return NULL;
 	}
-	h = calloc(1, sizeof(*h));
+	h = slab_take(&t->hosts);
 	if (!h)
 		return NULL;
 	h->address = *a;

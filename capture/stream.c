@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/slab.h"
+
 /* Memory comes in blocks of a few sizes, kept for reuse once they were there:
  * a mark, a segment, a few of them, half and all of what a parser may hold. */
 enum { BLOCK_CLASSES = 5 };
@@ -55,17 +57,10 @@ struct unused {
 	struct unused *next;
 };
 
-enum { STREAMS_PER_BLOCK = 128 };
-
-struct stream_block {
-	struct stream_block *next;
-	struct stream stream[STREAMS_PER_BLOCK];
-};
 
 struct stream_pool {
 	struct unused *unused[BLOCK_CLASSES];
-	struct unused *unused_streams;
-	struct stream_block *blocks;
+	struct slab streams;
 	size_t limit, allocated;
 	struct stream_stats stats;
 };
@@ -75,8 +70,10 @@ stream_pool_new(size_t limit_bytes)
 {
 	struct stream_pool *pool = calloc(1, sizeof(*pool));
 
-	if (pool)
-		pool->limit = limit_bytes;
+	if (!pool)
+		return NULL;
+	pool->limit = limit_bytes;
+	pool->streams.record_bytes = sizeof(struct stream);
 	return pool;
 }
 
@@ -104,12 +101,7 @@ stream_pool_free(struct stream_pool **poolp)
 		return;
 	pool->limit = 0;
 	pool_trim(pool, 1);
-	while (pool->blocks) {
-		struct stream_block *b = pool->blocks;
-
-		pool->blocks = b->next;
-		free(b);
-	}
+	slab_release(&pool->streams);
 	free(pool);
 }
 
@@ -188,34 +180,16 @@ parked_next(const struct stream *s)
 static struct stream *
 stream_take(struct stream_pool *pool)
 {
-	struct unused *u = pool->unused_streams;
+	struct stream *s = slab_take(&pool->streams);
 
-	if (!u) {
-		struct stream_block *b = malloc(sizeof(*b));
-
-		if (!b)
-			return NULL;
-		b->next = pool->blocks;
-		pool->blocks = b;
-		for (int i = STREAMS_PER_BLOCK - 1; i >= 0; i--) {
-			u = (void *)&b->stream[i];
-			u->next = pool->unused_streams;
-			pool->unused_streams = u;
-		}
-	}
-	pool->unused_streams = u->next;
-	memset(u, 0, sizeof(struct stream));
-	pool->stats.streams_now++;
-	return (void *)u;
+	pool->stats.streams_now += s != NULL;
+	return s;
 }
 
 static void
 stream_give(struct stream_pool *pool, struct stream *s)
 {
-	struct unused *u = (void *)s;
-
-	u->next = pool->unused_streams;
-	pool->unused_streams = u;
+	slab_give(&pool->streams, s);
 	pool->stats.streams_now--;
 }
 

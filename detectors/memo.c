@@ -1,6 +1,7 @@
 /* memo.c - a fixed number of records found by key.
  *
- * Records lie in one array and are chained by bucket through their numbers. A
+ * Records lie in one array, each behind what finds it, so that both come from
+ * memory together, and are chained by bucket through their numbers. A
  * hand goes round the array to find who makes room: a record that was found
  * since it last came by gets a second chance. */
 #include "detectors/memo.h"
@@ -18,13 +19,12 @@ struct slot {
 };
 
 struct memo {
-	size_t limit, bytes, count, made;
+	size_t limit, bytes, stride, count, made;
 	uint64_t evicted;
 	uint32_t hand, unused;
 	size_t buckets;		/* a power of two */
 	uint32_t *bucket;
-	struct slot *slot;
-	unsigned char *record;
+	unsigned char *slots;	/* each a struct slot, then its record */
 };
 
 struct memo *
@@ -36,13 +36,13 @@ memo_new(size_t limit, size_t bytes)
 		return NULL;
 	m->limit = limit;
 	m->bytes = (bytes + 15) & ~(size_t)15;
+	m->stride = sizeof(struct slot) + m->bytes;
 	m->unused = NOBODY;
 	for (m->buckets = 64; m->buckets < limit; m->buckets *= 2)
 		;
 	m->bucket = malloc(m->buckets * sizeof(*m->bucket));
-	m->slot = calloc(limit, sizeof(*m->slot));
-	m->record = calloc(limit, m->bytes);
-	if (!m->bucket || !m->slot || !m->record) {
+	m->slots = calloc(limit, m->stride);
+	if (!m->bucket || !m->slots) {
 		memo_free(&m);
 		return NULL;
 	}
@@ -60,8 +60,7 @@ memo_free(struct memo **mp)
 	if (!m)
 		return;
 	free(m->bucket);
-	free(m->slot);
-	free(m->record);
+	free(m->slots);
 	free(m);
 }
 
@@ -81,10 +80,16 @@ bucket_of(struct memo *m, uint64_t key)
 	return &m->bucket[(h >> 32) & (m->buckets - 1)];
 }
 
-static void *
-record_of(struct memo *m, uint32_t i)
+static struct slot *
+slot_of(const struct memo *m, uint32_t i)
 {
-	return m->record + i * m->bytes;
+	return (struct slot *)(void *)(m->slots + i * m->stride);
+}
+
+static void *
+record_of(const struct memo *m, uint32_t i)
+{
+	return slot_of(m, i) + 1;
 }
 
 void *
@@ -92,10 +97,10 @@ memo_find(struct memo *m, uint64_t key)
 {
 	if (!m->count)
 		return NULL;
-	for (uint32_t i = *bucket_of(m, key); i != NOBODY; i = m->slot[i].next) {
-		if (m->slot[i].key != key)
+	for (uint32_t i = *bucket_of(m, key); i != NOBODY; i = slot_of(m, i)->next) {
+		if (slot_of(m, i)->key != key)
 			continue;
-		m->slot[i].used_lately = true;
+		slot_of(m, i)->used_lately = true;
 		return record_of(m, i);
 	}
 	return NULL;
@@ -106,14 +111,14 @@ memo_drop(struct memo *m, uint64_t key)
 {
 	uint32_t *link = bucket_of(m, key);
 
-	while (*link != NOBODY && m->slot[*link].key != key)
-		link = &m->slot[*link].next;
+	while (*link != NOBODY && slot_of(m, *link)->key != key)
+		link = &slot_of(m, *link)->next;
 	if (*link == NOBODY)
 		return;
 	uint32_t i = *link;
 
-	*link = m->slot[i].next;
-	m->slot[i] = (struct slot){ .next = m->unused };
+	*link = slot_of(m, i)->next;
+	*slot_of(m, i) = (struct slot){ .next = m->unused };
 	m->unused = i;
 	m->count--;
 }
@@ -122,7 +127,7 @@ static uint32_t
 make_room(struct memo *m)
 {
 	for (;; m->hand = (uint32_t)((m->hand + 1) % m->limit)) {
-		struct slot *s = &m->slot[m->hand];
+		struct slot *s = slot_of(m, m->hand);
 
 		if (s->used_lately) {
 			s->used_lately = false;
@@ -130,7 +135,7 @@ make_room(struct memo *m)
 		}
 		m->evicted++;
 		memo_drop(m, s->key);
-		m->unused = m->slot[m->hand].next;
+		m->unused = slot_of(m, m->hand)->next;
 		return m->hand;
 	}
 }
@@ -141,7 +146,7 @@ take_slot(struct memo *m)
 	uint32_t i = m->unused;
 
 	if (i != NOBODY) {
-		m->unused = m->slot[i].next;
+		m->unused = slot_of(m, i)->next;
 		return i;
 	}
 	if (m->made < m->limit)
@@ -159,7 +164,7 @@ memo_make(struct memo *m, uint64_t key)
 		return found;
 	i = take_slot(m);
 	bucket = bucket_of(m, key);
-	m->slot[i] = (struct slot){ .key = key, .next = *bucket };
+	*slot_of(m, i) = (struct slot){ .key = key, .next = *bucket };
 	*bucket = i;
 	m->count++;
 	memset(record_of(m, i), 0, m->bytes);
@@ -188,13 +193,13 @@ void *
 memo_each(struct memo *m, size_t *cursor, uint64_t *key)
 {
 	while (*cursor < m->made) {
-		size_t i = (*cursor)++;
+		uint32_t i = (uint32_t)(*cursor)++;
 
-		if (!m->slot[i].key)
+		if (!slot_of(m, i)->key)
 			continue;
 		if (key)
-			*key = m->slot[i].key;
-		return record_of(m, (uint32_t)i);
+			*key = slot_of(m, i)->key;
+		return record_of(m, i);
 	}
 	return NULL;
 }

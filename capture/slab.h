@@ -1,0 +1,28 @@
+/* slab.h - records of one size, handed out and taken back without malloc on the
+ * way of a packet.
+ *
+ * They lie side by side in blocks that grow to large pages where the system has
+ * those: a packet's records are at a hundred thousand places, and the processor
+ * keeps the addresses of some two thousand pages. What is given back is handed
+ * out again first; nothing goes back to the system before the end. */
+#ifndef CAPTURE_SLAB_H
+#define CAPTURE_SLAB_H
+
+#include <stddef.h>
+
+struct slab {
+	size_t record_bytes;		/* the one thing to be set; the rest 0 */
+	void *unused;			/* given back, linked through their first
+					 * word */
+	void *blocks;			/* likewise */
+	char *fresh, *end;		/* of the newest block: never handed out */
+	size_t block_bytes;		/* its size */
+};
+
+/* All zeros. NULL if out of memory. */
+void *slab_take(struct slab *);
+void slab_give(struct slab *, void *record);
+/* All of them, and their memory. */
+void slab_release(struct slab *);
+
+#endif
