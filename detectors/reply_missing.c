@@ -64,6 +64,17 @@ is_conversation(const struct flow *f)
 	    2 * f->heard_late >= f->heard);
 }
 
+/* The client has more to say and may not: then its request may not be whole, where
+ * the capture cut off what says how long it is (zero_window_stall speaks of it). */
+static bool
+is_held_back(const struct flow *f)
+{
+	const struct note *shut = flow_note_find(f, NOTE_ZERO_WINDOW, 0, SERVER);
+
+	/* probes with a byte, and without (counted in zero_window_stall.c) */
+	return shut && shut->open && shut->value[0] + shut->value[2];
+}
+
 static bool
 is_owed(const struct flow *f, const struct service *v, const struct exchange *x)
 {
@@ -94,7 +105,7 @@ longest_owed(const struct flow *f, const struct service *v)
 {
 	for (struct exchange *x = f->waiting; x; x = x->next)
 		if (is_owed(f, v, x))
-			return x;
+			return is_held_back(f) ? NULL : x;
 	return NULL;
 }
 

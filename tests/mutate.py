@@ -59,7 +59,11 @@ def servers_of(scene):
 
 
 def source(frame):
-    return frame.data[26:30] if frame.data[12:14] == b"\x08\x00" else None
+    """... of IPv4, and of what VXLAN carries (RFC 7348, 5; no options, no tags)."""
+    data = frame.data
+    if data[23:24] == b"\x11" and data[36:38] == b"\x12\xb5":
+        data = data[50:]
+    return data[26:30] if data[12:14] == b"\x08\x00" else None
 
 
 def sender(frame):
@@ -358,11 +362,14 @@ def try_one(options, path, link, frames, scene, mutation, seed, whole):
 
 
 def changes(options, frames, scene, mutation):
-    """(seed, changed frames): once only, if nothing in it is left to chance."""
+    """(seed, changed frames): once only, if nothing in it is left to chance, and not
+    where nothing changed."""
     for seed in range(options.seeds):
         chance = random.Random("%s %s %d" % (scene["pcap"], mutation.name, seed))
         before = chance.getstate()
-        yield seed, mutation.change(frames, scene, chance)
+        changed = mutation.change(frames, scene, chance)
+        if changed != frames or mutation.name == "as it is":
+            yield seed, changed
         if chance.getstate() == before:
             break
 

@@ -135,17 +135,19 @@ def findings(scene, events):
             yield "%s, which is not in there" % name
 
 
-def serious(events):
-    """Their findings by name, without what informs and what speaks of the capture. (A
-    call that can no longer be read as RPC is still a request without an answer.)"""
+def named(events, serious):
+    """Their findings by name; `serious`: without what never makes an incident and what
+    speaks of the capture. (A call that can no longer be read as RPC is still a request
+    without an answer.)"""
     names = {e["finding"] for e in events if e["event_type"] == "finding" and
-             e["severity"] != "info" and not e["finding"].startswith("capture_")}
+             not (serious and (e["severity"] in ("info", "low") or
+                               e["finding"].startswith("capture_")))}
     return {"reply_missing" if name == "rpc_stall" else name for name in names}
 
 
 def made_up(whole, events):
     """Findings that the whole capture did not give."""
-    for name in sorted(serious(events) - serious(whole)):
+    for name in sorted(named(events, True) - named(whole, False)):
         yield "%s, made up" % name
 
 
