@@ -55,7 +55,7 @@ latency_quantile(const struct latency *l, double q)
 
 struct client_mark {
 	struct address address;
-	int64_t second;			/* 0: empty slot */
+	uint32_t second;		/* and one more: 0 is an empty slot */
 };
 
 struct client_set {
@@ -64,7 +64,21 @@ struct client_set {
 	uint64_t key;			/* so that collisions cannot be planned */
 };
 
-enum { CLIENTS_MAX = 65536 };
+enum { CLIENTS_MAX = 65536, CLIENTS_FIRST = 16 };
+
+static uint32_t
+mark_of(struct instant t)
+{
+	int64_t second = t.ns / NS_PER_S + 1;
+
+	return second < UINT32_MAX ? (uint32_t)second : UINT32_MAX;
+}
+
+static struct instant
+heard_at(const struct client_mark *m)
+{
+	return (struct instant){ ((int64_t)m->second - 1) * NS_PER_S };
+}
 
 static size_t
 client_slot(const struct client_set *c, const struct address *a)
@@ -80,8 +94,8 @@ client_slot(const struct client_set *c, const struct address *a)
 static bool
 clients_grow(struct server *s, struct client_set *c)
 {
-	struct client_set more = { .slots = c->slots ? c->slots * 2 : 64,
-		.count = c->count, .key = c->key };
+	struct client_set more = { .count = c->count, .key = c->key,
+		.slots = c->slots ? c->slots * 2 : CLIENTS_FIRST };
 
 	if (!server_may_take(s, (more.slots - c->slots) * sizeof(*c->mark)))
 		return false;
@@ -115,7 +129,7 @@ server_client_heard(struct server *s, const struct address *a, struct instant t,
     bool sure)
 {
 	struct client_set *c = clients_of(s);
-	int64_t second = t.ns / NS_PER_S + 1;
+	uint32_t second = mark_of(t);
 	size_t i;
 	bool fresh;
 
@@ -125,7 +139,7 @@ server_client_heard(struct server *s, const struct address *a, struct instant t,
 	if (!c->mark[i].second) {
 		if (c->count >= (sure ? CLIENTS_MAX : CLIENTS_MAX / 2))
 			return false;
-		if (c->count * 2 >= c->slots) {
+		if (c->count * 4 >= c->slots * 3) {
 			if (!clients_grow(s, c))
 				return false;
 			i = client_slot(c, a);
@@ -149,7 +163,7 @@ server_client_last(const struct server *s, const struct address *a)
 	i = client_slot(c, a);
 	if (!c->mark[i].second)
 		return (struct instant){ 0 };
-	return (struct instant){ (c->mark[i].second - 1) * NS_PER_S };
+	return heard_at(&c->mark[i]);
 }
 
 size_t
@@ -160,7 +174,7 @@ server_clients_since(const struct server *s, struct instant t)
 
 	for (size_t i = 0; c && i < c->slots; i++)
 		n += c->mark[i].second &&
-		    (c->mark[i].second - 1) * NS_PER_S >= t.ns;
+		    !instant_before(heard_at(&c->mark[i]), t);
 	return n;
 }
 
