@@ -18,6 +18,7 @@
 #include "capture/app_ndpi.h"
 #include "capture/engine.h"
 #include "capture/log.h"
+#include "capture/memory.h"
 #include "capture/source.h"
 #include "capture/workers.h"
 #include "detectors/compare.h"
@@ -462,7 +463,7 @@ toewatch_open(struct toewatch *t)
 		.registry = t->registry, .config = &t->config,
 		.live = is_live(t) };
 	t->live = (struct live){ t->options, &t->config, &t->run,
-		&t->keep, t->evidence, 0 };
+		&t->keep, t->evidence, 0, false };
 	if (open_feed(t))
 		return -1;
 	t->workers = workers_new(t->source, engine_intake(t->engine),
@@ -559,24 +560,43 @@ warn_of_link_types(const struct toewatch *t)
 		    "read", n);
 }
 
-static void
+/* What was not looked at for want of memory may be what a verdict would have
+ * rested on. False after a sentence. */
+static bool
+is_whole(const struct toewatch *t)
+{
+	unsigned long n = memory_refused();
+
+	if (!n || t->run.live)
+		return true;
+	log_warn("out of memory: %lu requests for it were refused, so the report "
+	    "would not be whole: there is none", n);
+	return false;
+}
+
+/* Everything is judged, and told to those who listen. False after a sentence:
+ * nothing was told, and there is nothing to report. */
+static bool
 judge_all(struct toewatch *t)
 {
 	registry_finishing(t->registry);
 	engine_finish(t->engine);
 	registry_finish(t->registry, t->engine);
 	t->run.interrupted = interrupted && !t->run.live;
-	if (!t->feed) {
+	if (!t->feed)
 		t->run.incidents = incidents_judge(t->registry,
 		    registry_judge(t->registry));
-	} else if (t->run.live) {
+	else if (t->run.live)
 		feed_finish(t->feed);
-	} else {
+	else
 		feed_judge(t->feed);
+	if (!is_whole(t))
+		return false;
+	if (t->feed && !t->run.live)
 		feed_tell_all(t->feed);
-	}
 	if (t->evidence && !t->run.live)
 		evidence_read_again(t->evidence, t->options, &interrupted);
+	return true;
 }
 
 /* 0, or -1 after a sentence. */
@@ -668,7 +688,7 @@ analyse(const struct options *o)
 	enum exit_status status = NOT_DONE;
 
 	if (toewatch_open(&t) == 0) {
-		bool failed;
+		bool failed, whole;
 
 		catch_signals(t.source);
 		if (t.run.live)
@@ -676,10 +696,10 @@ analyse(const struct options *o)
 		failed = read_all(&t) != 0;
 		if (t.run.live)
 			live_end(&t.live);
-		judge_all(&t);
+		whole = judge_all(&t);
 		warn_of_link_types(&t);
 		failed |= keep_finish(&t.keep) != 0;
-		failed |= write_all(&t) != 0;
+		failed |= !whole || write_all(&t) != 0;
 		failed = failed || show_page(&t) != 0;
 		if (!failed)
 			status = o->exit_code && t.run.incidents ? INCIDENTS : DONE;
@@ -711,7 +731,8 @@ figures_of(const struct options *o, const char *path,
 	if (toewatch_open(&t) == 0) {
 		catch_signals(t.source);
 		failed = read_all(&t);
-		judge_all(&t);
+		if (!judge_all(&t))
+			failed = -1;
 		warn_of_link_types(&t);
 		*incidents = t.run.incidents != NULL;
 		if (!failed && run_figures_take(t.compare, &t.run, out)) {
@@ -880,6 +901,7 @@ main(int argc, char **argv)
 	enum exit_status status = BAD_USAGE;
 	struct options options;
 
+	report_json_memory();
 	if (options_read(&options, argc, argv) == 0) {
 		if (writable) {
 			status = do_task(&options);
@@ -889,6 +911,10 @@ main(int argc, char **argv)
 		}
 	}
 	options_free(&options);
+	if (status != NOT_DONE && memory_refused()) {
+		log_warn("out of memory: what was put out may not be whole");
+		status = NOT_DONE;
+	}
 	if (status == DONE && (fflush(stdout) || ferror(stdout))) {
 		log_warn("cannot write to standard output: %s", strerror(errno));
 		status = NOT_DONE;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "capture/log.h"
+#include "capture/memory.h"
 #include "capture/notify.h"
 #include "capture/privileges.h"
 #include "detectors/incident.h"
@@ -316,6 +317,11 @@ live_turn(struct live *l, enum source_result result)
 		return;
 	note_missed(l);
 	notify_alive();
+	if (memory_refused() && !l->went_short) {
+		l->went_short = true;
+		log_warn("out of memory: a request for it was refused; from now on "
+		    "what is reported may lack something");
+	}
 	if (reload_wanted) {
 		reload_wanted = 0;
 		reload(l);

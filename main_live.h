@@ -21,6 +21,7 @@ struct live {
 	struct keep *keep;
 	struct evidence *evidence;	/* NULL: none */
 	uint64_t turns;
+	bool went_short;		/* of memory, and said so */
 };
 
 /* The interfaces of the command line, else of the configuration. 0, or -1 after

@@ -4,16 +4,21 @@
  * which tunnels, fragments and cut captures do not always leave in one piece,
  * so one is written anew from what was decoded; and it keeps hundreds of bytes
  * a flow, so only a bounded number of flows is in its hands at a time, each for
- * a few packets. Its guesses by port or address are not taken. */
+ * a few packets. Its guesses by port or address are not taken. And it takes no
+ * care of memory that it does not get: so it never sees that happen, but is left
+ * at once, and not come back to. */
 #include "capture/app_ndpi.h"
 
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <ndpi_api.h>
 
 #include "capture/app.h"
+#include "capture/log.h"
 
 enum {
 	FLOWS_DEFAULT = 2048,
@@ -71,19 +76,49 @@ static const struct {
 	{ NDPI_PROTOCOL_DCERPC, APP_DCERPC },
 };
 
+/* Out of nDPI, while this thread is in it. What was in its hands then is in no
+ * state to be freed, and stays. */
+static _Thread_local jmp_buf *way_out;
+static atomic_bool is_over;
+
+static void *
+take_or_leave(size_t n)
+{
+	void *at = malloc(n);
+
+	if (!at && way_out)
+		longjmp(*way_out, 1);
+	return at;
+}
+
 static struct ndpi_detection_module_struct *
-make_module(void)
+init_module(void)
 {
 	struct ndpi_detection_module_struct *m;
 	NDPI_PROTOCOL_BITMASK all;
 
-	pthread_mutex_lock(&making);
 	m = ndpi_init_detection_module(ndpi_dont_load_tor_hosts);
 	if (m) {
 		NDPI_BITMASK_SET_ALL(all);
 		ndpi_set_protocol_detection_bitmask2(m, &all);
 		ndpi_finalize_initialization(m);
 	}
+	return m;
+}
+
+static struct ndpi_detection_module_struct *
+make_module(void)
+{
+	struct ndpi_detection_module_struct *volatile m = NULL;
+	jmp_buf out;
+
+	pthread_mutex_lock(&making);
+	set_ndpi_malloc(take_or_leave);
+	if (setjmp(out) == 0) {
+		way_out = &out;
+		m = init_module();
+	}
+	way_out = NULL;
 	pthread_mutex_unlock(&making);
 	return m;
 }
@@ -137,7 +172,7 @@ app_ndpi_free(struct app_ndpi **np)
 		n->oldest = l->newer;
 		look_state_free(l);
 	}
-	if (n->module)
+	if (n->module && !atomic_load(&is_over))
 		ndpi_exit_detection_module(n->module);
 	free(n->bucket);
 	free(n->looks);
@@ -307,20 +342,49 @@ name_flow(struct flow *f)
 }
 
 static void
+give_up(struct flow *f, struct look *l)
+{
+	way_out = NULL;
+	l->state = NULL;
+	f->app_name = APP_NDPI_NOTHING;
+	if (!atomic_exchange(&is_over, true))
+		log_warn("out of memory: connections that no parser knows get no "
+		    "names any more");
+}
+
+/* The name, or 0. */
+static uint16_t
+ask(struct app_ndpi *n, struct flow *f, const struct packet *p,
+    struct look *l)
+{
+	size_t bytes = write_packet(n, p);
+	uint16_t name;
+	jmp_buf out;
+
+	if (setjmp(out)) {
+		give_up(f, l);
+		return 0;
+	}
+	way_out = &out;
+	name = look_verdict(l, ndpi_detection_process_packet(n->module,
+	    l->state, n->packet, (unsigned short)bytes,
+	    (uint64_t)(p->time.ns / MS_NS)));
+	way_out = NULL;
+	return name;
+}
+
+static void
 show(struct app_ndpi *n, struct flow *f, const struct packet *p,
     struct look **at)
 {
-	size_t bytes = write_packet(n, p);
-	uint16_t name = look_verdict(*at, ndpi_detection_process_packet(
-	    n->module, (*at)->state, n->packet, (unsigned short)bytes,
-	    (uint64_t)(p->time.ns / MS_NS)));
+	uint16_t name = ask(n, f, p, *at);
 
 	n->stats.shown++;
 	if (name) {
 		f->app_name = name;
 		n->stats.named++;
 		name_flow(f);
-	} else if (++(*at)->packets >= APP_NDPI_PACKETS) {
+	} else if (!(*at)->state || ++(*at)->packets >= APP_NDPI_PACKETS) {
 		f->app_name = APP_NDPI_NOTHING;
 		n->stats.given_up++;
 	} else {
@@ -340,6 +404,8 @@ app_ndpi_packet(struct app_ndpi *n, struct flow *f, const struct packet *p)
 		name_flow(f);
 		return;
 	}
+	if (atomic_load_explicit(&is_over, memory_order_relaxed))
+		return;
 	at = look_place(n, f->id);
 	if (!*at)
 		at = look_begin(n, f);

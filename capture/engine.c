@@ -119,7 +119,8 @@ engine_new(const struct engine_config *config,
 	if (e->config.name_with_ndpi)
 		e->ndpi = app_ndpi_new(0);
 	if (!e->clock || !e->flows || !e->hosts || !e->intake || !e->batch ||
-	    !e->streams) {
+	    !e->streams || !e->shared ||
+	    (e->config.name_with_ndpi && !e->ndpi)) {
 		engine_free(&e);
 		return NULL;
 	}
@@ -377,10 +378,13 @@ stride(const struct engine *e)
 static void
 take_break(struct engine *e, struct instant t)
 {
-	clock_advance(e->clock, e->step_end);
-	run_step(e, e->step_end);
+	/* a live one may end in the second in which it began */
+	struct instant end = instant_before(t, e->step_end) ? t : e->step_end;
+
+	clock_advance(e->clock, end);
+	run_step(e, end);
 	flow_finish_all(e->flows, FLOW_END_CAPTURE);
-	run_step(e, e->step_end);
+	run_step(e, end);
 	e->stats.resumed = t;
 	e->step_end.ns = t.ns - t.ns % ENGINE_STEP_NS + ENGINE_STEP_NS;
 }

@@ -283,6 +283,8 @@ take_kinds(cfg_t *section, struct sink_config *s)
 {
 	unsigned n = cfg_size(section, "kinds");
 
+	if (!n)
+		s->kinds = 1u << EVENT_FINDING | 1u << EVENT_INCIDENT;
 	for (unsigned i = 0; i < n; i++) {
 		const char *word = cfg_getnstr(section, "kinds", i);
 		int kind = 0;
@@ -589,7 +591,7 @@ parse(struct reading *r, const char *text)
 		CFG_STR("syslog", "", CFGF_NONE),
 		CFG_STR("webhook", "", CFGF_NONE),
 		CFG_STR("min_severity", "low", CFGF_NONE),
-		CFG_STR_LIST("kinds", "{finding, incident}", CFGF_NONE),
+		CFG_STR_LIST("kinds", NULL, CFGF_NONE),
 		CFG_STR("facility", "daemon", CFGF_NONE),
 		CFG_STR("header", "", CFGF_NONE),
 		CFG_STR("ca", "", CFGF_NONE),

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "capture/log.h"
+#include "capture/memory.h"
 #include "detectors/report_common.h"
 
 /* What was last said of an incident, and when; before it is told: since when it
@@ -82,6 +83,8 @@ publish(struct feed *f, struct pen *pen, int failed, struct event *model)
 	model->number = ++f->last_event;
 	model->time = f->now;
 	e = pen_close(pen, failed, model);
+	if (!e)
+		memory_was_refused();
 	if (!e && !f->no_memory)
 		log_warn("out of memory: not all that is found is reported");
 	f->no_memory |= !e;

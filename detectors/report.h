@@ -38,6 +38,9 @@ struct report {
 };
 struct report *report_text_new(FILE *);
 struct report *report_json_new(FILE *);
+/* Before any JSON is made: its memory is asked for by our own malloc(), so that
+ * what is refused is counted (capture/memory.h). */
+void report_json_memory(void);
 /* One record of it, as a run goes on. 0, or -1 when writing failed. */
 int report_json_finding(FILE *, const struct run *, const struct finding *,
     enum event_change);

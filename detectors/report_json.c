@@ -731,6 +731,12 @@ json_free(struct report **r)
 	*r = NULL;
 }
 
+void
+report_json_memory(void)
+{
+	json_set_alloc_funcs(malloc, free);
+}
+
 struct report *
 report_json_new(FILE *out)
 {

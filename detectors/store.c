@@ -100,23 +100,31 @@ open_database(struct store *s, int flags, sqlite3 **db)
 	return 0;
 }
 
-/* Is all of it sound? Large ones are looked at where they are read only. */
-static bool
-is_sound(struct store *s)
+/* Is all of it sound? Large ones are looked at where they are read only. -1 with
+ * a sentence in `err` if not, or if that cannot be told. */
+static int
+check_pages(struct store *s, char err[STORE_ERROR_BYTES])
 {
+	sqlite3 *db = s->writer.db;
+	const char *said = NULL;
+	sqlite3_stmt *st = NULL;
 	struct stat file;
-	sqlite3_stmt *st;
-	bool sound = false;
+	char why[256];
+	bool told;
 
 	if (stat(s->path, &file) || file.st_size > CHECK_BYTES)
-		return true;
-	if (sqlite3_prepare_v2(s->writer.db, "PRAGMA quick_check(1)", -1, &st,
-	    NULL) != SQLITE_OK)
-		return false;
-	if (sqlite3_step(st) == SQLITE_ROW)
-		sound = strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
+		return 0;
+	if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL) ==
+	    SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+		said = (const char *)sqlite3_column_text(st, 0);
+	told = said && strcmp(said, "ok") == 0;
+	if (!told && (sqlite3_errcode(db) & 0xff) == SQLITE_NOMEM)
+		fail(err, s->path, store_why(db, why));
+	else if (!told)
+		fail(err, s->path, "it is damaged; move it away, and a new one "
+		    "is begun");
 	sqlite3_finalize(st);
-	return sound;
+	return told ? 0 : -1;
 }
 
 /* Ours, of this version, or new. */
@@ -136,10 +144,7 @@ check_tables(struct store *s, char err[STORE_ERROR_BYTES])
 		return fail(err, s->path, "it is not toewatch's");
 	if (version == 0 && store_make_tables(db))
 		return fail(err, s->path, store_why(db, why));
-	if (!is_sound(s))
-		return fail(err, s->path, "it is damaged; move it away, and a new "
-		    "one is begun");
-	return 0;
+	return check_pages(s, err);
 }
 
 static int

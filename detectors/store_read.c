@@ -35,13 +35,22 @@ MICROSECONDS("max(i.published, coalesce(r.last, ''))")
 " FROM incidents i JOIN runs r ON r.run = i.run"
 " WHERE i.over = 0 AND i.server IS NOT NULL ORDER BY i.incident_id";
 
+/* "" where it is null, or there is no memory for it. */
+static const char *
+text_of(sqlite3_stmt *st, int column)
+{
+	const unsigned char *text = sqlite3_column_text(st, column);
+
+	return text ? (const char *)text : "";
+}
+
 static int
 add_open(struct store *s, sqlite3_stmt *st)
 {
 	struct incident_past *more, *p;
 	struct address server;
 
-	if (!address_parse((const char *)sqlite3_column_text(st, 1), &server))
+	if (!address_parse(text_of(st, 1), &server))
 		return 0;
 	more = realloc(s->open, (s->past.open_count + 1) * sizeof(*more));
 	if (!more)
@@ -204,7 +213,7 @@ ask_history(struct store *s, const char *server, unsigned hours,
 	sqlite3_bind_int64(st, 3, points);
 	result = sqlite3_step(st);
 	if (result == SQLITE_ROW)
-		*json = strdup((const char *)sqlite3_column_text(st, 0));
+		*json = *text_of(st, 0) ? strdup(text_of(st, 0)) : NULL;
 	sqlite3_finalize(st);
 	if (result == SQLITE_DONE)
 		return 1;
@@ -246,10 +255,7 @@ by_size(const void *a, const void *b)
 static void
 take_time(char out[INSTANT_TEXT_BYTES], sqlite3_stmt *st, int column)
 {
-	const unsigned char *text = sqlite3_column_text(st, column);
-
-	snprintf(out, INSTANT_TEXT_BYTES, "%.19s",
-	    text ? (const char *)text : "");
+	snprintf(out, INSTANT_TEXT_BYTES, "%.19s", text_of(st, column));
 	if (strlen(out) > 10)
 		out[10] = ' ';
 }
@@ -384,7 +390,7 @@ read_runs(sqlite3 *db, int (*each)(void *, const char *), void *context)
 		return -1;
 	while ((result = sqlite3_step(st)) == SQLITE_ROW) {
 		count++;
-		if (each(context, (const char *)sqlite3_column_text(st, 0)))
+		if (each(context, text_of(st, 0)))
 			break;
 	}
 	sqlite3_finalize(st);

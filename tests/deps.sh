@@ -25,7 +25,7 @@ judge() {
 		if (stem == "app" && !is_header) return 5
 		# tcp.c asks how sound the sender host is; host.h counts segments.
 		if (stem == "tcp" && !is_header) return 4
-		if (stem ~ /^(bytes|clock|hash|log|notify|privileges|slab)$/) return 0
+		if (stem ~ /^(bytes|clock|hash|log|memory.*|notify|privileges|slab)$/) return 0
 		if (stem ~ /^(packet|decode.*|checksum|toeplitz)$/) return 1
 		if (stem ~ /^(defrag|duplicate)$/) return 1
 		if (stem ~ /^(source.*|flow.*|quality)$/) return 2
