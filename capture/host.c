@@ -88,15 +88,26 @@ append_age(struct host_table *t, struct host *h)
 }
 
 static bool
+is_held(const struct host *h)
+{
+	return h->flows || h->server || h->touched;
+}
+
+static bool
 make_room(struct host_table *t)
 {
 	struct host *h = t->oldest;
 	struct host **link;
 
-	for (int i = 0; h && i < EVICTION_LOOKS; i++, h = h->newer)
-		if (!h->flows && !h->server && !h->touched)
-			break;
-	if (!h || h->flows || h->server || h->touched)
+	/* those that have to stay go to the end: they must not be looked at each
+	 * time, or a few of them would keep all others from going */
+	for (int i = 0; h && is_held(h); h = t->oldest) {
+		if (++i > EVICTION_LOOKS)
+			return false;
+		unlink_age(t, h);
+		append_age(t, h);
+	}
+	if (!h)
 		return false;
 	link = &t->bucket[bucket_of(t, &h->address)];
 	while (*link != h)

@@ -489,6 +489,29 @@ forget_history(struct feed *f)
 	registry_forget(f->run->registry, is_history, f);
 }
 
+static bool
+has_incident(void *context, const struct server *s)
+{
+	const struct feed *f = context;
+	const struct incident *i = f->run->incidents;
+
+	while (i && i->server != s)
+		i = i->next;
+	return i != NULL;
+}
+
+/* Their last record was told. */
+static void
+forget_servers(struct feed *f)
+{
+	struct registry *r = f->run->registry;
+	int64_t age_s = registry_has_many_servers(r) ? FEED_SHORT_HISTORY_S :
+	    FEED_HISTORY_S;
+
+	registry_forget_servers(r, instant_plus(f->now, -age_s * NS_PER_S),
+	    has_incident, f);
+}
+
 /* --- for the run --- */
 
 static int
@@ -549,6 +572,7 @@ feed_step(struct feed *f, struct instant now)
 	if (instant_since(now, f->minute) >= FEED_MINUTE_S * NS_PER_S) {
 		tell_state(f);
 		forget_history(f);
+		forget_servers(f);
 	}
 	end_step(f);
 }

@@ -7,7 +7,8 @@
  * the end. Called in the step phase only.
  *
  * A run may go on for months. What has been over for a week (or, where there is
- * too much of it, six hours) has been told, and is forgotten here. */
+ * too much of it, six hours) has been told, and is forgotten here; so are servers
+ * that nobody heard of for so long, but for those that are configured. */
 #ifndef DETECTORS_FEED_H
 #define DETECTORS_FEED_H
 

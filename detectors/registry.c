@@ -147,8 +147,8 @@ registry_new(const struct config *config)
 	return r;
 }
 
-static void
-release_server_states(struct server *s)
+void
+registry_release_states(struct server *s)
 {
 	for (size_t i = 0; i < DETECTOR_COUNT; i++) {
 		void **state = &s->detector_state[detectors[i]->finding];
@@ -174,7 +174,7 @@ registry_free(struct registry **rp)
 		struct server *s = r->servers;
 
 		r->servers = s->next;
-		release_server_states(s);
+		registry_release_states(s);
 		server_free(&s);
 	}
 	while (r->findings) {

@@ -32,6 +32,14 @@ void registry_number_from(struct registry *, uint64_t last_finding);
  * phase; nobody else may hold a pointer to one. */
 void registry_forget(struct registry *, bool (*is_history)(void *context,
     const struct finding *), void *context);
+/* The same for servers that nobody heard of since `before`: not those that are
+ * configured, or that a finding or a connection is still about. When one is heard
+ * of again, it is a new one. */
+void registry_forget_servers(struct registry *, struct instant before,
+    bool (*is_needed)(void *context, const struct server *), void *context);
+/* Are there so many servers, or is so much held of them, that those nobody hears
+ * of must make room soon? */
+bool registry_has_many_servers(const struct registry *);
 /* Is there so much of its kind that history must be short? */
 bool registry_is_crowded(const struct registry *, const struct finding *);
 

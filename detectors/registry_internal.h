@@ -67,6 +67,7 @@ struct registry {
 	struct judge judge;
 	struct server *servers, **servers_end;
 	size_t server_count, server_slots;
+	size_t server_numbers;		/* given out */
 	struct server **busy;		/* in their order, with the slots */
 	size_t busy_count;
 	struct server *unjudged;	/* the first made since the last step */
@@ -96,6 +97,9 @@ void registry_update_servers(struct registry *, struct engine *,
     struct instant since);
 /* Nobody was silent while nobody looked. */
 void registry_forget_before_break(struct registry *);
+
+/* What detectors remember of it goes (registry.c). */
+void registry_release_states(struct server *);
 
 /* The order of time (registry_findings.c): once, at the end. */
 void registry_sort_findings(struct registry *);

@@ -72,7 +72,8 @@ server_make(struct registry *r, const struct address *a)
 	s = busy_has_room(r) ? calloc(1, sizeof(*s)) : NULL;
 	if (!s)
 		return NULL;
-	s->number = r->server_count;
+	s->number = r->server_numbers++;
+	s->heard = r->now;
 	s->address = *a;
 	s->budget = &r->budget;
 	s->vendor = "";
@@ -400,6 +401,66 @@ registry_update_servers(struct registry *r, struct engine *e, struct instant sin
 	for (size_t i = 0; i < r->answer_count; i++)
 		answer_count(r, &r->answers[i]);
 	r->answer_count = 0;
+}
+
+/* --- those that are gone ---------------------------------------------------------------- */
+
+bool
+registry_has_many_servers(const struct registry *r)
+{
+	return r->server_count > SERVERS_MAX / 2 ||
+	    r->budget.bytes > r->budget.limit / 2;
+}
+
+/* Nobody heard of it, and nothing that lives points to it: a connection that ends
+ * in this very step is still counted by its host. */
+static bool
+is_gone(const struct server *s, struct instant before)
+{
+	if (s->configured || s->busy || s->findings ||
+	    !instant_before(s->heard, before) || (s->host ? s->host->flows :
+	    s->outcome_count))
+		return false;
+	for (size_t i = 0; i < s->outcome_count; i++)
+		if (s->outcome[i]->end == FLOW_END_NONE ||
+		    !instant_before(s->outcome[i]->last, before))
+			return false;
+	return true;
+}
+
+static void
+server_part(struct registry *r, struct server *s)
+{
+	struct server **at = server_bucket(r, &s->address);
+
+	while (*at != s)
+		at = &(*at)->hash_next;
+	*at = s->hash_next;
+	if (s->host)
+		s->host->server = NULL;
+	r->server_count--;
+	registry_release_states(s);
+	server_free(&s);
+}
+
+void
+registry_forget_servers(struct registry *r, struct instant before,
+    bool (*is_needed)(void *context, const struct server *), void *context)
+{
+	struct server **at = &r->servers;
+
+	while (*at) {
+		struct server *s = *at;
+
+		if (!is_gone(s, before) || is_needed(context, s)) {
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		server_part(r, s);
+	}
+	r->servers_end = at;
+	r->judge.servers = r->servers;
 }
 
 void

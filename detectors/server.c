@@ -188,6 +188,8 @@ server_free(struct server **sp)
 	*sp = NULL;
 	if (!s)
 		return;
+	if (s->budget)
+		s->budget->bytes -= s->taken;
 	while (s->services) {
 		struct service *v = s->services;
 
@@ -225,6 +227,7 @@ server_may_take(struct server *s, size_t bytes)
 		return false;
 	}
 	b->bytes += bytes;
+	s->taken += bytes;
 	return true;
 }
 
@@ -247,8 +250,10 @@ server_forget_outcomes(struct server *s)
 	}
 	s->outcome_count = kept;
 	s->outcomes_forgotten += gone;
-	if (s->budget)
-		s->budget->bytes -= gone * sizeof(struct outcome);
+	if (!s->budget)
+		return;
+	s->taken -= gone * sizeof(struct outcome);
+	s->budget->bytes -= gone * sizeof(struct outcome);
 }
 
 struct outcome *

@@ -157,6 +157,7 @@ struct server {
 	size_t number;			/* in the order of appearance, from 0 */
 	struct server *hash_next;	/* by address (registry) */
 	struct server_budget *budget;	/* NULL: none */
+	size_t taken;			/* of it */
 	char name[64];			/* configured, or "" */
 	const char *system;		/* configured (config_server.system), "" or
 					 * NULL: not */

@@ -169,7 +169,7 @@ kill $run
 kill -CONT $run
 wait $run
 seen=$(sed -n 's/.*, \([0-9,]*\) packets.*/\1/p; s/^packets, .*//p' out.json | tr -d , | head -n 1)
-own=$(tr '\n' ' ' <out.json | sed -n 's/.* \([0-9,]*\) packets* came too late.*/\1/p' | tr -d ,)
+own=$(tr '\n' ' ' <out.json | sed -n 's/.* \([0-9,]*\) [packets ]*came too late.*/\1/p' | tr -d ,)
 [ "$((${seen:-0} + ${own:-0}))" = 17535 ] && [ "${own:-0}" -gt 0 ] ||
     { echo "$seen seen and $own not, of 17535"; head -n 5 out.json; } >>complaint
 tap_empty 'what was there when it ended is counted, and in the report' complaint

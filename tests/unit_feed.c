@@ -239,9 +239,75 @@ test_what_is_long_over_is_forgotten_and_was_told(void **state)
 	forget(&k);
 }
 
+static struct server *
+server_at(const struct trial *t, const char *ip)
+{
+	struct address a;
+
+	CHECK(address_parse(ip, &a));
+	return registry_server(t->registry, &a, false);
+}
+
+/* 10.20.30.6 has no part in the second capture, 24 days later. */
+static void
+test_a_server_that_nobody_hears_of_is_forgotten(void **state)
+{
+	static struct known k;
+	struct server *first;
+	struct trial t;
+	size_t held = 0;
+
+	(void)state;
+	play_live(&t, "exchange-freeze.pcap+checksum-discarded.pcap", NULL, &k);
+	CHECK(!server_at(&t, "10.20.30.6"));
+	first = registry_servers(t.registry);
+	CHECK(first && first == server_at(&t, "10.20.30.5"));
+	for (struct server *s = first; s; s = s->next)
+		held += s->taken;
+	CHECK_EQ(held, first->budget->bytes);
+	trial_close(&t);
+	forget(&k);
+}
+
+/* The second capture is three hours later. */
+static void
+test_a_server_that_was_heard_of_lately_is_not(void **state)
+{
+	static struct known k;
+	struct trial t;
+
+	(void)state;
+	play_live(&t, "nat-healthy.pcap+proxy-intermittent.pcap", NULL, &k);
+	CHECK(server_at(&t, "203.0.113.54"));
+	CHECK(server_at(&t, "10.20.30.1"));
+	trial_close(&t);
+	forget(&k);
+}
+
+static void
+test_a_server_that_is_configured_is_never_forgotten(void **state)
+{
+	struct config_server *c;
+	struct trial t;
+
+	(void)state;
+	open_sample(&t, "exchange-freeze.pcap+checksum-discarded.pcap");
+	c = &t.config.server[t.config.server_count++];
+	c->prefix_bits = 128;
+	CHECK(address_parse("10.20.30.6", &c->address));
+	t.feed = feed_new(&t.run, NULL);
+	CHECK(t.feed);
+	trial_play(&t);
+	CHECK(server_at(&t, "10.20.30.6"));
+	trial_close(&t);
+}
+
 UNIT_TESTS(
     cmocka_unit_test(test_the_last_word_is_that_of_a_run_told_at_once),
     cmocka_unit_test(test_a_freeze_is_one_incident_told_a_few_times),
     cmocka_unit_test(test_what_is_long_over_is_forgotten_and_was_told),
+    cmocka_unit_test(test_a_server_that_nobody_hears_of_is_forgotten),
+    cmocka_unit_test(test_a_server_that_was_heard_of_lately_is_not),
+    cmocka_unit_test(test_a_server_that_is_configured_is_never_forgotten),
     cmocka_unit_test(test_numbers_go_on_and_what_was_open_stays_one_incident),
 )

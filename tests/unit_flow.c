@@ -1,6 +1,10 @@
 /* unit_flow.c - the table of flows: found from both sides, bounded, forgetting
  * the least worth first; and the name other tools give a flow. */
 #include "capture/flow.h"
+
+#include <stdio.h>
+
+#include "capture/host.h"
 #include "tests/unit.h"
 
 static struct packet
@@ -324,6 +328,35 @@ test_community_ids_match_the_published_vectors(void **state)
 	}
 }
 
+/* Those that somebody needs are older than all others. */
+static void
+test_hosts_that_must_stay_keep_no_others_from_going(void **state)
+{
+	enum { LIMIT = 100, NEEDED = 40 };
+	struct host_table *t = host_table_new(LIMIT);
+	struct address a;
+	unsigned refused = 0;
+	char ip[20];
+
+	(void)state;
+	CHECK(t);
+	for (unsigned i = 1; i <= 3 * LIMIT; i++) {
+		struct host *h;
+
+		snprintf(ip, sizeof(ip), "10.0.%u.%u", i >> 8, i & 255);
+		CHECK(address_parse(ip, &a));
+		h = host_of(t, &a, true);
+		refused += !h;
+		if (h && i <= NEEDED)
+			h->flows = 1;
+	}
+	/* a few looks each time: those that were in the way are passed soon */
+	CHECK(refused < 20);
+	CHECK(address_parse("10.0.0.1", &a));
+	CHECK(host_of(t, &a, false));
+	host_table_free(&t);
+}
+
 UNIT_TESTS(
     cmocka_unit_test(test_a_flow_is_found_from_both_sides),
     cmocka_unit_test(test_at_the_limit_half_open_flows_go_before_established_ones),
@@ -336,4 +369,5 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_note_keeps_its_first_frames_and_the_newest),
     cmocka_unit_test(test_port_and_address_cannot_undo_each_other),
     cmocka_unit_test(test_community_ids_match_the_published_vectors),
+    cmocka_unit_test(test_hosts_that_must_stay_keep_no_others_from_going),
 )

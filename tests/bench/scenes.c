@@ -241,7 +241,7 @@ small_make(struct wire *w, double scale)
 
 /* --- churn: connections that come, ask, are answered and go ------------------------ */
 
-enum { CHURN_TALKS = 14000, CHURN_SECONDS = 20, CHURN_SERVERS = 12 };
+enum { CHURN_TALKS = 14000, CHURN_SECONDS = 20, CHURN_SERVERS = 6 };
 
 static void
 churn_make(struct wire *w, double scale)
