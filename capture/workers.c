@@ -59,12 +59,14 @@ read_some(struct workers *w, struct batch *b, size_t max)
 	size_t count = 0;
 
 	b->result = source_next_batch(w->source, frame, max, &count);
-	b->time = frame[0].time;
+	if (b->result == SOURCE_IDLE || b->result == SOURCE_BREAK)
+		b->time = frame[0].time;
 	for (size_t i = 0; b->result == SOURCE_FRAME && i < count; i++)
 		batch_add(b, &frame[i]);
 }
 
-/* As many as it takes, of a source that does not make anybody wait. */
+/* As many as it takes, of files: they do not make anybody wait, and say nothing
+ * that has a time of its own. */
 static void
 read_full(struct workers *w, struct batch *b)
 {
@@ -75,7 +77,6 @@ read_full(struct workers *w, struct batch *b)
 		if (b->result == SOURCE_FRAME)
 			batch_add(b, &frame);
 	} while (b->result == SOURCE_FRAME && !batch_is_full(b));
-	b->time = frame.time;
 }
 
 /* The next place in the ring, when there is room; NULL: it is all over. Who
