@@ -97,12 +97,10 @@ transport_checksum(const struct walk *w, uint8_t protocol, struct bytes whole,
 		p->checksum = CHECKSUM_SHORT;
 }
 
-enum decode_result
-decode_tcp(struct walk *w)
+static inline uint32_t
+tcp_header(struct packet *p, struct bytes h)
 {
-	uint32_t wire = walk_wire(w), header_bytes, option_bytes;
-	struct bytes whole = w->b, h = w->b, options;
-	struct packet *p = w->p;
+	uint32_t header_bytes;
 
 	p->sport = bytes_be16(&h);
 	p->dport = bytes_be16(&h);
@@ -113,18 +111,32 @@ decode_tcp(struct walk *w)
 	p->window = bytes_be16(&h);
 	bytes_skip(&h, 2);
 	p->urgent = bytes_be16(&h);
-	if (h.ran_out)
+	return header_bytes;
+}
+
+enum decode_result
+decode_tcp(struct walk *w)
+{
+	uint32_t wire = walk_wire(w), header_bytes, option_bytes;
+	struct bytes whole = w->b, rest = w->b, options;
+	struct bytes h = bytes_sub(&rest, TCP_HEADER_MIN);
+	struct packet *p = w->p;
+
+	if (h.ran_out) {
+		(void)tcp_header(p, whole);	/* as far as it goes */
 		return walk_short(w, DECODE_TRANSPORT);
+	}
+	header_bytes = tcp_header(p, h);
 	if (header_bytes < TCP_HEADER_MIN || header_bytes > wire + w->missing)
 		return DECODE_TRANSPORT;
 
 	p->has_transport = true;
 	p->tcp_header_bytes = (uint8_t)header_bytes;
 	option_bytes = header_bytes - TCP_HEADER_MIN;
-	options = bytes_sub_at_most(&h, option_bytes);
+	options = bytes_sub_at_most(&rest, option_bytes);
 	p->options.cut = options.left < option_bytes;
 	tcp_options(&p->options, options);
-	p->payload = h;
+	p->payload = rest;
 	p->payload_bytes = wire > header_bytes ? wire - header_bytes : 0;
 	transport_checksum(w, IP_TCP, whole, wire, TCP_CHECKSUM_AT);
 	return w->cut ? DECODE_TRUNCATED : DECODE_OK;

@@ -259,14 +259,16 @@ engine_wake(struct engine *e, struct flow *f, struct instant at)
 	clock_arm(e->clock, &w->timer, at);
 }
 
-/* One SYN that nobody answered, and that was seen in a step before: there is
+/* One SYN, and one answer or none, that were seen in a step before: there is
  * nothing more to be said of it, and in a flood there are millions. */
 static bool
 was_nothing(const struct flow *f)
 {
-	return f->protocol == IP_TCP && f->state == FLOW_NEW &&
-	    f->half[CLIENT].syns == 1 && !f->half[SERVER].syns && !f->outcome && !f->notes &&
-	    !f->waiting && !(f->half[SERVER].flags & HALF_SEEN);
+	const struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
+
+	return f->protocol == IP_TCP && f->state == FLOW_NEW && c->syns == 1 &&
+	    c->packets == 1 && v->packets == v->syns && v->syns <= 1 &&
+	    !f->outcome && !f->notes && !f->waiting && !f->marks;
 }
 
 static void

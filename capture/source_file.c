@@ -413,8 +413,8 @@ files_more(struct source *src, void *state, struct frame *f, size_t max)
 	if (s->heap_count != 1 || !s->heap[0]->file)
 		return 0;
 	r = s->heap[0];
-	while (n < max && s->handed_out && pcap_file_has_next(r->file)) {
-		reader_next(r);
+	while (n < max && s->handed_out &&
+	    pcap_file_next_at_hand(r->file, &r->frame)) {
 		s->handed_out = !is_other_due(s, r);
 		if (s->handed_out && hand_out(s, &f[n]))
 			n++;

@@ -90,11 +90,12 @@ int pcap_file_new(int fd, uint8_t first_byte, struct pcap_file **out,
 void pcap_file_free(struct pcap_file **);
 int pcap_file_link_type(const struct pcap_file *);
 
-/* As pcapng_next; but what earlier calls gave stays valid, too, as long as the
- * next record is at hand before the call. */
+/* As pcapng_next. */
 enum record_result pcap_file_next(struct pcap_file *, struct frame *,
     const char **why);
-bool pcap_file_has_next(const struct pcap_file *);
+/* The same if the whole record is in memory already, and then what earlier calls
+ * gave stays valid, too; else false, and nothing was done. */
+bool pcap_file_next_at_hand(struct pcap_file *, struct frame *);
 uint64_t pcap_file_offset(const struct pcap_file *);
 
 /* The DLT that libpcap gives for a number in a file (pcap-linktype(7)): they

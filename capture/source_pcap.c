@@ -42,7 +42,7 @@ struct record_head {
 	uint32_t seconds, fraction, captured, wire;
 };
 
-static uint32_t
+static inline uint32_t
 get32(const struct pcap_file *p, struct bytes *b)
 {
 	return p->big_endian ? bytes_be32(b) : bytes_le32(b);
@@ -184,11 +184,12 @@ pcap_file_offset(const struct pcap_file *p)
 }
 
 /* Files before version 2.3 had the two lengths the other way round, and so have
- * some of 2.3. */
-static struct record_head
+ * some of 2.3. All of the head is at hand: that is asked once, here, and not at
+ * each of its fields. */
+static inline struct record_head
 read_head(const struct pcap_file *p)
 {
-	struct bytes b = at_hand(p);
+	struct bytes b = bytes_of(p->block + p->at, RECORD_HEADER);
 	struct record_head h = { .seconds = get32(p, &b),
 		.fraction = get32(p, &b), .captured = get32(p, &b),
 		.wire = get32(p, &b) };
@@ -212,16 +213,38 @@ kept(const struct pcap_file *p, uint32_t captured)
 	return captured < FRAME_BYTES_MAX ? captured : FRAME_BYTES_MAX;
 }
 
-bool
-pcap_file_has_next(const struct pcap_file *p)
+/* Hand out a record whose head is `h` and of which `n` bytes are wanted, all of
+ * them in the block. */
+static void
+hand_out(struct pcap_file *p, const struct record_head *h, uint32_t n,
+    struct frame *f)
 {
-	uint32_t captured;
+	/* Seconds are unsigned in the file: they last until 2106. */
+	f->time.ns = (int64_t)h->seconds * NS_PER_S +
+	    (int32_t)h->fraction * p->tick_ns;
+	f->captured_bytes = n;
+	f->wire_bytes = h->wire < n ? n : h->wire;
+	f->data = p->block + p->at + p->record_header;
+	f->number++;
+	p->at += p->record_header + n;
+	p->skip = h->captured - n;
+	p->next_offset += p->record_header + h->captured;
+}
 
-	if (p->skip || p->end - p->at < p->record_header)
+bool
+pcap_file_next_at_hand(struct pcap_file *p, struct frame *f)
+{
+	size_t left = p->end - p->at;
+	struct record_head h;
+
+	if (p->skip || left < p->record_header)
 		return false;
-	captured = read_head(p).captured;
-	return captured <= p->record_max &&
-	    p->end - p->at - p->record_header >= captured;
+	h = read_head(p);
+	if (h.captured > p->record_max || left - p->record_header < h.captured)
+		return false;
+	p->offset = p->next_offset;
+	hand_out(p, &h, kept(p, h.captured), f);
+	return true;
 }
 
 /* Pass over what is left of the record before. */
@@ -272,15 +295,6 @@ pcap_file_next(struct pcap_file *p, struct frame *f, const char **why)
 	r = fill(p, p->record_header + n);
 	if (r != RECORD_FRAME)
 		return cut(r, why);
-	/* Seconds are unsigned in the file: they last until 2106. */
-	f->time.ns = (int64_t)h.seconds * NS_PER_S +
-	    (int32_t)h.fraction * p->tick_ns;
-	f->captured_bytes = n;
-	f->wire_bytes = h.wire < n ? n : h.wire;
-	f->data = p->block + p->at + p->record_header;
-	f->number++;
-	p->at += p->record_header + n;
-	p->skip = h.captured - n;
-	p->next_offset += p->record_header + h.captured;
+	hand_out(p, &h, n, f);
 	return RECORD_FRAME;
 }

@@ -65,18 +65,13 @@ read_some(struct workers *w, struct batch *b, size_t max)
 		batch_add(b, &frame[i]);
 }
 
-/* As many as it takes, of files: they do not make anybody wait, and say nothing
- * that has a time of its own. */
+/* As many as it takes, of files: they do not make anybody wait. */
 static void
 read_full(struct workers *w, struct batch *b)
 {
-	struct frame frame;
-
-	do {
-		b->result = source_next(w->source, &frame);
-		if (b->result == SOURCE_FRAME)
-			batch_add(b, &frame);
-	} while (b->result == SOURCE_FRAME && !batch_is_full(b));
+	do
+		read_some(w, b, INTAKE_FRAMES + 1 - b->end);
+	while (b->result == SOURCE_FRAME && !batch_is_full(b));
 }
 
 /* The next place in the ring, when there is room; NULL: it is all over. Who

@@ -1,11 +1,12 @@
 /* subject.h - keys for memo tables of things that are no flow: an address, a
- * pair of them, a service, a dialogue. FNV-1a over the parts, never 0. Two
+ * pair of them, a service, a dialogue. Eight bytes a multiplication, never 0. Two
  * subjects with one key are one in 2^64: each record still carries what it is
  * about, and its user compares. */
 #ifndef DETECTORS_SUBJECT_H
 #define DETECTORS_SUBJECT_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "capture/packet.h"
 
@@ -14,17 +15,21 @@
 static inline uint64_t
 subject_number(uint64_t key, uint64_t n)
 {
-	for (int i = 0; i < 8; i++, n >>= 8)
-		key = (key ^ (n & 0xff)) * UINT64_C(0x100000001b3);
+	__extension__ typedef unsigned __int128 wide;
+	wide product = (wide)(key ^ UINT64_C(0x9e3779b97f4a7c15)) *
+	    (n ^ UINT64_C(0xd6e8feb86659fd93));
+
+	key = (uint64_t)product ^ (uint64_t)(product >> 64);
 	return key ? key : 1;
 }
 
 static inline uint64_t
 subject_address(uint64_t key, const struct address *a)
 {
-	for (size_t i = 0; i < sizeof(a->octet); i++)
-		key = (key ^ a->octet[i]) * UINT64_C(0x100000001b3);
-	return key ? key : 1;
+	uint64_t half[2];
+
+	memcpy(half, a->octet, sizeof(half));
+	return subject_number(subject_number(key, half[0]), half[1]);
 }
 
 /* "This address' `n`": a service's port, a call id. */
