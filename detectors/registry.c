@@ -177,6 +177,7 @@ registry_free(struct registry **rp)
 		registry_release_states(s);
 		server_free(&s);
 	}
+	slab_release(&r->budget.outcomes);
 	while (r->findings) {
 		struct finding *f = r->findings;
 

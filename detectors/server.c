@@ -180,6 +180,28 @@ server_clients_since(const struct server *s, struct instant t)
 
 /* --- making and freeing --------------------------------------------------------- */
 
+/* One for each connection there is or was: a million of them are looked up at
+ * random, which large pages make cheaper. */
+static struct outcome *
+outcome_take(struct server *s)
+{
+	struct server_budget *b = s->budget;
+
+	if (!b)
+		return calloc(1, sizeof(struct outcome));
+	b->outcomes.record_bytes = sizeof(struct outcome);
+	return slab_take(&b->outcomes);
+}
+
+static void
+outcome_give(struct server *s, struct outcome *o)
+{
+	if (s->budget)
+		slab_give(&s->budget->outcomes, o);
+	else
+		free(o);
+}
+
 void
 server_free(struct server **sp)
 {
@@ -197,7 +219,7 @@ server_free(struct server **sp)
 		free(v);
 	}
 	for (size_t i = 0; i < s->outcome_count; i++)
-		free(s->outcome[i]);
+		outcome_give(s, s->outcome[i]);
 	free(s->outcome);
 	free(s->place);
 	free(s->seconds);
@@ -242,7 +264,7 @@ server_forget_outcomes(struct server *s)
 		struct outcome *o = s->outcome[i];
 
 		if (gone < most && o->end != FLOW_END_NONE && !o->findings) {
-			free(o);
+			outcome_give(s, o);
 			gone++;
 		} else {
 			s->outcome[kept++] = o;
@@ -276,7 +298,7 @@ server_new_outcome(struct server *s)
 	}
 	if (!server_may_take(s, sizeof(*o)))
 		return NULL;
-	o = calloc(1, sizeof(*o));
+	o = outcome_take(s);
 	if (o)
 		s->outcome[s->outcome_count++] = o;
 	return o;

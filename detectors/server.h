@@ -10,6 +10,7 @@
 
 #include "capture/flow.h"
 #include "capture/host.h"
+#include "capture/slab.h"
 #include "detectors/finding.h"
 
 /* Times in a histogram of quarter octaves from 1 us: 4 * log2(us), so that
@@ -125,6 +126,7 @@ struct server_budget {
 	size_t bytes, limit;		/* handed out; of outcomes, services,
 					 * seconds and clients */
 	uint64_t refused;
+	struct slab outcomes;		/* where those of all servers lie */
 };
 
 /* The two connections that the server served last, each other's contrast. */

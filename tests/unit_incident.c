@@ -143,6 +143,7 @@ test_old_connections_make_room_and_ill_ones_stay(void **state)
 	CHECK_EQ(s->outcome[29]->flow_id, 30);
 	CHECK_EQ(s->outcome[30]->flow_id, 61);
 	server_free(&s);
+	slab_release(&budget.outcomes);
 }
 
 static void
