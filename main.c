@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,8 @@
 #include "main_live.h"
 #include "main_options.h"
 #include "web/server.h"
+
+enum { FILES_OPEN = 64 };	/* at most, but for those who see the page */
 
 enum exit_status { DONE = 0, NOT_DONE = 1, BAD_USAGE = 2, INCIDENTS = 3 };
 
@@ -894,6 +897,22 @@ hold_standard_files(void)
 	return writable;
 }
 
+/* Some libraries end the program, or worse, where they cannot open a file of
+ * theirs: so there is room for all, or it does not begin. 0, or -1 after a
+ * sentence. */
+static int
+have_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= FILES_OPEN)
+		return 0;
+	log_warn("no more than %llu files may be open at once here (ulimit -n), "
+	    "and %d is what it takes", (unsigned long long)limit.rlim_cur,
+	    FILES_OPEN);
+	return -1;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -904,7 +923,8 @@ main(int argc, char **argv)
 	report_json_memory();
 	if (options_read(&options, argc, argv) == 0) {
 		if (writable) {
-			status = do_task(&options);
+			status = have_descriptors() ? NOT_DONE :
+			    do_task(&options);
 		} else {
 			log_warn("cannot write to standard output: it is closed");
 			status = NOT_DONE;

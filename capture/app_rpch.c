@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RPCH_BUCKETS = 256 };	/* cookies are random numbers */
+#include "capture/hash.h"
+
+enum { RPCH_BUCKETS = 256 };
 
 struct app_shared {
 	struct rpch_connection *bucket[RPCH_BUCKETS];
 	unsigned connections;
+	uint64_t key;			/* cookies ought to be random numbers; who
+					 * chooses his own fills no bucket */
 };
 
 enum rts_command {		/* MS-RPCH 2.2.3.5 */
@@ -20,7 +24,11 @@ enum rts_command {		/* MS-RPCH 2.2.3.5 */
 struct app_shared *
 app_shared_new(void)
 {
-	return calloc(1, sizeof(struct app_shared));
+	struct app_shared *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->key = hash_key();
+	return s;
 }
 
 void
@@ -92,11 +100,7 @@ channel_add(struct flow *channel[2], struct flow *f)
 static struct rpch_connection **
 bucket_of(struct app_shared *s, const uint8_t *cookie)
 {
-	unsigned i = 0;
-
-	for (int n = 0; n < RPCH_COOKIE_BYTES; n++)
-		i = i * 31 + cookie[n];
-	return &s->bucket[i % RPCH_BUCKETS];
+	return &s->bucket[hash_octets(cookie, s->key) % RPCH_BUCKETS];
 }
 
 struct rpch_connection *

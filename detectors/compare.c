@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/hash.h"
 #include "detectors/compare_stats.h"
-#include "detectors/subject.h"
 
 /* --- listening ------------------------------------------------------------------ */
 
@@ -30,6 +30,7 @@ struct heard {
 struct compare_watch {
 	struct engine_observer inner;
 	struct heard *bucket[BUCKETS];
+	uint64_t key;			/* of these: nobody can fill one */
 	struct instant last;
 	uint32_t file;			/* of the packet at `last` */
 	int64_t watched_ns;
@@ -38,10 +39,16 @@ struct compare_watch {
 	bool out_of_memory;
 };
 
+static size_t
+place_of(const struct compare_watch *w, const struct address *a)
+{
+	return hash_octets(a->octet, w->key) % BUCKETS;
+}
+
 static struct heard *
 heard_of(const struct compare_watch *w, const struct address *a)
 {
-	struct heard *h = w->bucket[subject_of(a, 0) % BUCKETS];
+	struct heard *h = w->bucket[place_of(w, a)];
 
 	while (h && address_compare(&h->address, a) != 0)
 		h = h->next;
@@ -51,7 +58,7 @@ heard_of(const struct compare_watch *w, const struct address *a)
 static struct heard *
 heard_make(struct compare_watch *w, const struct address *a)
 {
-	struct heard **bucket = &w->bucket[subject_of(a, 0) % BUCKETS];
+	struct heard **bucket = &w->bucket[place_of(w, a)];
 	struct heard *h = calloc(1, sizeof(*h));
 
 	if (!h) {
@@ -228,6 +235,8 @@ compare_watch_new(const struct run_figures *before)
 {
 	struct compare_watch *w = calloc(1, sizeof(*w));
 
+	if (w)
+		w->key = hash_key();
 	for (size_t i = 0; w && before && i < before->count; i++)
 		if (!heard_make(w, &before->server[i].address))
 			compare_watch_free(&w);

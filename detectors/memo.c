@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/hash.h"
+
 enum { NOBODY = UINT32_MAX };
 
 struct slot {
@@ -23,6 +25,7 @@ struct memo {
 	uint64_t evicted;
 	uint32_t hand, unused;
 	size_t buckets;		/* a power of two */
+	uint64_t mix;		/* odd, and nobody's guess: no bucket fills */
 	uint32_t *bucket;
 	unsigned char *slots;	/* each a struct slot, then its record */
 };
@@ -35,6 +38,7 @@ memo_new(size_t limit, size_t bytes)
 	if (!m)
 		return NULL;
 	m->limit = limit;
+	m->mix = hash_key();
 	m->bytes = (bytes + 15) & ~(size_t)15;
 	m->stride = sizeof(struct slot) + m->bytes;
 	m->unused = NOBODY;
@@ -75,9 +79,7 @@ memo_free_state(void *memo)
 static uint32_t *
 bucket_of(struct memo *m, uint64_t key)
 {
-	uint64_t h = key * UINT64_C(0x9e3779b97f4a7c15);
-
-	return &m->bucket[(h >> 32) & (m->buckets - 1)];
+	return &m->bucket[(key * m->mix >> 32) & (m->buckets - 1)];
 }
 
 static struct slot *
