@@ -42,13 +42,6 @@ kinds_asked(const struct server *s, struct instant from)
 	return kinds;
 }
 
-/* How long the stack has answered nothing: from the last answer on. */
-static struct instant
-stack_last_alive(const struct server *s)
-{
-	return s->host ? s->host->last_stack : s->last_sent;
-}
-
 /* Did the host acknowledge something just before `t` and after it? */
 static bool
 near_acks(const struct server *s, struct instant t)
@@ -109,14 +102,18 @@ count_alive_seconds(const struct server *s, struct instant from,
 static void
 review_server(void *state, struct judge *j, struct server *s)
 {
-	struct instant since = stack_last_alive(s);
-	struct instant from = window_start(j, since);
-	double lasted = seconds_of(instant_since(j->now, since)), trust;
+	struct instant since, from;
 	struct host_counts c;
 	struct finding *x;
+	double lasted, trust;
 
 	(void)state;
-	if (!s->host || !instant_is_set(since) || lasted < j->limit->silent_s ||
+	if (!s->host || kinds_asked(s, instant_plus(j->now, -WINDOW_NS)) < 2)
+		return;
+	since = s->host->last_stack;
+	from = window_start(j, since);
+	lasted = seconds_of(instant_since(j->now, since));
+	if (!instant_is_set(since) || lasted < j->limit->silent_s ||
 	    kinds_asked(s, from) < 2)
 		return;
 	trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS);

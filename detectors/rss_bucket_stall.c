@@ -398,10 +398,13 @@ static void
 review_server(void *state, struct judge *j, struct server *s)
 {
 	struct queue_state *q = s->detector_state[FINDING_rss_bucket_stall];
+	size_t more = q ? q->count - q->judged_at : 0;
 
 	/* a table of many changes little with one more */
-	if (!q || q->count < STALLED_MIN || q->count == q->judged_at ||
-	    (q->count - q->judged_at < q->judged_at / 16 && !j->finishing))
+	if (more && more < q->judged_at / 16 && !j->finishing)
+		return;
+	server_seen_to(s, FINDING_rss_bucket_stall);
+	if (!more || q->count < STALLED_MIN)
 		return;
 	q->judged_at = q->count;
 	judge_queue(j, s, q, state);

@@ -35,11 +35,11 @@ struct service {
 	uint32_t first_asked, first_answered;	/* negotiations */
 	uint32_t server_first, client_first;	/* who spoke first */
 	uint64_t asked, answered;
+	struct instant last_answered;
+	struct instant first_seen;
 	struct latency took;		/* answers that were not parked */
 	struct latency parked;		/* waits that ended well though they were
 					 * long: parked calls, long polls */
-	struct instant last_answered;
-	struct instant first_seen;
 };
 
 struct service_place {
@@ -56,6 +56,8 @@ const char *stack_text(enum stack);
 /* How one flow of the server fared; outlives the flow. */
 struct outcome {
 	uint64_t flow_id;
+	struct service *service;	/* its server's; NULL: there were too many */
+	uint64_t bytes;			/* of both sides, payload */
 	struct address client;
 	uint16_t client_port, server_port;
 	uint8_t app;
@@ -75,8 +77,6 @@ struct outcome {
 	struct instant trouble;		/* first finding that says it is affected */
 	struct instant recovered;	/* answered again after that; 0: not yet */
 	uint64_t findings;		/* set of 1 << enum finding_name */
-	uint64_t bytes;			/* of both sides, payload */
-	struct service *service;	/* its server's; NULL: there were too many */
 };
 
 /* One second of a host's life; only seconds in which something happened. */
@@ -153,9 +153,12 @@ struct server {
 	bool ids_split;			/* the IP-ID halves tell stacks apart */
 	struct host *host;		/* what capture/ knows; may be NULL later */
 	struct address address;
-	uint64_t flows, bytes;
-	struct instant first, last;
+	/* the latest seconds in which it was asked what its own stack answers */
+	struct instant asked_syn, asked_arp, asked_echo;
+	uint64_t flows;
 
+	uint64_t bytes;
+	struct instant first, last;
 	size_t number;			/* in the order of appearance, from 0 */
 	struct server *hash_next;	/* by address (registry) */
 	struct server_budget *budget;	/* NULL: none */
@@ -182,8 +185,6 @@ struct server {
 	size_t second_count;		/* ever written; newest at (count - 1) */
 	struct outage outage[SERVER_OUTAGES];	/* ended ones, oldest first; the
 					 * last SERVER_OUTAGES are kept */
-	/* the latest seconds in which it was asked what its own stack answers */
-	struct instant asked_syn, asked_arp, asked_echo;
 	struct timeline *timeline;	/* NULL: nobody was answered yet */
 	size_t push_count;
 	struct push *push;		/* up to SERVER_PUSHES */
@@ -202,6 +203,12 @@ struct server {
 /* What a detector remembers of the server: made of zeros if new. NULL: no
  * memory. */
 void *server_remember(struct server *, enum finding_name, size_t bytes);
+/* It need not be reviewed for that again before it is remembered anew. */
+static inline void
+server_seen_to(struct server *s, enum finding_name name)
+{
+	s->remembered &= ~(UINT64_C(1) << name);
+}
 
 struct service *server_service(struct server *, uint8_t protocol, uint16_t port,
     bool make);

@@ -138,7 +138,9 @@ review_server(void *state, struct judge *j, struct server *s)
 	double pool;
 
 	(void)state;
-	if (!(s->found >> FINDING_orphaned_session & 1))
+	if (!(s->found >> FINDING_orphaned_session & 1) ||
+	    s->finding_count[FINDING_orphaned_session] <
+	    j->limit->leak_min_sessions)
 		return;
 	l = leak_of(s);
 	if ((double)l.held < j->limit->leak_min_sessions ||
