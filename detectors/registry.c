@@ -89,6 +89,18 @@ list_on_segment(struct registry *r, const struct detector *d, void *state)
 }
 
 static void
+list_review_flow(struct registry *r, const struct detector *d, void *state)
+{
+	uint64_t member = UINT64_C(1) << r->review_flows;
+
+	r->review_flow[r->review_flows++] = (struct review_flow){
+	    d->awake ? d->awake(state) : NULL, state, d->review_flow };
+	put_in_sets(r->of_matter, or_all(d->matters, d->matters | d->mark),
+	    member);
+	put_in_sets(r->of_flow_mark, d->mark, member);
+}
+
+static void
 list_review_server(struct registry *r, const struct detector *d, void *state)
 {
 	uint64_t own = UINT64_C(1) << d->finding;
@@ -111,10 +123,7 @@ list_callbacks(struct registry *r)
 			r->on_app[r->on_apps++] = (struct on_app){ r->state[i],
 			    d->on_app };
 		if (d->review_flow)
-			r->review_flow[r->review_flows++] = (struct review_flow){
-			    or_all(d->matters, d->matters | d->mark), d->mark,
-			    d->awake ? d->awake(r->state[i]) : NULL,
-			    r->state[i], d->review_flow };
+			list_review_flow(r, d, r->state[i]);
 		if (d->review_server)
 			list_review_server(r, d, r->state[i]);
 	}
@@ -369,19 +378,29 @@ matters_of(const struct flow *f)
 	return m;
 }
 
+static uint64_t
+concerned_by(const struct registry *r, const struct flow *f)
+{
+	return sets_of(r->of_matter, matters_of(f)) |
+	    sets_of(r->of_flow_mark, f->marks);
+}
+
 static void
 review_flow(struct registry *r, struct flow *f)
 {
 	struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
-	const struct review_flow *d = r->review_flow, *end;
-	uint32_t m = matters_of(f);
+	uint64_t due = s ? concerned_by(r, f) : 0;
 
-	for (end = d + (s ? r->review_flows : 0); d < end; d++) {
-		if (!(d->matters & m || d->mark & f->marks) ||
-		    (d->awake && !*d->awake && !f->notes))
+	while (due) {
+		const struct review_flow *d =
+		    &r->review_flow[__builtin_ctzll(due)];
+		uint64_t later = ~((due & -due) | ((due & -due) - 1));
+
+		due &= later;
+		if (d->awake && !*d->awake && !f->notes)
 			continue;
 		d->call(d->state, &r->judge, s, f);
-		m = matters_of(f);
+		due = concerned_by(r, f) & later;
 	}
 }
 

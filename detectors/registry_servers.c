@@ -262,12 +262,19 @@ outcome_stack(struct server *s, struct outcome *o, enum stack stack)
 	o->stack = (uint8_t)stack;
 }
 
+static struct instant
+offloaded_at(const struct flow *f)
+{
+	const struct note *flip = flow_note_find(f, NOTE_ID_FLIP, 0, SERVER);
+
+	return flip ? flip->first : f->established;
+}
+
 static void
 outcome_update(struct registry *r, struct server *s, struct flow *f,
     struct instant since)
 {
 	const struct tcp_half *v = &f->half[SERVER];
-	const struct note *flip = flow_note_find(f, NOTE_ID_FLIP, 0, SERVER);
 	const struct note *probes = flow_note_find(f, NOTE_KEEP_ALIVE, 0, CLIENT);
 	struct outcome *o = f->outcome;
 	struct service *service;
@@ -288,7 +295,7 @@ outcome_update(struct registry *r, struct server *s, struct flow *f,
 	if (probes)
 		o->probe_answered.ns = (int64_t)probes->value[0];
 	if (v->ids_high && !instant_is_set(o->offloaded_at))
-		o->offloaded_at = flip ? flip->first : f->established;
+		o->offloaded_at = offloaded_at(f);
 	outcome_stack(s, o, server_flow_stack(s, f));
 	served = instant_before(o->last_answered, o->last_acked) ?
 	    o->last_acked : o->last_answered;
