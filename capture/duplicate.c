@@ -35,51 +35,79 @@ duplicates_free(struct duplicates **dp)
 }
 
 static uint64_t
-mix(uint64_t h, uint64_t v)
+mix(uint64_t h, uint64_t a, uint64_t b)
 {
-	h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
-	return h ^ h >> 29;
+	__extension__ typedef unsigned __int128 wide;
+	wide product = (wide)(h ^ a ^ UINT64_C(0x9e3779b97f4a7c15)) *
+	    (b ^ UINT64_C(0xd6e8feb86659fd93));
+
+	return ((uint64_t)product ^ (uint64_t)(product >> 64)) + h;
 }
 
 static uint64_t
-mix_bytes(uint64_t h, const uint8_t *p, size_t n)
+load(const uint8_t *p)
 {
 	uint64_t word;
 
-	for (; n >= sizeof(word); n -= sizeof(word), p += sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		h = mix(h, word);
-	}
-	word = 0;
-	if (n)
-		memcpy(&word, p, n);
-	return mix(h, word ^ (uint64_t)n << 56);
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+/* What is shorter than two words. */
+static uint64_t
+mix_few(uint64_t h, const uint8_t *p, size_t n)
+{
+	uint8_t padded[16] = { 0 };
+
+	memcpy(padded, p, n);
+	return mix(h, load(padded), load(padded + 8));
+}
+
+/* Sixteen bytes a multiplication; the last sixteen may be some of them again. */
+static inline uint64_t
+mix_bytes(uint64_t h, const uint8_t *p, size_t n)
+{
+	const uint8_t *last;
+
+	if (n < 16)
+		return mix_few(h, p, n);
+	last = p + n - 16;
+	for (; p < last; p += 16)
+		h = mix(h, load(p), load(p + 8));
+	return mix(h, load(last), load(last + 8));
 }
 
 /* All that a second transmission would change, and nothing a hop changes. */
 static uint64_t
 signature_of(const struct packet *p)
 {
-	uint64_t h = mix(1, (uint64_t)p->protocol << 32 | p->ip_id);
+	uint64_t h = mix((uint64_t)p->protocol << 32 | p->ip_id, p->tunnel_id,
+	    (uint64_t)p->ip_bytes << 32 | p->fragment_offset);
 	size_t body = p->transport.left;
 
 	h = mix_bytes(h, p->src.octet, sizeof(p->src.octet));
 	h = mix_bytes(h, p->dst.octet, sizeof(p->dst.octet));
-	h = mix(h, (uint64_t)p->ip_bytes << 32 | p->fragment_offset);
-	h = mix(h, p->tunnel_id);
 	/* the transport header with its checksum, options and timestamps */
 	return mix_bytes(h, p->transport.at, body < HASHED_PAYLOAD_BYTES + 60 ?
 	    body : HASHED_PAYLOAD_BYTES + 60);
 }
 
+static uint64_t
+mac_number(const uint8_t mac[6])
+{
+	uint64_t n = 0;
+
+	memcpy(&n, mac, 6);
+	return n;
+}
+
 static uint32_t
 link_of(const struct packet *p)
 {
-	uint64_t h = mix(2, (uint64_t)p->ttl << 32 | p->vlan[0] |
-	    (uint32_t)p->vlan[1] << 16);
+	uint64_t h = mix((uint64_t)p->ttl << 32 | p->vlan[0] |
+	    (uint32_t)p->vlan[1] << 16, mac_number(p->src_mac),
+	    mac_number(p->dst_mac));
 
-	h = mix_bytes(h, p->src_mac, sizeof(p->src_mac));
-	h = mix_bytes(h, p->dst_mac, sizeof(p->dst_mac));
 	return (uint32_t)(h ^ h >> 32);
 }
 
