@@ -100,20 +100,21 @@ store_read_past(struct store *s)
 
 /* --- for the page: what was found before ------------------------------------------- */
 
-/* ?1 this run, ?2 findings, ?3 incidents. Kind, event, id, record. */
+/* ?1 this run, ?2 findings, ?3 incidents. Kind, event, id, record. The newest by
+ * what there is an index of: a large store is not read for it. */
 static const char told_before[] =
 "SELECT kind, event, id, record FROM (SELECT 0 AS kind, f.event AS event,"
 "  f.finding_id AS id, json_set(f.record, '$.past', json('true'),"
 "  '$.change', 'over') AS record FROM findings f JOIN runs r ON r.run = f.run"
 "  WHERE r.live AND f.run < ?1 AND f.change IS NOT 'withdrawn'"
-"  ORDER BY f.event DESC LIMIT ?2)"
+"  ORDER BY f.published DESC LIMIT ?2)"
 " UNION ALL SELECT kind, event, id, record FROM (SELECT 1 AS kind, i.event AS"
 "  event, i.incident_id AS id, json_set(i.record, '$.past', json('true'),"
 "  '$.change', 'over', '$.end', coalesce(i.\"end\","
 "   max(i.published, coalesce(r.last, '')))) AS record"
 "  FROM incidents i JOIN runs r ON r.run = i.run"
 "  WHERE r.live AND i.run < ?1 AND i.change IS NOT 'withdrawn'"
-"  ORDER BY i.event DESC LIMIT ?3)"
+"  ORDER BY i.published DESC LIMIT ?3)"
 " ORDER BY event";
 
 static int
