@@ -22,7 +22,7 @@ enum {
 	HOSTS = 6, TALKS = 8, FRAMES_MAX = 400, STORE_BYTES = 1 << 19,
 	PAYLOAD_MAX = 3000, ETHERNET_BYTES = 14, IP_BYTES = 20,
 	FRAME_BYTES = ETHERNET_BYTES + 2 * IP_BYTES + 40 + PAYLOAD_MAX,
-	BATCH_MAX = 64, LIVE_PAUSES = 20,
+	BATCH_MAX = 64, LIVE_PAUSES = 2,
 };
 
 struct talk {
@@ -504,9 +504,9 @@ pause_for(struct script *s, uint8_t op)
 	    INT64_C(315360000) * NS_PER_S };
 	int64_t by = ns[op >> 3 & 15];
 
-	/* a live run tells of each minute, so months take their time */
-	if (s->how & FUZZ_LIVE && ++s->pauses > LIVE_PAUSES)
-		by = NS_PER_MS;
+	/* a live run tells of each minute, so days of them take their time */
+	if (s->how & FUZZ_LIVE && by > 10 * NS_PER_S && ++s->pauses > LIVE_PAUSES)
+		by = NS_PER_S;
 	s->stepped |= by < 0 || by > 100000 * NS_PER_S;
 	if (s->now.ns < INT64_MAX / 2)
 		s->now = instant_plus(s->now, by);
