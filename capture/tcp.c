@@ -518,12 +518,13 @@ static void
 ack_forward(struct step *s)
 {
 	struct tcp_half *me = s->me, *peer = s->peer;
-	uint32_t ack = s->p->ack;
+	uint32_t ack = s->p->ack, before;
 	struct note *run;
 
+	before = me->flags & HALF_ACKED ? me->acked : peer->una;
 	s->out->facts |= SEG_ACKS;
-	s->out->acked_bytes = ack -
-	    (me->flags & HALF_ACKED ? me->acked : peer->una);
+	/* the first that we see may be of what went by before we looked */
+	s->out->acked_bytes = seq_after(ack, before) ? ack - before : 0;
 	s->out->lost_bytes += holes_lost(s, ack);
 	me->acked = ack;
 	me->flags |= HALF_ACKED;

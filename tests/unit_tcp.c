@@ -132,6 +132,21 @@ test_numbers_wrap(void **state)
 	play_end(&p);
 }
 
+/* Frames in a false order: 4 GB of acknowledged bytes would hide any loss. */
+static void
+test_a_first_ack_from_before_what_we_saw_acknowledges_nothing(void **state)
+{
+	struct play p = play_begin();
+
+	(void)state;
+	say(&p, CLIENT, PSH, 1300, 5000, 100);
+	CHECK(say(&p, SERVER, ACK, 5000, 1200, 0) & SEG_ACKS);
+	CHECK_EQ(p.seg.acked_bytes, 0);
+	say(&p, SERVER, ACK, 5000, 1400, 0);
+	CHECK_EQ(p.seg.acked_bytes, 200);
+	play_end(&p);
+}
+
 static void
 test_what_we_missed_counts_as_lost_once_it_is_acknowledged(void **state)
 {
@@ -527,6 +542,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_handshake_establishes),
     cmocka_unit_test(test_data_is_new_once_and_then_sent_again),
     cmocka_unit_test(test_numbers_wrap),
+    cmocka_unit_test(test_a_first_ack_from_before_what_we_saw_acknowledges_nothing),
     cmocka_unit_test(test_what_we_missed_counts_as_lost_once_it_is_acknowledged),
     cmocka_unit_test(test_a_late_segment_fills_the_hole_and_nothing_is_lost),
     cmocka_unit_test(test_probes_run_until_they_are_answered),
