@@ -124,8 +124,10 @@ take(struct run *r, const struct arrival *a)
 	r->seconds = a->now.ns / NS_PER_S;
 	add(r, (uint64_t)a->now.ns);
 	add(r, (uint64_t)a->regression_ns);
-	add(r, (uint64_t)a->result << 8 | a->is_copy << 2 | a->is_piece << 1 |
-	    a->is_swallowed);
+	add(r, (uint64_t)a->result);
+	add(r, a->is_copy);
+	add(r, a->is_piece);
+	add(r, a->is_swallowed);
 	add(r, (uint64_t)p->sport << 16 | p->ip_id);
 	for (size_t i = 0; !a->is_swallowed && i < p->payload.left; i++)
 		add(r, p->payload.at[i]);
