@@ -162,8 +162,9 @@ class Served:
 
     seen_to_end = False                     # with the page still open
 
-    def __init__(self, *command, first=None):
-        """`first`: the first bytes of a standard input that stays open."""
+    def __init__(self, *command, first=None, read_first=False):
+        """`first`: the first bytes of a standard input that stays open.
+        `read_first`: what an address names is there only when all was read."""
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             stdin=subprocess.PIPE if first else subprocess.DEVNULL,
@@ -179,6 +180,9 @@ class Served:
             raise AssertionError(f"{command} does not serve")
         self.url = line.split()[1]
         self.port = int(self.url.rstrip("/").rsplit(":", 1)[1])
+        if read_first:
+            while not self.process.stderr.readline().startswith("all read"):
+                expect(self.process.poll() is None, "it ended early")
         threading.Thread(target=self.process.stderr.read, daemon=True).start()
 
     def stop(self):
@@ -198,9 +202,9 @@ class Served:
             return json.load(answer)
 
 
-def capture(name, *options, **more):
+def capture(name, *options):
     return Served(TOEWATCH, "-r", f"pcaps/{name}.pcap", "-w", "127.0.0.1:0",
-                  *options, **more)
+                  *options, read_first=True)
 
 
 def load(servers=10, findings=200, rate=4, port=0):
