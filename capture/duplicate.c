@@ -92,15 +92,6 @@ signature_of(const struct packet *p)
 	    body : HASHED_PAYLOAD_BYTES + 60);
 }
 
-static uint64_t
-mac_number(const uint8_t mac[6])
-{
-	uint64_t n = 0;
-
-	memcpy(&n, mac, 6);
-	return n;
-}
-
 static uint32_t
 link_of(const struct packet *p)
 {

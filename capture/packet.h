@@ -194,4 +194,15 @@ const char *address_text(const struct address *, char out[ADDRESS_TEXT_BYTES]);
 bool address_parse(const char *text, struct address *out);
 const char *mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES]);
 
+/* Its six octets as one number, the first one highest. */
+static inline uint64_t
+mac_number(const uint8_t mac[6])
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < 6; i++)
+		n = n << 8 | mac[i];
+	return n;
+}
+
 #endif

@@ -120,11 +120,7 @@ nat_new(void)
 static uint64_t
 mac_key(const uint8_t mac[6])
 {
-	uint64_t key = 1;
-
-	for (int i = 0; i < 6; i++)
-		key = key << 8 | mac[i];
-	return key;
+	return UINT64_C(1) << 48 | mac_number(mac);
 }
 
 static uint64_t

@@ -56,16 +56,6 @@ struct neighbors {
 	size_t awake;			/* narrowings, or a hop that changed */
 };
 
-static uint64_t
-pack_mac(const uint8_t mac[6])
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < 6; i++)
-		v = v << 8 | mac[i];
-	return v;
-}
-
 static const char *
 packed_mac_text(uint64_t packed, char out[MAC_TEXT_BYTES])
 {
@@ -84,7 +74,7 @@ sent_elsewhere(struct flow_pool *pool, struct flow *f, const struct segment *seg
 	const struct packet *p = seg->packet;
 	struct note *n = flow_note(pool, f,
 	    detector_note(FINDING_stale_neighbor), 0, SERVER);
-	uint64_t mac = pack_mac(p->dst_mac);
+	uint64_t mac = mac_number(p->dst_mac);
 
 	if (!n)
 		return;
@@ -94,7 +84,7 @@ sent_elsewhere(struct flow_pool *pool, struct flow *f, const struct segment *seg
 		n->value[VALUE_UNA] = f->half[SERVER].una;
 		n->value[VALUE_OLD_MAC] = mac;
 	}
-	n->value[VALUE_NEW_MAC] = pack_mac(f->half[CLIENT].mac);
+	n->value[VALUE_NEW_MAC] = mac_number(f->half[CLIENT].mac);
 	note_add(n, p->time, p->frame);
 }
 
@@ -243,7 +233,7 @@ static void
 count_well(const struct server *v, const struct flow *f)
 {
 	struct changes *all = v->detector_state[FINDING_stale_neighbor];
-	uint64_t mac = pack_mac(f->half[CLIENT].mac);
+	uint64_t mac = mac_number(f->half[CLIENT].mac);
 
 	for (unsigned i = 0; all && i < all->used; i++) {
 		struct change *c = &all->change[i];
