@@ -22,8 +22,8 @@
  * flood of SYNs would grow with its rate. */
 enum { ENDED_MAX = 262144 };
 
-/* Frames decoded ahead: enough that memory has answered by the time it is asked
- * again, and few enough that all of them stay in the first-level cache. */
+/* Packets whose flows are asked for ahead: enough that memory has answered by the
+ * time it is asked again, and few enough that all stay in the first-level cache. */
 enum { AHEAD = 16 };
 
 /* Two ways into one capture, queues of a card, clocks of two processors: frames
@@ -777,8 +777,7 @@ note_copy(struct engine *e, const struct packet *p)
 {
 	if (!e->stats.duplicates++)
 		e->stats.first_duplicate_frame = p->frame;
-	if (packet_is_tcp(p))
-		show_copy(e, p);
+	show_copy(e, p);
 }
 
 static void

@@ -45,10 +45,11 @@ batch_new(bool keeps_frames)
 
 	if (!b)
 		return NULL;
+	/* what there is of frames is written before it is read */
 	memset(b, 0, offsetof(struct batch, arrival));
 	b->carried = b->kept = NULL;
-	b->carried_bytes = b->kept_bytes = b->whole_count = 0;
-	b->first = b->end = 1;
+	b->carried_bytes = b->whole_count = 0;
+	batch_clear(b);
 	/* what is never written to takes no memory */
 	if (keeps_frames)
 		b->kept = malloc((size_t)INTAKE_FRAMES * SOURCE_SNAP_BYTES);
@@ -205,9 +206,11 @@ trace_time(struct intake *in, struct instant raw)
 static bool
 leaps(const struct intake *in, struct instant raw)
 {
-	return instant_is_set(in->now) && instant_since(raw, in->now) > INTAKE_LEAP_NS &&
-	    instant_since(instant_plus(raw, in->time_offset_ns), in->now) >
-	    INTAKE_LEAP_NS;
+	struct instant t = instant_plus(raw, in->time_offset_ns);
+
+	return instant_is_set(in->now) &&
+	    instant_since(raw, in->now) > INTAKE_LEAP_NS &&
+	    instant_since(t, in->now) > INTAKE_LEAP_NS;
 }
 
 /* --- in order ---------------------------------------------------------------------- */
