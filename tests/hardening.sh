@@ -97,8 +97,12 @@ deadline = time.monotonic() + 20
 def states():
     found = []
     for path in glob.glob(f"/proc/{p.pid}/task/*/status"):
-        with open(path) as f:
-            found.append(dict(re.findall(r"^(\w+):\s*(\S+)", f.read(), re.M)))
+        try:
+            with open(path) as f:
+                text = f.read()
+        except (FileNotFoundError, ProcessLookupError):
+            continue                # a thread that ended meanwhile
+        found.append(dict(re.findall(r"^(\w+):\s*(\S+)", text, re.M)))
     return found
 
 
