@@ -434,7 +434,7 @@ static int
 toewatch_open(struct toewatch *t)
 {
 	struct engine_config config = { .name_with_ndpi = true,
-		.all_ends = t->options->flows || t->compare };
+		.all_ends = t->options->flows };
 	struct engine_observer observer;
 
 	if (open_doors(t))

@@ -277,6 +277,8 @@ flow_left(void *context, struct flow *f)
 	struct engine *e = context;
 
 	if (!(f->flags & FLOW_TOUCHED) && !e->config.all_ends && was_nothing(f)) {
+		if (e->observer.on_forgotten)
+			e->observer.on_forgotten(e->observer.context, f);
 		flow_dispose(e, f);
 		return;
 	}

@@ -31,7 +31,8 @@ struct engine_config {
 	size_t fragment_bytes;		/* 0: 4 MiB */
 	bool name_with_ndpi;
 	bool all_ends;			/* the observer wants each flow that ends
-				 * among the touched ones, mere SYNs too */
+				 * among the touched ones, and none of them
+				 * by on_forgotten */
 	bool (*is_server)(void *context, const struct address *, uint16_t port);
 	void *context;			/* for is_server; both may be NULL */
 };
@@ -88,6 +89,9 @@ struct engine_observer {
 	void (*on_step)(void *, struct engine *, struct instant now);
 	/* step phase, before on_step: the flow is leaving (see flow->end) */
 	void (*on_flow_end)(void *, struct flow *);
+	/* either phase: it leaves without having been more than a SYN, answered
+	 * once or never, and no step has it; in a flood there are millions */
+	void (*on_forgotten)(void *, const struct flow *);
 };
 
 struct engine *engine_new(const struct engine_config *,

@@ -230,6 +230,17 @@ hear_flow_end(void *context, struct flow *f)
 		w->inner.on_flow_end(w->inner.context, f);
 }
 
+/* Its packets count as those of any other. */
+static void
+hear_forgotten(void *context, const struct flow *f)
+{
+	struct compare_watch *w = context;
+
+	count_flow(w, f);
+	if (w->inner.on_forgotten)
+		w->inner.on_forgotten(w->inner.context, f);
+}
+
 struct compare_watch *
 compare_watch_new(const struct run_figures *before)
 {
@@ -278,7 +289,8 @@ compare_watch_observe(struct compare_watch *w, struct engine_observer *o)
 	w->inner = *o;
 	*o = (struct engine_observer){ .context = w, .on_packet = hear_packet,
 		.on_segment = hear_segment, .on_app = hear_app,
-		.on_step = hear_step, .on_flow_end = hear_flow_end };
+		.on_step = hear_step, .on_flow_end = hear_flow_end,
+		.on_forgotten = hear_forgotten };
 }
 
 /* --- the figures of a run ----------------------------------------------------------- */

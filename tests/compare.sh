@@ -147,6 +147,14 @@ cp "$well" "$scratch/well"
 		"$TOEWATCH" --compare there/well there/ill -T $format >got 2>&1
 		diff want got
 	done
+	# full of attempts that were no more than a SYN
+	for name in connect-unanswered host-down nat-inside; do
+		cp "$srcdir/pcaps/$name.pcap" $name
+		"$TOEWATCH" -r $name -o there/$name >out 2>&1 || cat out
+		"$TOEWATCH" --compare $name $name -T json >want
+		"$TOEWATCH" --compare there/$name there/$name -T json >got 2>&1
+		diff want got | cut -c 1-2000
+	done
 ) >"$scratch/complaint" 2>&1
 tap_empty 'kept runs compare as their captures do' "$scratch/complaint"
 refused 'one run only' 2 'BEFORE and AFTER' --compare "$well"
