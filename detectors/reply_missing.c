@@ -38,9 +38,22 @@ enum { SILENCED_CLIENTS_MIN = 3 };
 
 extern const struct detector detector_reply_missing;
 
-/* How long this service may take, in seconds, before its silence is one. */
+/* The first words of a protocol (a negotiation, a request to begin) ask for
+ * nothing that could be waited for: a service that answered them is owed no more
+ * time than its habits say. A first request over HTTP may be a poll. */
+static bool
+is_greeting(const struct flow *f, const struct service *v,
+    const struct exchange *x)
+{
+	return x && x->flags & EXCHANGE_FIRST && !(x->flags & EXCHANGE_TURN) &&
+	    f->app != APP_HTTP && v->first_answered >= HABIT_MIN;
+}
+
+/* How long this service may take, in seconds, before its silence is one. `x`: on
+ * which exchange; NULL: on none that is told apart. */
 static double
-patience_s(const struct judge *j, const struct service *v)
+patience_s(const struct judge *j, const struct flow *f, const struct service *v,
+    const struct exchange *x)
 {
 	double limit = j->limit->user_notices_s, longest;
 
@@ -52,7 +65,8 @@ patience_s(const struct judge *j, const struct service *v)
 	longest = seconds_of(v->parked.max_ns) * 1.5;
 	if (longest > limit)
 		limit = longest;
-	return v->answered < KNOWN_ANSWERS ? limit * UNKNOWN_FACTOR : limit;
+	return v->answered < KNOWN_ANSWERS && !is_greeting(f, v, x) ?
+	    limit * UNKNOWN_FACTOR : limit;
 }
 
 /* Who moves the mouse is owed nothing: where it is usual that the client speaks
@@ -172,7 +186,7 @@ raise_missing(struct judge *j, struct server *s, struct flow *f,
     const struct service *v, const struct exchange *e, double waited,
     double trust)
 {
-	double patience = patience_s(j, v);
+	double patience = patience_s(j, f, v, e);
 	bool first = e->flags & EXCHANGE_FIRST ||
 	    (f->flags & FLOW_HANDSHAKE && !f->turns);
 	struct finding *x = finding_raise(j, &detector_reply_missing,
@@ -232,7 +246,7 @@ review_cut(struct judge *j, struct server *s, struct flow *f,
 {
 	uint64_t owed = app_follows(f) ? stream_owes(f, SERVER) : 0;
 	struct instant since = f->half[SERVER].last_data;
-	double waited, patience = patience_s(j, v);
+	double waited, patience = patience_s(j, f, v, NULL);
 	struct finding *x;
 
 	if (!owed || !could_go_on(f) || trust <= 0)
@@ -302,7 +316,7 @@ static void
 review_silenced(struct judge *j, struct server *s, struct flow *f,
     const struct service *v, double trust)
 {
-	double patience = patience_s(j, v), waited;
+	double patience = patience_s(j, f, v, NULL), waited;
 	struct finding *x;
 	size_t clients, served;
 
@@ -347,7 +361,7 @@ review_banner(struct judge *j, struct server *s, struct flow *f,
 {
 	bool silent = f->flags & FLOW_HANDSHAKE &&
 	    !((f->half[CLIENT].flags | f->half[SERVER].flags) & HALF_DATA);
-	double trust, waited, patience = patience_s(j, v);
+	double trust, waited, patience = patience_s(j, f, v, NULL);
 	struct finding *x;
 
 	if (!silent || !speaks_first(v))
@@ -497,7 +511,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	e = longest_owed(f, v);
 	if (!e)
 		return;
-	patience = patience_s(j, v);
+	patience = patience_s(j, f, v, e);
 	waited = seconds_of(instant_since(waited_until(j, f), e->asked));
 	if (trust <= 0)
 		return;

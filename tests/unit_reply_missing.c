@@ -202,10 +202,38 @@ test_one_or_two_among_many_are_not(void **state)
 	CHECK_EQ(type_on(12, 9), 0);
 }
 
+/* A few answers do not make a service known, but this one answered each greeting. */
+static void
+test_a_greeting_is_owed_its_answer_from_the_fourth_on(void **state)
+{
+	(void)state;
+	for (unsigned before = 2; before <= 3; before++) {
+		const struct finding *x;
+		struct lan_tcp c;
+		struct lan w;
+
+		next_port = 3000;
+		lan_begin(&w);
+		for (unsigned i = 0; i <= before; i++) {
+			c = lan_connect(&w, FIRST_USER + i % USERS, next_port++,
+			    SERVER_HOST, DESK);
+			lan_say(&w, &c, CLIENT, request, sizeof(request));
+			if (i < before)
+				lan_say(&w, &c, SERVER, confirm, sizeof(confirm));
+		}
+		lan_wait(&w, 12);
+		lan_close(&w, &c);
+		lan_finish(&w);
+		CHECK_EQ(found(&w, "negotiation", &x), before == 3);
+		lan_end(&w);
+	}
+}
+
 UNIT_TESTS(
     cmocka_unit_test(test_an_answer_that_breaks_off_is_one),
     cmocka_unit_test(test_it_ends_when_the_rest_comes),
     cmocka_unit_test(test_a_desktop_that_is_left_alone_owes_nothing),
     cmocka_unit_test(test_several_desktops_that_fall_silent_are_ill),
     cmocka_unit_test(test_one_or_two_among_many_are_not),
+    cmocka_unit_test(test_a_greeting_is_owed_its_answer_from_the_fourth_on),
 )
