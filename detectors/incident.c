@@ -325,13 +325,18 @@ last_served(const struct outcome *o, enum want want)
 	return o->last_acked;
 }
 
+static struct instant
+began_to_fail(const struct outcome *o, const struct finding *x)
+{
+	return instant_is_set(o->trouble) ? o->trouble : x->first_seen;
+}
+
 static void
 count_affected(struct view *v, const struct outcome *o, struct instant start,
     const struct finding *x)
 {
 	struct port_view *p = port_of(v, o->server_port);
-	struct instant onset = instant_is_set(o->trouble) ? o->trouble :
-	    x->first_seen;
+	struct instant onset = began_to_fail(o, x);
 
 	v->flows_affected++;
 	p->affected++;
@@ -358,6 +363,13 @@ count_served(struct view *v, const struct outcome *o, struct instant served)
 		v->table.flows_offloaded++;
 	else if (o->stack == STACK_HOST || o->stack == STACK_OFFLOADED)
 		v->table.flows_host++;	/* served before the card took it over */
+}
+
+static void
+note_answered(struct port_view *p, struct instant served)
+{
+	if (instant_before(p->answered, served))
+		p->answered = served;
 }
 
 static bool
@@ -455,6 +467,23 @@ onset_of(const struct judge *j, const struct cluster *c)
 	return onset;
 }
 
+/* Who waits while requests are answered that came after his own is overtaken: his
+ * port serves others, however long it may take with some. */
+static void
+count_unheard(struct view *v, const struct cluster *c)
+{
+	const struct server *s = c->server;
+
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		const struct outcome *o = s->outcome[i];
+		const struct finding *x = finding_of_flow(c, o->flow_id);
+		struct port_view *p = x ? port_of(v, o->server_port) : NULL;
+
+		if (p && !instant_before(began_to_fail(o, x), p->answered))
+			p->unheard++;
+	}
+}
+
 static void
 look(const struct judge *j, const struct cluster *c, struct view *v)
 {
@@ -478,6 +507,7 @@ look(const struct judge *j, const struct cluster *c, struct view *v)
 			count_affected(v, o, onset, x);
 			continue;
 		}
+		note_answered(port_of(v, o->server_port), served);
 		/* a connection made since has no state from before to lose */
 		if (instant_before(onset, served) && (want != WANT_STATE ||
 		    instant_before(o->established, onset)))
@@ -492,6 +522,7 @@ look(const struct judge *j, const struct cluster *c, struct view *v)
 	free(seen.address);
 	free(hit.address);
 	finish_table(&v->table, s);
+	count_unheard(v, c);
 	find_recovery(v, c, j, want);
 }
 

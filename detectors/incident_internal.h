@@ -32,6 +32,8 @@ struct port_view {
 	uint32_t served;		/* flows answered after the onset */
 	uint32_t fresh_served;		/* made after the onset and answered */
 	uint32_t fresh_dead;		/* made after the onset and never answered */
+	struct instant answered;	/* a flow that does not fare ill, last */
+	uint32_t unheard;		/* flows that fare ill since after that */
 };
 
 enum { PORTS_MAX = 64 };

@@ -270,6 +270,20 @@ offloaded_at(const struct flow *f)
 	return flip ? flip->first : f->established;
 }
 
+/* Nothing was sent on it up to this step, and now both sides speak. (It may have
+ * been up to a second more.) */
+static void
+note_silence(struct outcome *o, const struct flow *f, struct instant since)
+{
+	int64_t silent = instant_since(since, o->last) / NS_PER_S;
+
+	if (silent > o->silent_s && instant_is_set(o->last) &&
+	    !(f->half[SERVER].flags & HALF_RST) &&
+	    !instant_before(f->half[CLIENT].last, since) &&
+	    !instant_before(f->half[SERVER].last, since))
+		o->silent_s = silent < UINT16_MAX ? (uint16_t)silent : UINT16_MAX;
+}
+
 static void
 outcome_update(struct registry *r, struct server *s, struct flow *f,
     struct instant since)
@@ -287,6 +301,7 @@ outcome_update(struct registry *r, struct server *s, struct flow *f,
 	o->bytes = f->half[CLIENT].bytes + v->bytes;
 	o->app = f->app;
 	o->established = f->established;
+	note_silence(o, f, since);
 	o->last = f->last;
 	o->last_asked = f->last_asked;
 	o->last_answered = f->last_answered;

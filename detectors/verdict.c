@@ -330,6 +330,20 @@ rule_host(struct scale *s)
 
 /* --- rules: whose connections are ill ---------------------------------------------- */
 
+/* Only what the card carries is ill, more of it than chance makes in one case of
+ * two, and too little to say that the card is it: that speaks for nobody. */
+static bool
+table_is_silent(const struct scale *s)
+{
+	const struct offload_table *t = &s->v->table;
+
+	if (cluster_want(s->c) == WANT_ANSWER && t->affected_offloaded <
+	    s->j->limit->stall_share * t->flows_offloaded)
+		return false;
+	return t->known && t->affected_offloaded >= 2 && !t->affected_host &&
+	    t->p_value < 0.5;
+}
+
 /* The 2x2 table. Its weight is what the chance of the table says, up to e^7. */
 static void
 rule_table(struct scale *s)
@@ -355,7 +369,7 @@ rule_table(struct scale *s)
 		weigh(s, VERDICT_offload_engine, -2, NULL, "none of the %u "
 		    "connections is carried by the card, and %u are affected",
 		    t->flows_host, t->affected_host);
-	} else if (t->affected_host + well_offloaded > 2) {
+	} else if (t->affected_host + well_offloaded > 2 && !table_is_silent(s)) {
 		weigh(s, VERDICT_offload_engine, -2, NULL, "trouble does not follow "
 		    "the offload: %u of %u offloaded and %u of %u host-stack "
 		    "connections are affected (p = %.2g)", t->affected_offloaded,
@@ -510,10 +524,10 @@ rule_application(struct scale *s)
 		    "after the onset were accepted and never answered either: the "
 		    "transport is well, nobody serves it", s->v->fresh_dead);
 	/* whom it answers may be on the side that is not mirrored */
-	if (trust > 0 && !p->served && p->affected >= 2)
+	if (trust > 0 && !p->served && p->unheard >= 2)
 		weigh(s, VERDICT_server_application, 2.5 * trust, NULL, "port %u answers "
 		    "nobody any more (%u connections), acknowledging everything",
-		    p->port, p->affected);
+		    p->port, p->unheard);
 	if (!s->v->served && s->v->fresh_dead && !answers_datagrams(s))
 		weigh(s, VERDICT_server_host, 1, NULL, "no service of the host "
 		    "answers any more");
@@ -676,7 +690,8 @@ rule_path(struct scale *s)
 	    flows(s, FINDING_keepalive_unanswered, NULL) +
 	    flows(s, FINDING_orphaned_session, "server_lost_state");
 
-	if (!dead || table_speaks(s) || first(s, FINDING_rss_bucket_stall, NULL))
+	if (!dead || table_speaks(s) || table_is_silent(s) ||
+	    first(s, FINDING_rss_bucket_stall, NULL))
 		return;
 	weigh(s, VERDICT_network_path, 1.5, NULL, "%u established connection%s "
 	    "dead without regard to the offload, as behind a firewall that lost "
@@ -687,6 +702,31 @@ rule_path(struct scale *s)
  * shortest time-outs in use are around a minute. */
 #define FORGOTTEN_IDLE_S 45.0
 enum { FORGOTTEN_MIN = 3 };
+
+/* Connections that were there that long before the trouble and went on after it
+ * began, without ever being silent for so long: there must be some. One that was
+ * silent, and went on, was not forgotten: then there is no such device. */
+static bool
+busy_ones_live(const struct scale *s, double shortest)
+{
+	const struct server *v = s->c->server;
+	struct instant then = instant_plus(s->c->start, -(int64_t)(shortest * 1e9));
+	unsigned busy = 0;
+
+	for (size_t i = 0; i < v->outcome_count; i++) {
+		const struct outcome *o = v->outcome[i];
+		size_t ill;
+
+		cluster_of_flow(s->c, o->flow_id, &ill);
+		if (ill)
+			continue;
+		if (o->silent_s >= shortest)
+			return false;
+		busy += instant_before(o->established, then) &&
+		    instant_before(s->c->start, o->last_answered);
+	}
+	return busy > 0;
+}
 
 static void
 rule_idle(struct scale *s)
@@ -707,7 +747,8 @@ rule_idle(struct scale *s)
 		if (shortest < 0 || idle < shortest)
 			shortest = idle;
 	}
-	if (n < FORGOTTEN_MIN || shortest < FORGOTTEN_IDLE_S)
+	if (n < FORGOTTEN_MIN || shortest < FORGOTTEN_IDLE_S ||
+	    !busy_ones_live(s, shortest))
 		return;
 	weigh(s, VERDICT_network_path, 2.5, NULL, "all %u dead connections had been "
 	    "idle for at least %.0f s, and busy ones live: a firewall or NAT that "

@@ -371,6 +371,86 @@ test_what_is_no_longer_seen_is_not_called_merged(void **state)
 	CHECK_EQ(judged(&s), NO_INCIDENT);
 }
 
+/* Connections 0 to 3, one of each client, idle for more than a minute, are no longer
+ * known when their clients speak again; the busy ones are. `spared`: as idle, and
+ * known all the same. Nobody says who carries them. */
+static int
+forgets_the_idle(unsigned spared)
+{
+	static struct scene s;
+	unsigned seconds = 70;
+
+	scene_open(&s);
+	while (seconds--) {
+		struct talk *t = &s.talk[5 + seconds % (TALKS - 5)];
+
+		rig_wait(&s.o.rig, 900);
+		rig_turn(t, 80, 300, false);
+	}
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		struct talk *t = &s.talk[i];
+		uint32_t expected = t->next[SERVER];
+
+		rig_wait(&s.o.rig, 5000);
+		say(t, (struct line){ .from = CLIENT, .bytes = 80 });
+		rig_wait(&s.o.rig, 1);
+		say(t, (struct line){ .from = SERVER, .flags = TCP_RST,
+		    .at = true, .seq = expected });
+		rig_turn(&s.talk[5 + i], 80, 300, false);
+	}
+	while (spared--)
+		rig_turn(&s.talk[4], 80, 300, false);
+	rig_wait(&s.o.rig, 3000);
+	rig_turn(&s.talk[6], 80, 300, false);
+	return judged(&s);
+}
+
+static void
+test_who_forgets_the_idle_forgets_them_all(void **state)
+{
+	(void)state;
+	CHECK_EQ(forgets_the_idle(0), VERDICT_network_path);
+	CHECK(forgets_the_idle(1) != VERDICT_network_path);
+}
+
+/* A service that once took 7 s is given 28 s. Two requests are left waiting for
+ * longer, and nobody asks any more. Others were answered last, which had been asked
+ * before them or (`overtaken`) after. */
+static int
+leaves_two_waiting(bool overtaken)
+{
+	static struct scene s;
+	struct talk *slow = &s.talk[9];
+
+	scene_open(&s);
+	say(slow, (struct line){ .from = CLIENT, .bytes = 80 });
+	rig_wait(&s.o.rig, 7000);
+	say(slow, (struct line){ .from = SERVER, .bytes = 300 });
+	for (unsigned i = 0; i < 2; i++) {
+		rig_wait(&s.o.rig, 1000);
+		say(&s.talk[i], (struct line){ .from = CLIENT, .bytes = 80 });
+		rig_wait(&s.o.rig, 1);
+		say(&s.talk[i], (struct line){ .from = SERVER });
+	}
+	for (unsigned i = 2; overtaken && i < 6; i++) {
+		rig_wait(&s.o.rig, 1000);
+		rig_turn(&s.talk[i], 80, 300, false);
+	}
+	for (unsigned i = 0; i < 40; i++) {
+		rig_wait(&s.o.rig, 1000);
+		office_arp(&s.o, i % CLIENTS, true);
+	}
+	return judged(&s);
+}
+
+static void
+test_who_is_overtaken_waits_at_a_port_that_serves(void **state)
+{
+	(void)state;
+	CHECK_EQ(leaves_two_waiting(false), VERDICT_server_application);
+	CHECK_EQ(leaves_two_waiting(true), VERDICT_undetermined);
+}
+
 UNIT_TESTS(
     cmocka_unit_test(test_what_follows_the_offload_is_the_cards),
     cmocka_unit_test(test_what_does_not_is_not),
@@ -382,4 +462,6 @@ UNIT_TESTS(
     cmocka_unit_test(test_swapped_segments_are_the_segmentations),
     cmocka_unit_test(test_merging_between_is_the_paths_and_has_its_own_remedy),
     cmocka_unit_test(test_what_is_no_longer_seen_is_not_called_merged),
+    cmocka_unit_test(test_who_forgets_the_idle_forgets_them_all),
+    cmocka_unit_test(test_who_is_overtaken_waits_at_a_port_that_serves),
 )
