@@ -182,7 +182,9 @@ burst_review(void *state, struct judge *j, struct server *v, struct flow *f)
 
 		if (!b)
 			continue;
-		trust = judge_trusts(j, v, f, TRUST_LOSS | TRUST_BOTH_WAYS);
+		/* a SACK that the sniffer missed makes one loss whole */
+		trust = judge_trusts_repeated(j, v, f, b->lost,
+		    TRUST_BOTH_WAYS);
 		if (b->lost >= j->limit->burst_cycles && trust > 0 &&
 		    b->passed * PASSED_SHARE <= b->lost)
 			raise(j, v, f, side, b, trust);
