@@ -140,9 +140,12 @@ flow_dispose(struct engine *e, struct flow *f)
 		f->watch->unused_next = e->unused_watches;
 		e->unused_watches = f->watch;
 	}
-	for (int s = CLIENT; s <= SERVER; s++)
-		if (f->host[s])
-			f->host[s]->flows--;
+	for (int s = CLIENT; s <= SERVER; s++) {
+		if (!f->host[s])
+			continue;
+		f->host[s]->flows--;
+		host_let_go(e->hosts, f->host[s]);
+	}
 	flow_release(e->pool, f);
 }
 

@@ -12,7 +12,7 @@
 #include "capture/hash.h"
 #include "capture/slab.h"
 
-enum { HOST_BUCKETS = 131072, EVICTION_LOOKS = 16 };
+enum { HOST_BUCKETS = 131072 };
 
 struct host_table {
 	struct host *bucket[HOST_BUCKETS];
@@ -20,7 +20,7 @@ struct host_table {
 	size_t count, limit;
 	uint64_t next_number, refused;
 	uint64_t key;			/* so that collisions cannot be planned */
-	struct host *oldest, *newest;
+	struct host *oldest, *newest;	/* of those not aside */
 	struct host *touched, **touched_end;
 };
 
@@ -87,36 +87,53 @@ append_age(struct host_table *t, struct host *h)
 	t->newest = h;
 }
 
-static bool
-is_held(const struct host *h)
+/* Behind those that nobody asked for since. What is touched stands there already. */
+static void
+freshen(struct host_table *t, struct host *h)
 {
-	return h->flows || h->server || h->touched;
+	if (h->aside || h->touched || t->newest == h)
+		return;
+	unlink_age(t, h);
+	append_age(t, h);
 }
 
-static bool
-make_room(struct host_table *t)
+static void
+evict(struct host_table *t, struct host *h)
 {
-	struct host *h = t->oldest;
-	struct host **link;
+	struct host **link = &t->bucket[bucket_of(t, &h->address)];
 
-	/* those that have to stay go to the end: they must not be looked at each
-	 * time, or a few of them would keep all others from going */
-	for (int i = 0; h && is_held(h); h = t->oldest) {
-		if (++i > EVICTION_LOOKS)
-			return false;
-		unlink_age(t, h);
-		append_age(t, h);
-	}
-	if (!h)
-		return false;
-	link = &t->bucket[bucket_of(t, &h->address)];
 	while (*link != h)
 		link = &(*link)->hash_next;
 	*link = h->hash_next;
-	unlink_age(t, h);
 	slab_give(&t->hosts, h);
 	t->count--;
-	return true;
+}
+
+/* Those that have to stay are put aside until they are let go: each is looked at
+ * once, however many want room meanwhile. The newest may be in a caller's hand. */
+static bool
+make_room(struct host_table *t)
+{
+	struct host *h;
+
+	while ((h = t->oldest) && h != t->newest && !h->touched) {
+		unlink_age(t, h);
+		h->aside = h->flows || h->server;
+		if (h->aside)
+			continue;
+		evict(t, h);
+		return true;
+	}
+	return false;
+}
+
+void
+host_let_go(struct host_table *t, struct host *h)
+{
+	if (!h->aside || h->flows || h->server)
+		return;
+	h->aside = false;
+	append_age(t, h);
 }
 
 static struct host *
@@ -149,8 +166,11 @@ host_of(struct host_table *t, const struct address *a, bool make)
 		return NULL;
 	bucket = bucket_of(t, a);
 	for (struct host *h = t->bucket[bucket]; h; h = h->hash_next)
-		if (memcmp(h->address.octet, a->octet, sizeof(a->octet)) == 0)
+		if (memcmp(h->address.octet, a->octet, sizeof(a->octet)) == 0) {
+			if (make)
+				freshen(t, h);
 			return h;
+		}
 	return make ? host_make(t, a, bucket) : NULL;
 }
 
@@ -165,10 +185,7 @@ touch(struct host_table *t, struct host *h)
 {
 	if (h->touched)
 		return;
-	if (t->newest != h) {
-		unlink_age(t, h);
-		append_age(t, h);
-	}
+	freshen(t, h);
 	h->touched = true;
 	h->touched_next = NULL;
 	*t->touched_end = h;

@@ -70,6 +70,7 @@ struct host {
 	struct host_counts step;	/* of the step in hand */
 	struct host_ids ids;
 	bool touched;			/* on the list of this step */
+	bool aside;			/* it has to stay: not in the next two */
 	struct host *touched_next;
 	struct host *older, *newer;	/* by the step it was last heard in */
 	uint32_t flows;			/* that hold it */
@@ -118,6 +119,8 @@ void host_table_free(struct host_table **);
 /* The host of an address, made if new when `make`; NULL if it is not known, or
  * for multicast and unspecified addresses. */
 struct host *host_of(struct host_table *, const struct address *, bool make);
+/* A flow or a server has just ceased to hold it. */
+void host_let_go(struct host_table *, struct host *);
 uint64_t host_table_refused(const struct host_table *);
 
 /* Sum and extent of both. */

@@ -458,8 +458,10 @@ server_part(struct registry *r, struct server *s)
 	while (*at != s)
 		at = &(*at)->hash_next;
 	*at = s->hash_next;
-	if (s->host)
+	if (s->host) {
 		s->host->server = NULL;
+		host_let_go(engine_hosts(r->judge.engine), s->host);
+	}
 	r->server_count--;
 	registry_release_states(s);
 	server_free(&s);
