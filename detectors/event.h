@@ -67,6 +67,13 @@ struct event {
 	struct event_count *count;	/* event.c */
 };
 
+/* Of memory. */
+static inline size_t
+event_size(const struct event *e)
+{
+	return e->bytes + sizeof(*e);
+}
+
 /* A copy of `model` with one reference, `json` (from malloc) taken over whatever
  * the outcome. NULL without memory. */
 struct event *event_new(const struct event *model, char *json, size_t bytes);

@@ -20,6 +20,7 @@
 
 enum {
 	ITEMS_MAX = 20000,		/* wanted at a time */
+	INCIDENT_ITEMS = 1000,		/* kept for the file of one */
 	ROUND_MS = 2000,		/* live: a pass at most this often */
 	SETTLE_ROUNDS = 5,		/* what came after is fetched by then */
 	BEFORE_MAX = 40,		/* of a connection, before the first frame
@@ -45,6 +46,7 @@ struct item {
 	size_t before_next;
 	bool begun;			/* its first named frame has passed */
 	struct pick kept;		/* a finding's, for its incident's file */
+	size_t findings;		/* an incident's, in a pass over them */
 };
 
 struct list {
@@ -505,6 +507,16 @@ write_results(struct evidence *v)
 			write_incident(v, i);
 }
 
+/* Its incident's file has room for it: the newest come first. */
+static bool
+is_of_use(struct evidence *v, const struct item *i)
+{
+	struct item *incident = find_item(&v->incidents,
+	    i->event->incident_id);
+
+	return incident && ++incident->findings <= INCIDENT_ITEMS;
+}
+
 /* What has had its rounds is at rest, and gone when nobody needs it: a finding
  * stays for the file of its incident, an incident until it is over. */
 static void
@@ -512,11 +524,13 @@ settle(struct evidence *v)
 {
 	struct item **at = &v->findings.first;
 
+	for (struct item *i = v->incidents.first; i; i = i->next)
+		i->findings = 0;
 	while (*at) {
 		struct item *i = *at;
 
 		i->rounds -= i->rounds > 0;
-		if (i->rounds || find_item(&v->incidents, i->event->incident_id))
+		if (is_of_use(v, i) || i->rounds)
 			at = &i->next;
 		else
 			item_free(v, &v->findings, at);

@@ -426,10 +426,30 @@ tell_state(struct feed *f)
 /* --- history --- */
 
 static bool
+has_many(const struct server *s)
+{
+	uint64_t n = 0;
+
+	for (int name = 0; s && name < FINDING_COUNT; name++)
+		n += s->finding_count[name];
+	return n > FEED_SERVER_FINDINGS;
+}
+
+/* What is as quiet for so long is another incident anyway. */
+static int64_t
+rest_s(const struct feed *f)
+{
+	int64_t gap = (int64_t)f->run->config->limit.incident_gap_s;
+
+	return gap * 2 > FEED_REST_S ? gap * 2 : FEED_REST_S;
+}
+
+static bool
 is_old(const struct feed *f, const struct finding *x)
 {
-	int64_t s = registry_is_crowded(f->run->registry, x) ?
-	    FEED_SHORT_HISTORY_S : FEED_HISTORY_S;
+	int64_t s = has_many(x->server) ? rest_s(f) :
+	    registry_is_crowded(f->run->registry, x) ? FEED_SHORT_HISTORY_S :
+	    FEED_HISTORY_S;
 
 	return instant_since(f->now, x->raised) >= s * NS_PER_S &&
 	    instant_since(f->now, x->last_seen) >= s * NS_PER_S;
@@ -452,16 +472,21 @@ is_history(void *context, const struct finding *x)
 {
 	const struct incident *i = x->server ? x->server->incidents : NULL;
 
+	if (x->forgotten)
+		return true;
 	while (i && i->id != x->incident_id)
 		i = i->next_of_server;
-	return !i && is_old(context, x);
+	return (!i || x->retracted) && is_old(context, x);
 }
 
+/* With all that it rests on: a part of that would make another incident. */
 static void
 forget_incident(struct incident *i)
 {
 	struct incident **at = &i->server->incidents;
 
+	for (struct finding *x = i->server->findings; x; x = x->next_of_server)
+		x->forgotten |= x->incident_id == i->id;
 	while (*at != i)
 		at = &(*at)->next_of_server;
 	*at = i->next_of_server;
@@ -469,10 +494,23 @@ forget_incident(struct incident *i)
 }
 
 static void
+shorten_incidents(struct feed *f)
+{
+	struct judge *j = registry_judge(f->run->registry);
+	struct instant before = instant_plus(f->now, -rest_s(f) * NS_PER_S);
+
+	for (struct incident *i = f->run->incidents; i; i = i->next)
+		if (!instant_is_set(i->end) && has_many(i->server))
+			(void)incident_shorten(i, j, FEED_SERVER_FINDINGS / 4 * 3,
+			    before);
+}
+
+static void
 forget_history(struct feed *f)
 {
 	struct incident **at = &f->run->incidents;
 
+	shorten_incidents(f);
 	while (*at) {
 		struct incident *i = *at;
 		struct said *s = said_of(f, i->id);

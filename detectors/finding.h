@@ -77,6 +77,7 @@ struct finding {
 	bool may_be_parked;		/* it may yet prove a call that waits long
 					 * by design: alone it is no incident */
 	bool changed;			/* since it was last published (feed.c) */
+	bool forgotten;			/* told, and to be freed (incident.c) */
 	uint32_t subject;		/* hash of it (registry_findings.c) */
 	enum fault_side side;
 	struct finding *hash_next;

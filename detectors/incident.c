@@ -58,8 +58,8 @@ fisher_one_sided(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
 static bool
 matters(const struct finding *x)
 {
-	return !x->retracted && x->severity >= SEVERITY_MEDIUM &&
-	    x->side != FAULT_CAPTURE;
+	return !x->retracted && !x->forgotten &&
+	    x->severity >= SEVERITY_MEDIUM && x->side != FAULT_CAPTURE;
 }
 
 static int
@@ -730,8 +730,40 @@ set_number(struct incident *i, const struct cluster *c,
 		i->start = i->carried;
 }
 
+/* What the incident that one of the cluster's findings was part of has lost. */
+static const struct incident_gone *
+gone_before(const struct cluster *c, const struct incident *before)
+{
+	for (; before; before = before->next)
+		for (size_t k = 0; instant_is_set(before->gone.start) &&
+		    k < c->count; k++)
+			if (c->finding[k]->incident_id == before->id)
+				return &before->gone;
+	return NULL;
+}
+
+static uint32_t
+larger(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+static void
+add_gone(struct incident *i, const struct incident_gone *g)
+{
+	i->gone = *g;
+	i->start = g->start;
+	i->flows_affected += g->flows;
+	i->flows_seen += g->flows;
+	i->clients_affected = larger(i->clients_affected, g->clients_affected);
+	i->clients_seen = larger(i->clients_seen, g->clients_seen);
+	for (int n = 0; n < FINDING_COUNT; n++)
+		i->finding_count[n] += g->finding_count[n];
+}
+
 static struct incident *
-incident_make(struct round *r, const struct cluster *c, const struct view *v)
+incident_make(struct round *r, const struct cluster *c, const struct view *v,
+    const struct incident_gone *gone)
 {
 	struct incident *i = calloc(1, sizeof(*i));
 	const struct judge *j = r->j;
@@ -750,6 +782,8 @@ incident_make(struct round *r, const struct cluster *c, const struct view *v)
 	for (size_t k = 0; k < c->count; k++)
 		i->finding_count[c->finding[k]->name] +=
 		    (uint32_t)c->finding[k]->count;
+	if (gone)
+		add_gone(i, gone);
 	set_end(j, c, v, i);
 	verdict_weigh(r, c, v, i);
 	return i;
@@ -878,7 +912,8 @@ judge_server(struct round *r, struct server *s, struct incident **before)
 		cluster_index(&c, index);
 		look(r->j, &c, &v);
 		if (is_incident(r->j, &c, &v))
-			*end = incident_make(r, &c, &v);
+			*end = incident_make(r, &c, &v, gone_before(&c,
+			    *before));
 		if (*end)
 			set_number(*end, &c, before, r->ids);
 		mark_findings(&c, *end ? (*end)->id : 0);
@@ -1015,4 +1050,137 @@ incidents_free(struct incident **list)
 		*list = i->next;
 		free(i);
 	}
+}
+
+/* --- what lasts for months ------------------------------------------------------ */
+
+/* Of what is left of an incident, is the verdict the same, and does it last? */
+static bool
+stands_without(const struct judge *j, const struct incident *i,
+    struct finding **rest, size_t count)
+{
+	struct finding **index = malloc(count * sizeof(*index));
+	struct cluster c = cluster_take(j, i->server, rest, count);
+	struct incident *again = NULL;
+	struct round r = { .j = j };
+	struct view v;
+	bool same;
+
+	if (index && c.count == count) {
+		cluster_index(&c, index);
+		look(j, &c, &v);
+		again = is_incident(j, &c, &v) ? incident_make(&r, &c, &v,
+		    NULL) : NULL;
+	}
+	same = again && again->verdict == i->verdict &&
+	    !instant_is_set(again->end);
+	neighbours_free(&r.neighbours);
+	free(again);
+	free(index);
+	return same;
+}
+
+static bool
+is_at_rest(const struct finding *x, struct instant before)
+{
+	return !x->changed && instant_before(x->raised, before) &&
+	    instant_before(x->last_seen, before);
+}
+
+/* The oldest ones at rest: a connection that is heard of may yet be found ill
+ * again. */
+static size_t
+mark_forgotten(const struct cluster *all, size_t surplus, struct instant before)
+{
+	const struct server *s = all->server;
+	size_t marked = 0;
+
+	for (size_t k = 0; k < all->count; k++)
+		all->finding[k]->forgotten = is_at_rest(all->finding[k], before);
+	for (size_t i = 0; i < s->outcome_count; i++) {
+		struct finding *const *list;
+		size_t n;
+
+		if (instant_before(s->outcome[i]->last, before))
+			continue;
+		list = cluster_of_flow(all, s->outcome[i]->flow_id, &n);
+		while (n)
+			list[--n]->forgotten = false;
+	}
+	for (size_t k = 0; k < all->count; k++) {
+		all->finding[k]->forgotten &= marked < surplus;
+		marked += all->finding[k]->forgotten;
+	}
+	return marked;
+}
+
+/* What connected to a connection that has nothing left is history, too: its
+ * outcome may go (server_forget_outcomes). */
+static void
+note_gone(struct incident *i, const struct cluster *all)
+{
+	const struct server *s = i->server;
+	struct incident_gone *g = &i->gone;
+
+	g->start = i->start;
+	g->clients_affected = i->clients_affected;
+	g->clients_seen = i->clients_seen;
+	for (size_t k = 0; k < all->count; k++)
+		if (all->finding[k]->forgotten)
+			g->finding_count[all->finding[k]->name] +=
+			    (uint32_t)all->finding[k]->count;
+	for (size_t k = 0; k < s->outcome_count; k++) {
+		struct outcome *o = s->outcome[k];
+		size_t n, gone = 0;
+		struct finding *const *list = cluster_of_flow(all, o->flow_id,
+		    &n);
+
+		for (size_t f = 0; f < n; f++)
+			gone += list[f]->forgotten;
+		if (!n || gone < n)
+			continue;
+		o->findings = 0;
+		g->flows++;
+	}
+}
+
+static size_t
+shorten(struct incident *i, const struct judge *j, struct cluster *all,
+    struct finding **rest, size_t most, struct instant before)
+{
+	size_t marked = mark_forgotten(all, all->count - most, before), n = 0;
+
+	for (size_t k = 0; k < all->count; k++)
+		if (!all->finding[k]->forgotten)
+			rest[n++] = all->finding[k];
+	if (marked && n && stands_without(j, i, rest, n)) {
+		note_gone(i, all);
+		return marked;
+	}
+	for (size_t k = 0; k < all->count; k++)
+		all->finding[k]->forgotten = false;
+	return 0;
+}
+
+size_t
+incident_shorten(struct incident *i, struct judge *j, size_t most,
+    struct instant before)
+{
+	size_t count, n = 0, gone = 0;
+	struct finding **list = findings_of(i->server, &count);
+	struct finding **index = list ? calloc(2 * count, sizeof(*index)) :
+	    NULL;
+	struct cluster all = { .server = i->server, .finding = list };
+
+	for (size_t k = 0; index && k < count; k++)
+		if (list[k]->incident_id == i->id)
+			list[n++] = list[k];
+	all.count = n;
+	if (n > most) {
+		cluster_index(&all, index);
+		gone = shorten(i, j, &all, index + count, most, before);
+	}
+	free(index);
+	free(list);
+	return gone;
 }

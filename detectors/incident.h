@@ -48,6 +48,15 @@ struct offload_table {
 	double p_value;
 };
 
+/* What an incident had that was forgotten since (incident_shorten). */
+struct incident_gone {
+	struct instant start;		/* of the incident; 0: nothing has gone */
+	uint32_t finding_count[FINDING_COUNT];
+	uint32_t flows;			/* affected */
+	uint32_t clients_affected, clients_seen; /* then; not to be added to those
+					 * of now, for many will be the same */
+};
+
 struct incident {
 	struct incident *next;		/* all, by start */
 	struct incident *next_of_server;
@@ -62,6 +71,7 @@ struct incident {
 	uint64_t merged_into;		/* gone: the one that it became part of */
 	uint32_t clients_affected, clients_seen, flows_affected, flows_seen;
 	uint32_t finding_count[FINDING_COUNT];
+	struct incident_gone gone;	/* is in the figures above */
 	struct offload_table offload;
 	unsigned evidence_count, against_count;
 	struct evidence evidence[INCIDENT_EVIDENCE], against[INCIDENT_EVIDENCE];
@@ -93,6 +103,12 @@ struct incident *incidents_judge(struct registry *, struct judge *);
 void incidents_update(struct incident **list, struct incident **gone,
     struct incident_ids *, struct registry *, struct judge *);
 void incidents_free(struct incident **);
+/* Of a lasting incident with more than `most` findings: the oldest are marked as
+ * `forgotten`, for registry_forget, if nothing was heard of them and of their
+ * connections since `before`. Only if what stays makes the same incident:
+ * it keeps its beginning and its figures. How many were marked. Step phase. */
+size_t incident_shorten(struct incident *, struct judge *, size_t most,
+    struct instant before);
 
 /* P(X >= a) for the table {a b; c d} with fixed margins. */
 double fisher_one_sided(uint32_t a, uint32_t b, uint32_t c, uint32_t d);

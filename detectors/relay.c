@@ -18,6 +18,7 @@
 
 enum {
 	LIMIT_DEFAULT = 10000, BATCH_DEFAULT = 256,
+	BYTES_DEFAULT = 32 << 20,
 	PAUSE_FIRST_MS = 1000, PAUSE_MAX_MS = 60000,
 };
 
@@ -29,6 +30,7 @@ struct relay {
 	pthread_cond_t changed;		/* CLOCK_MONOTONIC */
 	struct event **queue;		/* ring of kind.limit */
 	size_t first;			/* the oldest; counts up for ever */
+	size_t bytes;			/* of what waits */
 	struct event **batch;		/* the thread's own */
 	struct relay_stats stats;	/* waiting: length of the ring */
 	bool closing;
@@ -82,6 +84,7 @@ take_batch(struct relay *r)
 static void
 drop_first(struct relay *r)
 {
+	r->bytes -= event_size(*slot(r, r->first));
 	event_release(slot(r, r->first));
 	r->first++;
 	r->stats.waiting--;
@@ -252,6 +255,8 @@ relay_new(const struct relay_kind *kind, void *context)
 	r->context = context;
 	if (!r->kind.limit)
 		r->kind.limit = LIMIT_DEFAULT;
+	if (!r->kind.limit_bytes)
+		r->kind.limit_bytes = BYTES_DEFAULT;
 	if (!r->kind.batch)
 		r->kind.batch = BATCH_DEFAULT;
 	if (prepare(r) == 0) {
@@ -268,10 +273,12 @@ void
 relay_put(struct relay *r, struct event *e)
 {
 	pthread_mutex_lock(&r->lock);
-	if (r->stats.waiting == r->kind.limit) {
+	while (r->stats.waiting && (r->stats.waiting == r->kind.limit ||
+	    r->bytes + event_size(e) > r->kind.limit_bytes)) {
 		drop_first(r);
 		r->stats.dropped++;
 	}
+	r->bytes += event_size(e);
 	*slot(r, r->first + r->stats.waiting) = event_hold(e);
 	r->stats.waiting++;
 	pthread_cond_signal(&r->changed);

@@ -23,6 +23,7 @@ struct relay_kind {
 	void (*tick)(void *context);
 	unsigned tick_ms;
 	size_t limit;			/* events waiting; 0: 10,000 */
+	size_t limit_bytes;		/* of them; 0: 32 MiB */
 	size_t batch;			/* most in one delivery; 0: 256 */
 };
 

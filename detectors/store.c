@@ -534,6 +534,7 @@ store_start(struct store *s)
 {
 	struct relay_kind kind = { .name = s->path, .deliver = deliver,
 		.tick = tick, .tick_ms = RELAY_TICK_MS, .limit = RELAY_LIMIT,
+		.limit_bytes = SIZE_MAX,
 		.batch = RELAY_BATCH };
 
 	s->relay = relay_new(&kind, s);

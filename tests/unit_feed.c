@@ -239,6 +239,47 @@ test_what_is_long_over_is_forgotten_and_was_told(void **state)
 	forget(&k);
 }
 
+/* Of trouble that lasts and has more witnesses than are kept, the oldest go: what
+ * stays is the same incident. */
+static void
+test_a_lasting_incident_stays_itself_without_its_oldest_findings(void **state)
+{
+	struct incident was, *i;
+	struct trial t;
+	struct finding *x;
+	struct judge *j;
+	size_t held = 0, gone, left = 0;
+
+	(void)state;
+	open_sample(&t, "session-leak.pcap");
+	t.feed = feed_new(&t.run, NULL);
+	CHECK(t.feed);
+	trial_play(&t);
+	j = registry_judge(t.registry);
+	feed_step(t.feed, j->now);
+	i = t.run.incidents;
+	CHECK(i && !i->next && !instant_is_set(i->end));
+	was = *i;
+	for (x = registry_findings(t.registry); x; x = x->next)
+		held += x->incident_id == was.id;
+	gone = incident_shorten(i, j, 10, instant_plus(j->now, -5 * NS_PER_S));
+	i->server->findings_changed = true;
+	feed_step(t.feed, instant_plus(j->now, FEED_MINUTE_S * NS_PER_S));
+	for (x = registry_findings(t.registry); x; x = x->next)
+		left += x->incident_id == was.id;
+	CHECK(gone > held / 2);
+	CHECK_EQ(left, held - gone);
+	CHECK(left >= 10);
+	i = t.run.incidents;
+	CHECK(i && !i->next && !instant_is_set(i->end));
+	CHECK_EQ(i->id, was.id);
+	CHECK_EQ(i->start.ns, was.start.ns);
+	CHECK_EQ(i->verdict, was.verdict);
+	CHECK_EQ(i->flows_affected, was.flows_affected);
+	CHECK_EQ(i->clients_affected, was.clients_affected);
+	trial_close(&t);
+}
+
 static struct server *
 server_at(const struct trial *t, const char *ip)
 {
@@ -306,6 +347,8 @@ UNIT_TESTS(
     cmocka_unit_test(test_the_last_word_is_that_of_a_run_told_at_once),
     cmocka_unit_test(test_a_freeze_is_one_incident_told_a_few_times),
     cmocka_unit_test(test_what_is_long_over_is_forgotten_and_was_told),
+    cmocka_unit_test(
+	test_a_lasting_incident_stays_itself_without_its_oldest_findings),
     cmocka_unit_test(test_a_server_that_nobody_hears_of_is_forgotten),
     cmocka_unit_test(test_a_server_that_was_heard_of_lately_is_not),
     cmocka_unit_test(test_a_server_that_is_configured_is_never_forgotten),

@@ -100,6 +100,28 @@ test_a_stuck_sink_loses_the_oldest_and_delays_nobody(void **state)
 }
 
 static void
+test_large_events_bound_a_queue_too(void **state)
+{
+	static const struct relay_kind kind = { .name = "test",
+		.deliver = deliver, .limit = 1000, .batch = 1,
+		.limit_bytes = 8 * sizeof(struct event) };
+	struct sink sink = { .stuck = true };
+	struct relay *r = relay_new(&kind, &sink);
+	struct relay_stats stats;
+
+	(void)state;
+	CHECK(r);
+	for (uint64_t i = 1; i <= 100; i++)
+		put(r, i);
+	relay_stats(r, &stats);
+	CHECK_EQ(stats.waiting, 7);	/* their records take room, too */
+	CHECK_EQ(stats.dropped, 93);
+	atomic_store(&sink.stuck, false);
+	relay_close(&r, 10000);
+	CHECK_EQ(sink.number[sink.got - 1], 100);
+}
+
+static void
 test_what_was_delivered_is_not_counted_as_dropped(void **state)
 {
 	static const struct relay_kind kind = { .name = "test",
@@ -169,6 +191,7 @@ test_a_sink_that_never_works_does_not_hold_up_the_end(void **state)
 UNIT_TESTS(
     cmocka_unit_test(test_events_arrive_in_order),
     cmocka_unit_test(test_a_stuck_sink_loses_the_oldest_and_delays_nobody),
+    cmocka_unit_test(test_large_events_bound_a_queue_too),
     cmocka_unit_test(test_what_was_delivered_is_not_counted_as_dropped),
     cmocka_unit_test(test_a_failed_delivery_is_tried_again),
     cmocka_unit_test(test_a_sink_that_never_works_does_not_hold_up_the_end),

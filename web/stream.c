@@ -31,7 +31,7 @@ drop_oldest(struct stream *s)
 {
 	struct event **place = &s->event[s->first++ % STREAM_EVENTS];
 
-	s->bytes -= (*place)->bytes;
+	s->bytes -= event_size(*place);
 	event_release(place);
 }
 
@@ -61,10 +61,10 @@ void
 stream_add(struct stream *s, struct event *e)
 {
 	while (s->first < s->end && (s->end - s->first == STREAM_EVENTS ||
-	    s->bytes + e->bytes > STREAM_BYTES))
+	    s->bytes + event_size(e) > STREAM_BYTES))
 		drop_oldest(s);
 	s->event[s->end++ % STREAM_EVENTS] = event_hold(e);
-	s->bytes += e->bytes;
+	s->bytes += event_size(e);
 	s->last_number = e->number;
 }
 

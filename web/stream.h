@@ -14,7 +14,7 @@
 #include "detectors/event.h"
 
 enum {
-	STREAM_EVENTS = 10000, STREAM_BYTES = 32 << 20, STREAM_RUN_BYTES = 17,
+	STREAM_EVENTS = 10000, STREAM_BYTES = 16 << 20, STREAM_RUN_BYTES = 17,
 	STREAM_MARK_BYTES = 40, STREAM_STATE_BYTES = 160,
 	STREAM_HEAD_BYTES = 160 + STREAM_STATE_BYTES,
 };
@@ -24,7 +24,7 @@ enum {
 struct stream {
 	struct event **event;		/* a ring */
 	uint64_t first, end;		/* places: of the oldest, after the newest */
-	size_t bytes;			/* of their records */
+	size_t bytes;			/* of all of them */
 	uint64_t last_number;		/* of the newest event; 0: none yet */
 	char run[STREAM_RUN_BYTES];	/* tells this run from those before */
 	char state[STREAM_STATE_BYTES];	/* "progress": JSON */

@@ -5,19 +5,19 @@
 # In a network of its own, on a pair of virtual interfaces: about 700 connections
 # a second that come, ask twice, are answered and end, each round of 25 s from
 # clients with other addresses, and beside them the freeze of a server, from new
-# clients each time, so that there are findings and incidents all the time: for a
-# sixth of the time sixty times as fast as it was, then twice. All that a run can
+# clients each time, so that there are findings all the time: for a sixth of the
+# time three of them, sixty times as fast as it was, then one, twice as fast; one
+# incident, which lasts for the hour. All that a run can
 # have is on: the store, evidence, each kind of sink with somebody who takes it and
 # one with nobody, the page with two who follow, /metrics.
 #
 # Every 10 s the run's memory is noted (CHURN_DIR/memory: seconds, resident KiB, of
 # which private, flows now, findings). At the end: memory must have levelled
 # off: the highest of the last third is at most 3 % above the highest of the
-# middle third. What grows until then, and stops: connections that have ended are
-# held for 60 s; there are 65,536 clients; a server has up to 65,536 records of
-# connections; the page and a dead sink hold 10,000 events each (that is what the
-# first sixth is for); the ring of evidence has 64 MiB here. Only findings, which
-# stay for a week (100,000 of them at most), go on growing, by some a minute.
+# middle third. What grows until then, and stops, is in toewatch.8 (MEMORY), with
+# its limits: hosts, records of connections, events that wait for a dead sink and
+# for those who follow the page, findings (that is what the first sixth is for).
+# The ring of evidence has 64 MiB here.
 set -u
 srcdir=$(cd "$(dirname "$0")/../.." && pwd)
 BUILD=${BUILD:-$srcdir}
@@ -75,11 +75,17 @@ sleep 2
 office=$!
 freeze=$srcdir/pcaps/exchange-freeze.pcap
 (
-	trap 'kill $!; exit' TERM
-	"$send" -c -s 60 -n $((FOR / 6 / 8 + 1)) a0 "$freeze" &
-	wait $!
+	senders=''
+	trap 'kill $senders; exit' TERM
+	for step in 1 8111 20011; do
+		"$send" -k $step -s 60 -n $((FOR / 6 / 8 + 1)) a0 "$freeze" &
+		senders="$senders $!"
+		sleep 10
+	done
+	wait
 	"$send" -c -s 2 -n 1000000 a0 "$freeze" &
-	wait $!
+	senders=$!
+	wait
 ) >/dev/null &
 trouble=$!
 
