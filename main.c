@@ -466,7 +466,7 @@ toewatch_open(struct toewatch *t)
 		.registry = t->registry, .config = &t->config,
 		.live = is_live(t) };
 	t->live = (struct live){ t->options, &t->config, &t->run,
-		&t->keep, t->evidence, 0, false };
+		&t->keep, t->evidence, t->web, 0, false };
 	if (open_feed(t))
 		return -1;
 	t->workers = workers_new(t->source, engine_intake(t->engine),

@@ -202,6 +202,20 @@ take_over(struct live *l, const struct config *fresh)
 		    l->options->config, changed);
 }
 
+/* It may be renewed without any change of the configuration, and its paths hold
+ * from the start to the end. */
+static void
+reload_page(const struct live *l)
+{
+	char text[WEB_ERROR_BYTES];
+	int result = l->web ? web_reload(l->web, text) : 0;
+
+	if (result > 0)
+		log_info("%s", text);
+	else if (result < 0)
+		log_warn("%s; the one in use stays", text);
+}
+
 static void
 reload(struct live *l)
 {
@@ -211,6 +225,7 @@ reload(struct live *l)
 
 	notify_reloading();
 	keep_reopen(l->keep);
+	reload_page(l);
 	if (config_read(&fresh, path, err, sizeof(err)))
 		log_warn("%s; the configuration stays as it was", err);
 	else if (keep_reload(l->keep, &fresh))

@@ -12,6 +12,7 @@
 #include "main_evidence.h"
 #include "main_keep.h"
 #include "main_options.h"
+#include "web/server.h"
 
 /* Everything is borrowed. */
 struct live {
@@ -20,6 +21,7 @@ struct live {
 	struct run *run;
 	struct keep *keep;
 	struct evidence *evidence;	/* NULL: none */
+	struct web *web;		/* NULL: no page */
 	uint64_t turns;
 	bool went_short;		/* of memory, and said so */
 };

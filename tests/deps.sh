@@ -52,6 +52,7 @@ judge() {
 		door("seccomp", "^capture/privileges\\.c$")
 		door("curl", "^detectors/sink_webhook\\.c$")
 		door("microhttpd", "^web/(server|request|follow|server_internal)\\.[ch]$")
+		door("gnutls/", "^web/certificate\\.c$")
 		door("nettle", "^(capture/community_id|web/access)\\.c$")
 		door("confuse", "^detectors/config\\.c$")
 		door("zlib", "^web/gzip\\.c$")

@@ -62,6 +62,63 @@ wait_for() {
 	done
 }
 
+# $1: a file with a certificate. What the page shows a new connection is that one?
+shows() {
+	openssl s_client -connect 127.0.0.1:9080 </dev/null 2>/dev/null |
+	    openssl x509 -noout -fingerprint >shown
+	openssl x509 -noout -fingerprint -in "$1" | diff - shown
+}
+
+# SIGHUP, until the log has one more line that matches $1.
+hang_up() {
+	before=$(grep -c "$1" log)
+	kill -HUP $run
+	wait_for "[ \$(grep -c '$1' log) -gt $before ]" ||
+	    { echo "nothing is said like: $1"; tail -n 5 log; }
+}
+
+# What certbot and the like do each two months, and what may go wrong.
+renewals() {
+	{
+		shows own.crt
+		openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \
+		    -nodes -subj '/CN=127.0.0.1' -keyout new.key -out new.csr
+		openssl x509 -req -in new.csr -CA ca.pem -CAkey ca.key \
+		    -CAcreateserial -days 3 -extfile names -out new.crt
+		cp own.crt first.crt
+		cat new.key >own.key
+		cat new.crt >own.crt
+	} 2>openssl.log >complaint
+	{
+		hang_up 'cannot read the page.s key own.key: Permission denied; the one in'
+		shows first.crt
+		chown nobody own.key	# who runs it
+		hang_up 'page.s certificate is taken over, and valid until'
+		shows new.crt
+		hang_up 'is the same as before'
+		kill -0 $run
+	} >>complaint 2>&1
+	grep -q ' page-events open' collected || echo 'nobody follows' >>complaint
+	[ "$(grep -c ' page-events open' collected)" = 1 ] ||
+	    echo 'who followed was cut off' >>complaint
+	tap_empty 'a renewed certificate is served after SIGHUP' complaint
+	{
+		cat first.crt >own.crt
+		hang_up 'do not belong together; the one in use stays'
+		shows new.crt
+		echo nonsense >own.crt
+		hang_up 'own.crt cannot be used: .*; the one in use stays'
+		shows new.crt
+		chmod 000 own.crt
+		hang_up 'cannot read the page.s certificate own.crt: Permission denied'
+		shows new.crt
+		rm own.crt
+		hang_up 'cannot read the page.s certificate own.crt: No such file'
+		shows new.crt
+	} >complaint 2>&1
+	tap_empty 'a bad one is not, and the log says why' complaint
+}
+
 mkdir its && chown nobody its
 cat >sinks.conf <<END
 live { user = "nobody" }
@@ -136,9 +193,12 @@ if [ $http = https ]; then
 	[ ! -s stolen ] || sed 's/^/a stranger got: /' stolen >>complaint
 	grep -q 'stranger.*certificate' log || { echo 'nobody said why'; cat log; } >>complaint
 	tap_empty 'a webhook with a certificate of another gets nothing' complaint
+	renewals
 else
 	tap_empty 'also by HTTP: the webhook, and the page' complaint
 	tap_skip 'the same by TLS' 'openssl is missing'
+	tap_skip 'a renewed certificate' 'openssl is missing'
+	tap_skip 'a bad one' 'openssl is missing'
 fi
 
 : >complaint

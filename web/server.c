@@ -22,7 +22,6 @@ enum {
 	SOCKET_BYTES = 256 << 10,	/* that wait in the kernel for a slow one */
 	WAIT_MS = 150,			/* at most, until news is noticed */
 	STARVED_US = 100000,
-	PEM_BYTES = 1 << 20,		/* of a certificate or key file, at most */
 };
 
 time_t
@@ -182,17 +181,11 @@ on_complaint(void *context, const char *format, va_list args)
 		atomic_store(&web->starved, true);
 }
 
-/* The certificate and its key as text; NULL: no TLS. */
-struct pem {
-	char *certificate, *key;
-};
-
 static struct MHD_Daemon *
-start_daemon(struct web *web, int fd, const struct pem *pem)
+start_daemon(struct web *web, int fd)
 {
 	struct MHD_OptionItem tls[] = {
-		{ MHD_OPTION_HTTPS_MEM_CERT, 0, pem->certificate },
-		{ MHD_OPTION_HTTPS_MEM_KEY, 0, pem->key },
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, certificate_callback() },
 		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)
 		    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
 		{ MHD_OPTION_END, 0, NULL }
@@ -278,32 +271,25 @@ web_free(struct web **web)
 	stream_free(&w->stream);
 	free(w->findings_text);
 	free(w->report);
+	if (w->secure)
+		certificate_forget();
+	free(w->certificate);
+	free(w->key);
 	explicit_bzero(&w->access, sizeof(w->access));
 	free(w);
 }
 
-/* NUL-ended and from malloc; NULL with a sentence. */
-static char *
-read_pem(const char *what, const char *path, char err[WEB_ERROR_BYTES])
+int
+web_reload(struct web *web, char text[WEB_ERROR_BYTES])
 {
-	FILE *file = fopen(path, "re");
-	char *text = file ? calloc(1, PEM_BYTES) : NULL;
-	bool failed = !text || (fread(text, 1, PEM_BYTES - 1, file) == 0 &&
-	    ferror(file));
-
-	if (failed)
-		snprintf(err, WEB_ERROR_BYTES, "cannot read the page's %s %.150s: "
-		    "%s", what, path, strerror(errno));
-	if (file)
-		fclose(file);
-	if (!failed)
-		return text;
-	free(text);
-	return NULL;
+	*text = '\0';
+	if (!web->certificate)
+		return 0;
+	return certificate_read(web->certificate, web->key, text) ? -1 : 1;
 }
 
 static int
-read_secrets(struct web *web, const struct web_settings *s, struct pem *pem,
+read_secrets(struct web *web, const struct web_settings *s,
     char err[WEB_ERROR_BYTES])
 {
 	if (s->token_file && access_read(&web->access, s->token_file, err))
@@ -316,33 +302,36 @@ read_secrets(struct web *web, const struct web_settings *s, struct pem *pem,
 	}
 	if (!s->certificate)
 		return 0;
-	pem->certificate = read_pem("certificate", s->certificate, err);
-	pem->key = pem->certificate ? read_pem("key", s->key, err) : NULL;
-	web->secure = pem->key != NULL;
+	web->certificate = strdup(s->certificate);
+	web->key = strdup(s->key);
+	if (!web->certificate || !web->key) {
+		snprintf(err, WEB_ERROR_BYTES, "cannot serve the page: no memory");
+		return -1;
+	}
+	web->secure = web_reload(web, err) > 0;
 	return web->secure ? 0 : -1;
 }
 
 /* Takes the socket over. 0, or -1 with a sentence. */
 static int
-start(struct web *web, int fd, const struct pem *pem, char err[WEB_ERROR_BYTES])
+start(struct web *web, int fd, char err[WEB_ERROR_BYTES])
 {
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SOCKET_BYTES },
 	    sizeof(int));
-	web->daemon = start_daemon(web, fd, pem);
+	web->daemon = start_daemon(web, fd);
 	if (web->daemon && start_thread(web) == 0)
 		return 0;
 	if (web->daemon)
 		MHD_stop_daemon(web->daemon);
 	else
 		close(fd);
-	snprintf(err, WEB_ERROR_BYTES, "cannot serve the page: %s", web->secure ?
-	    "the certificate and the key cannot be used" :
-	    "no memory, or no more threads");
+	snprintf(err, WEB_ERROR_BYTES, "cannot serve the page: no memory, or no "
+	    "more threads");
 	return -1;
 }
 
 static int
-open_all(struct web *web, const struct web_settings *settings, struct pem *pem,
+open_all(struct web *web, const struct web_settings *settings,
     char err[WEB_ERROR_BYTES])
 {
 	struct web_where where = settings->where;
@@ -355,33 +344,28 @@ open_all(struct web *web, const struct web_settings *settings, struct pem *pem,
 		    "or no more threads");
 		return -1;
 	}
-	if (read_secrets(web, settings, pem, err))
+	if (read_secrets(web, settings, err))
 		return -1;
 	fd = web_where_listen(&where, err);
 	if (fd < 0)
 		return -1;
 	snprintf(web->url, sizeof(web->url), "http%s://%s/", web->secure ? "s" :
 	    "", web_where_text(&where, text));
-	return start(web, fd, pem, err);
+	return start(web, fd, err);
 }
 
 struct web *
 web_open(const struct web_settings *settings, char err[WEB_ERROR_BYTES])
 {
 	struct web *web = calloc(1, sizeof(*web));
-	struct pem pem = { 0 };
 
 	if (!web) {
 		free(settings->findings_text);
 		snprintf(err, WEB_ERROR_BYTES, "cannot serve the page: no memory");
 		return NULL;
 	}
-	if (open_all(web, settings, &pem, err))
+	if (open_all(web, settings, err))
 		web_free(&web);
-	if (pem.key)
-		explicit_bzero(pem.key, PEM_BYTES);
-	free(pem.certificate);
-	free(pem.key);
 	return web;
 }
 

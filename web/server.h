@@ -50,6 +50,10 @@ struct web_settings {
 
 /* Bind and serve. NULL with a sentence in `err`. */
 struct web *web_open(const struct web_settings *, char err[WEB_ERROR_BYTES]);
+/* The certificate and its key are read again, and served from the next connection
+ * on. 1, or -1 when the old ones stay; a sentence says so. 0: there are none.
+ * Any thread. */
+int web_reload(struct web *, char text[WEB_ERROR_BYTES]);
 /* Ends within a second; answers under way are cut. */
 void web_close(struct web **);
 

@@ -13,6 +13,7 @@
 
 #include "web/access.h"
 #include "web/api.h"
+#include "web/certificate.h"
 #include "web/inbox.h"
 #include "web/server.h"
 #include "web/worker.h"
@@ -45,6 +46,7 @@ struct web {
 	struct inbox *inbox;
 	struct worker *worker;
 	struct access access;
+	char *certificate, *key;	/* their paths; NULL: no TLS */
 	/* The thread's own from here on. */
 	struct model *model;
 	struct stream *stream;
