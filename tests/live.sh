@@ -314,12 +314,12 @@ import os, socket, subprocess, sys, time
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind("notify")
 os.chmod("notify", 0o777)
-s.settimeout(5)
+s.settimeout(30)
 env = dict(os.environ, NOTIFY_SOCKET=os.path.abspath("notify"),
            WATCHDOG_USEC="1000000")
 p = subprocess.Popen(sys.argv[1:], env=env, stdout=subprocess.DEVNULL)
-said, end = "", time.time() + 2.2
-while time.time() < end:
+said, begun = "", time.time()   # twice a second is due; a busy machine is late
+while said.count("WATCHDOG=1") < 3 and time.time() < begun + 30:
     said += s.recv(4096).decode() + "\n"
 p.send_signal(19)                       # SIGSTOP: a loop that hangs
 time.sleep(0.2)
@@ -336,7 +336,7 @@ def waiting():
 
 
 said += waiting()
-alive = said.count("WATCHDOG=1")
+alive, took = said.count("WATCHDOG=1"), time.time() - begun
 time.sleep(1)
 if waiting():
     print("it seems alive while it hangs")
@@ -348,8 +348,8 @@ said += waiting()
 for word in "READY=1", "STATUS=watching 1 interface", "STOPPING=1":
     if word not in said:
         print("it did not say", word, "but", repr(said))
-if not 2 <= alive <= 6:
-    print("signs of life in 2 s, due twice a second:", alive)
+if not 3 <= alive <= 2 * took + 3:
+    print("signs of life, due twice a second:", alive, "in", took, "s")
 PYTHON
 python3 manager.py "$TOEWATCH" -w none -i a1 >>complaint 2>log
 tap_empty 'the service manager hears that it is ready, lives, and ends' complaint
