@@ -860,8 +860,8 @@ static const char http_banner[] = "ncacn_http/1.0";
 enum { HTTP_BANNER_BYTES = sizeof(http_banner) - 1 };
 
 struct tcp_rpc {
-	struct rpc rpc;
 	struct rpc_lane lane[2];	/* by enum side */
+	struct rpc rpc;
 	bool is_channel;		/* of RPC over HTTP */
 };
 

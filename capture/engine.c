@@ -532,13 +532,20 @@ note_quality(struct engine *e, struct flow *f, const struct segment *seg)
 	note_ways(e, f);
 }
 
+static bool
+has_accepted(struct engine *e, const struct address *a)
+{
+	const struct host *h = host_of(e->hosts, a, false);
+
+	return h && host_ever(h).syn_ack_out;
+}
+
 /* Who is the server when no SYN tells: whom the configuration names, who is
  * known to accept connections, who speaks from the well-known port. */
 static enum side
 guess_sender(struct engine *e, const struct packet *p)
 {
-	const struct host *src = host_of(e->hosts, &p->src, false);
-	const struct host *dst = host_of(e->hosts, &p->dst, false);
+	bool src = has_accepted(e, &p->src), dst = has_accepted(e, &p->dst);
 
 	if (e->config.is_server) {
 		bool s = e->config.is_server(e->config.context, &p->src, p->sport);
@@ -549,8 +556,8 @@ guess_sender(struct engine *e, const struct packet *p)
 	}
 	if ((p->sport < 1024) != (p->dport < 1024))
 		return p->sport < 1024 ? SERVER : CLIENT;
-	if ((src && src->accepted) != (dst && dst->accepted))
-		return src && src->accepted ? SERVER : CLIENT;
+	if (src != dst)
+		return src ? SERVER : CLIENT;
 	return p->sport < p->dport ? SERVER : CLIENT;
 }
 
@@ -812,16 +819,19 @@ take(struct engine *e, struct arrival *a)
 /* --- batches ------------------------------------------------------------------ */
 
 /* What hangs off a flow. Records of flows stay mapped, and fetching what is no
- * longer there does no harm. */
+ * longer there does no harm; what never was costs a walk through page tables. */
 static void
-fetch_more(const struct flow *f)
+fetch_more(const struct flow *f, const struct packet *p)
 {
-	__builtin_prefetch(f->waiting, 1);
-	__builtin_prefetch(f->app_state, 1);
-	for (int s = CLIENT; s <= SERVER; s++) {
-		__builtin_prefetch(f->stream[s], 1);
-		host_fetch(f->host[s]);
-	}
+	enum side side = f->port[CLIENT] == p->sport ? CLIENT : SERVER;
+
+	if (f->waiting)
+		__builtin_prefetch(f->waiting, 1);
+	if (f->app_state)
+		__builtin_prefetch(f->app_state, 1);
+	stream_fetch(f);
+	host_fetch(f->host[side], true);
+	host_fetch(f->host[other_side(side)], false);
 }
 
 /* Have fetched from memory what `n` packets, AHEAD at most, will need. */
@@ -838,7 +848,7 @@ fetch(struct engine *e, const struct arrival *a, size_t n)
 		    flow_prefetch(e->flows, &a[i].packet) : NULL;
 	for (size_t i = 0; i < n; i++)
 		if (flow[i])
-			fetch_more(flow[i]);
+			fetch_more(flow[i], &a[i].packet);
 }
 
 static void
@@ -960,10 +970,10 @@ engine_touched_flows(struct engine *e, size_t *count)
 	return e->touched_flows;
 }
 
-struct host *
-engine_touched_hosts(struct engine *e)
+struct host *const *
+engine_touched_hosts(struct engine *e, size_t *count)
 {
-	return host_table_touched(e->hosts);
+	return host_table_touched(e->hosts, count);
 }
 
 struct host_table *

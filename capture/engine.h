@@ -118,7 +118,7 @@ void engine_finish(struct engine *);
 
 /* Step phase: what was touched in this step, in the order of first frames. */
 struct flow *const *engine_touched_flows(struct engine *, size_t *count);
-struct host *engine_touched_hosts(struct engine *);	/* by touched_next */
+struct host *const *engine_touched_hosts(struct engine *, size_t *count);
 struct host_table *engine_hosts(struct engine *);
 struct flow_pool *engine_pool(struct engine *);
 /* Have the flow among the touched of the step at `at` (or the first after),

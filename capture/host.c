@@ -21,7 +21,8 @@ struct host_table {
 	uint64_t next_number, refused;
 	uint64_t key;			/* so that collisions cannot be planned */
 	struct host *oldest, *newest;	/* of those not aside */
-	struct host *touched, **touched_end;
+	struct host **touched;		/* `limit` of them at most */
+	size_t touched_count;
 };
 
 uint64_t
@@ -39,8 +40,10 @@ host_table_new(size_t limit)
 		return NULL;
 	t->limit = limit;
 	t->hosts.record_bytes = sizeof(struct host);
-	t->touched_end = &t->touched;
+	t->touched = calloc(limit, sizeof(*t->touched));
 	t->key = hash_key();
+	if (!t->touched)
+		host_table_free(&t);
 	return t;
 }
 
@@ -53,6 +56,7 @@ host_table_free(struct host_table **tp)
 	if (!t)
 		return;
 	slab_release(&t->hosts);
+	free(t->touched);
 	free(t);
 }
 
@@ -180,6 +184,7 @@ host_table_refused(const struct host_table *t)
 	return t->refused;
 }
 
+/* The first packet of a step begins its counts. */
 static void
 touch(struct host_table *t, struct host *h)
 {
@@ -187,9 +192,9 @@ touch(struct host_table *t, struct host *h)
 		return;
 	freshen(t, h);
 	h->touched = true;
-	h->touched_next = NULL;
-	*t->touched_end = h;
-	t->touched_end = &h->touched_next;
+	h->before = host_ever(h);
+	memset(&h->step, 0, sizeof(h->step));
+	t->touched[t->touched_count++] = h;
 }
 
 static void
@@ -241,18 +246,14 @@ host_counts_add(struct host_counts *sum, const struct host_counts *c)
 	    c->last_out_frame);
 }
 
-struct host *
-host_table_touched(struct host_table *t)
+struct host *const *
+host_table_touched(struct host_table *t, size_t *count)
 {
-	struct host *list = t->touched;
-
-	for (struct host *h = list; h; h = h->touched_next) {
-		h->touched = false;
-		host_counts_add(&h->total, &h->step);
-	}
-	t->touched = NULL;
-	t->touched_end = &t->touched;
-	return list;
+	for (size_t i = 0; i < t->touched_count; i++)
+		t->touched[i]->touched = false;
+	*count = t->touched_count;
+	t->touched_count = 0;
+	return t->touched;
 }
 
 /* --- IP IDs ------------------------------------------------------------------ */
@@ -428,19 +429,12 @@ static void
 heard_from(struct host *h, const struct packet *p, const struct segment *seg,
     struct instant now)
 {
-	if (!instant_is_set(h->first))
-		h->first = now;
 	h->last = now;
 	if ((seg && seg->facts & SEG_SYN_ACK) || p->arp == ARP_REPLY ||
 	    (p->protocol == IP_UDP && !seg) ||
 	    (p->has_transport && answers_echo(p)))
 		h->last_stack = now;
-	if (seg && seg->facts & SEG_SYN_ACK)
-		h->accepted++;
-	if (seg && seg->facts & SEG_SYN)
-		h->connects++;
-	if (p->has_mac && memcmp(h->mac, p->src_mac, sizeof(h->mac)) != 0) {
-		h->mac_changes += h->has_mac;
+	if (p->has_mac) {
 		memcpy(h->mac, p->src_mac, sizeof(h->mac));
 		h->has_mac = true;
 	}
@@ -452,12 +446,12 @@ host_count(struct host_table *t, struct host *from, struct host *to,
     const struct packet *p, const struct segment *seg, struct instant now)
 {
 	if (from) {
+		touch(t, from);
 		heard_from(from, p, seg, now);
 		count_out(&from->step, p, seg, now);
-		touch(t, from);
 	}
 	if (to) {
-		count_in(&to->step, p, seg, now);
 		touch(t, to);
+		count_in(&to->step, p, seg, now);
 	}
 }

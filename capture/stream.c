@@ -177,6 +177,14 @@ parked_next(const struct stream *s)
 	return (uint32_t)((uintptr_t)s >> CAN_PARK);
 }
 
+void
+stream_fetch(const struct flow *f)
+{
+	for (int side = CLIENT; side <= SERVER; side++)
+		if (f->stream[side] && !is_parked(f->stream[side]))
+			__builtin_prefetch(f->stream[side], 1);
+}
+
 static struct stream *
 stream_take(struct stream_pool *pool)
 {

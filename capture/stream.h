@@ -52,6 +52,9 @@ void stream_acked(struct stream_pool *, struct app_context *c, uint32_t ack);
  * far as its parser knows: 0: none, or it does not say. */
 uint64_t stream_owes(const struct flow *, enum side);
 
+/* Have both fetched from memory. */
+void stream_fetch(const struct flow *);
+
 void stream_release(struct stream_pool *, struct flow *);
 
 #endif

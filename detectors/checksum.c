@@ -456,7 +456,12 @@ count_starved(struct checksum *c, struct judge *j, struct flow *f,
 static bool
 sends_good_too(const struct host *h)
 {
-	return h && h->total.checked_sums_out > h->total.bad_sums_out;
+	struct host_ever e;
+
+	if (!h)
+		return false;
+	e = host_ever(h);
+	return e.checked_sums_out > e.bad_sums_out;
 }
 
 static uint32_t
@@ -474,13 +479,12 @@ severity_of(struct checksum *c, const struct judge *j, struct sender *s,
     const struct host *h)
 {
 	uint32_t refused = 0;
-	uint32_t checked = h && h->total.checked_sums_out ?
-	    h->total.checked_sums_out : 1;
+	uint32_t checked = h ? host_ever(h).checked_sums_out : 0;
 
 	for (unsigned k = SUM_PARTIAL; k < SUM_KINDS; k++)
 		refused += s->tally[k].discarded + s->tally[k].starved;
 	if (refused < j->limit->checksum_min ||
-	    refused < j->limit->checksum_share * checked)
+	    refused < j->limit->checksum_share * (checked ? checked : 1))
 		return SEVERITY_LOW;
 	if (s->is_server)
 		return SEVERITY_HIGH;

@@ -20,13 +20,14 @@ enum { DEAD_MIN_SYNS = 3, DEAD_MIN_ARPS = 2, DEAD_MIN_ECHOS = 2,
 
 /* Kinds of question to the host's stack that got no answer at all. */
 static unsigned
-kinds_unanswered(const struct host_counts *c, const struct host_counts *ever)
+kinds_unanswered(const struct host_counts *c, const struct host *h)
 {
+	struct host_ever ever = host_ever(h);
 	unsigned kinds = 0;
 
-	kinds += c->syn_in >= DEAD_MIN_SYNS && ever->syn_ack_out;
-	kinds += c->arp_asked >= DEAD_MIN_ARPS && ever->arp_answered;
-	kinds += c->echo_asked >= DEAD_MIN_ECHOS && ever->echo_answered;
+	kinds += c->syn_in >= DEAD_MIN_SYNS && ever.syn_ack_out;
+	kinds += c->arp_asked >= DEAD_MIN_ARPS && ever.arp_answered;
+	kinds += c->echo_asked >= DEAD_MIN_ECHOS && ever.echo_answered;
 	return kinds;
 }
 
@@ -120,12 +121,12 @@ review_server(void *state, struct judge *j, struct server *s)
 	if (trust <= 0)
 		return;
 	server_counts(s, from, j->now, &c);
-	if (kinds_unanswered(&c, &s->host->total) < 2)
+	if (kinds_unanswered(&c, s->host) < 2)
 		return;
 	count_alive_seconds(s, from, j->now, &c);
 	if (c.syn_ack_out || c.arp_answered || c.echo_answered || c.udp_out ||
 	    c.acks_out < DEAD_MIN_ACKS ||
-	    kinds_unanswered(&c, &s->host->total) < 2)
+	    kinds_unanswered(&c, s->host) < 2)
 		return;
 	x = finding_raise(j, &detector_host_stack_dead, NULL, s, NULL, 0);
 	x->severity = SEVERITY_CRITICAL;

@@ -185,7 +185,6 @@ close_second(struct registry *r, struct host *h, struct instant since)
 		server_heard(s, h, r->now);
 		make_busy(r, s);
 	}
-	memset(&h->step, 0, sizeof(h->step));
 }
 
 static struct outcome *
@@ -402,13 +401,13 @@ answer_count(struct registry *r, const struct answer *a)
 void
 registry_update_servers(struct registry *r, struct engine *e, struct instant since)
 {
-	size_t count;
+	size_t count, host_count;
 	struct flow *const *flows = engine_touched_flows(e, &count);
-	struct host *hosts = engine_touched_hosts(e);
+	struct host *const *hosts = engine_touched_hosts(e, &host_count);
 
 	forget_outcomes(r);
-	for (struct host *h = hosts; h; h = h->touched_next)
-		close_second(r, h, since);
+	for (size_t i = 0; i < host_count; i++)
+		close_second(r, hosts[i], since);
 	for (size_t i = 0; i < count; i++) {
 		if (i + FETCH_AHEAD < count)
 			flow_fetch(flows[i + FETCH_AHEAD]);
@@ -417,9 +416,9 @@ registry_update_servers(struct registry *r, struct engine *e, struct instant sin
 	for (struct server *s = r->unjudged; s; s = s->next)
 		server_judge_ids(s);
 	r->unjudged = NULL;
-	for (struct host *h = hosts; h; h = h->touched_next)
-		if (h->server)
-			server_judge_ids(h->server);
+	for (size_t i = 0; i < host_count; i++)
+		if (hosts[i]->server)
+			server_judge_ids(hosts[i]->server);
 	for (size_t i = 0; i < r->answer_count; i++)
 		answer_count(r, &r->answers[i]);
 	r->answer_count = 0;
