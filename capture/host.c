@@ -434,7 +434,7 @@ heard_from(struct host *h, const struct packet *p, const struct segment *seg,
 	    (p->protocol == IP_UDP && !seg) ||
 	    (p->has_transport && answers_echo(p)))
 		h->last_stack = now;
-	if (p->has_mac) {
+	if (p->has_mac && memcmp(h->mac, p->src_mac, sizeof(h->mac)) != 0) {
 		memcpy(h->mac, p->src_mac, sizeof(h->mac));
 		h->has_mac = true;
 	}

@@ -120,6 +120,11 @@ acknowledged(struct memo *bursts, struct flow_pool *pool, struct flow *f,
 	} else if (b->lost && b->segments >= 2) {
 		b->passed++;
 	}
+	if (!b->lost && p->ack == f->half[sender].next) {
+		/* all of it arrived: nothing to remember */
+		memo_drop(bursts, memo_key(f->id, sender));
+		return;
+	}
 	b->segments = 0;
 	b->held = held;
 	b->single = b->partial = false;
@@ -131,7 +136,7 @@ burst_segment(void *state, struct flow_pool *pool, struct flow *f,
 {
 	if (seg->facts & (SEG_DAMAGED | SEG_STRAY))
 		return;
-	if (memo_count(state) && seg->packet->tcp_flags & TCP_ACK)
+	if (f->marks & MARK_BURST && seg->packet->tcp_flags & TCP_ACK)
 		acknowledged(state, pool, f, seg);
 	if (seg->packet->payload_bytes)
 		sent(state, f, seg);
@@ -174,7 +179,7 @@ burst_review(void *state, struct judge *j, struct server *v, struct flow *f)
 {
 	double trust;
 
-	if (f->protocol != IP_TCP || !memo_count(state))
+	if (f->protocol != IP_TCP || (!f->notes && !(f->flags & FLOW_ENDED)))
 		return;
 	for (unsigned side = CLIENT; side <= SERVER; side++) {
 		uint64_t key = memo_key(f->id, side);

@@ -353,6 +353,15 @@ push_update(struct flow *f)
 }
 
 static void
+outcome_fetch(const struct outcome *o)
+{
+	enum { LINE_BYTES = 64 };
+
+	for (size_t n = 0; o && n < sizeof(*o); n += LINE_BYTES)
+		__builtin_prefetch((const char *)o + n, 1);
+}
+
+static void
 flow_update(struct registry *r, struct flow *f, struct instant since)
 {
 	struct server *s = server_of_flow(r, f);
@@ -411,6 +420,8 @@ registry_update_servers(struct registry *r, struct engine *e, struct instant sin
 	for (size_t i = 0; i < count; i++) {
 		if (i + FETCH_AHEAD < count)
 			flow_fetch(flows[i + FETCH_AHEAD]);
+		if (i + FETCH_AHEAD / 2 < count)
+			outcome_fetch(outcome_of(flows[i + FETCH_AHEAD / 2]));
 		flow_update(r, flows[i], since);
 	}
 	for (struct server *s = r->unjudged; s; s = s->next)
