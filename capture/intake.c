@@ -293,8 +293,10 @@ settle_end(struct intake *in, struct batch *b, struct arrival *held)
 	if (held)
 		let_go(in, b, held, is_tick &&
 		    instant_since(held->frame.time, b->time) > INTAKE_LEAP_NS);
-	if (is_tick && instant_is_set(in->now) && instant_before(in->now, now))
-		in->now = now;
+	if (!is_tick || !instant_is_set(in->now))
+		return;
+	/* a clock that was set back is outrun in silence too */
+	b->time = in->now = trace_time(in, now);
 }
 
 void

@@ -25,6 +25,7 @@ enum {
 	LOOK_MS = 250,			/* at counters and notices */
 	ASK_MS = 1000,			/* the kernel, of each interface */
 	MERGING_MS = 60000,
+	CLOCK_SET_MS = 1000,		/* no clock is steered by so much at once */
 };
 
 struct live {
@@ -37,6 +38,7 @@ struct live {
 	bool broken;			/* a SOURCE_BREAK is due, once all */
 	struct instant break_at;	/* that is older was handed out */
 	int64_t looked_ns, asked_ns, merging_ns;
+	int64_t clock_apart_ns;		/* wall clock, from the monotonic one */
 	uint64_t bytes_read;
 };
 
@@ -53,6 +55,41 @@ static struct instant
 wall_clock(void)
 {
 	return (struct instant){ clock_ns(CLOCK_REALTIME) };
+}
+
+/* Nothing that was stamped by then is still on its way. What lies ahead was
+ * stamped before the clock was set back. */
+static bool
+is_past(struct instant t)
+{
+	int64_t ago = instant_since(wall_clock(), t);
+
+	return ago >= HOLD_MS * NS_PER_MS || ago < -HOLD_MS * NS_PER_MS;
+}
+
+/* Asked after frames were fetched: was the clock set (or the machine asleep)
+ * since the last time? Set ahead, it would have everybody wait for as long who was
+ * waiting then: what was open ends with the frames of the old clock. Set back, it
+ * is outrun (intake.c). */
+static void
+note_clock(struct live *l)
+{
+	struct instant wall = wall_clock();
+	int64_t apart = wall.ns - clock_ns(CLOCK_MONOTONIC);
+	int64_t set = apart - l->clock_apart_ns;
+
+	l->clock_apart_ns = apart;
+	if (set > -CLOCK_SET_MS * NS_PER_MS && set < CLOCK_SET_MS * NS_PER_MS)
+		return;
+	if (set < 0) {
+		log_warn("the machine's clock was set back by %.0f s: what is found "
+		    "from now on is dated by what it was", -seconds_of(set));
+		return;
+	}
+	log_warn("the machine's clock was set ahead by %.0f s, or it slept: what "
+	    "was open then is not judged", seconds_of(set));
+	l->broken = true;
+	l->break_at = instant_plus(wall, CLOCK_SET_MS / 2 * NS_PER_MS - set);
 }
 
 /* Looking after the interfaces ------------------------------------------------- */
@@ -161,8 +198,8 @@ earliest(struct live *l, bool *held)
 		    port_frame(first)->time))
 			first = p;
 	}
-	if (!first || all || instant_since(wall_clock(),
-	    port_frame(first)->time) >= HOLD_MS * NS_PER_MS)
+	note_clock(l);
+	if (!first || all || is_past(port_frame(first)->time))
 		return first;
 	*held = true;
 	return NULL;
@@ -220,7 +257,7 @@ is_broken_here(const struct live *l, const struct port *p)
 		return false;
 	if (p)
 		return !instant_before(port_frame(p)->time, l->break_at);
-	return instant_since(wall_clock(), l->break_at) >= HOLD_MS * NS_PER_MS;
+	return is_past(l->break_at);
 }
 
 static enum source_result
@@ -369,6 +406,7 @@ live_new(size_t count, const struct live_options *o)
 	if (!l)
 		return NULL;
 	l->watch = (struct nic_watch){ -1, -1 };
+	l->clock_apart_ns = wall_clock().ns - clock_ns(CLOCK_MONOTONIC);
 	if (o)
 		l->options = *o;
 	if (l->options.filter)

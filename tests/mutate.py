@@ -8,7 +8,7 @@ none at that server, or has another verdict (that it cannot tell is allowed wher
 true one need not survive). What the true ones have to survive is in the table below.
 
 	mutate.py TOEWATCH [--kind mirror|damage] [--few] [--seeds N] [--workers 1,2,4]
-		[--jobs N] [--megabytes N] [--keep DIR] FOLDER ...
+		[--jobs N] [--megabytes N] [--stride N] [--keep DIR] FOLDER ...
 
 A folder with a truth.json is held against that. In any other one every capture is run
 as it is first, and then may not get incidents that it did not have.
@@ -414,6 +414,8 @@ def options():
                    default=[1], metavar="N,N", help="numbers of workers, one output")
     p.add_argument("--only", default="", help="mutations with this in their names")
     p.add_argument("--capture", default="", help="captures with this in their paths")
+    p.add_argument("--stride", type=int, default=1, metavar="N",
+                   help="every Nth capture")
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     p.add_argument("--megabytes", type=int, default=2048)
     p.add_argument("--seconds", type=int, default=60, help="a run may take")
@@ -437,7 +439,8 @@ def main():
     cases = []
     with tempfile.TemporaryDirectory(prefix="toewatch-mutate.") as o.scratch, \
             concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
-        captures = [c for f in o.folders for c in load(f, o.program) if o.capture in c[0]]
+        captures = [c for f in o.folders for c in load(f, o.program)
+                    if o.capture in c[0]][::o.stride]
         for results in pool.map(lambda c: try_capture(o, c[0], *c[1]),
                                     enumerate(captures)):
             for mutation, name, wrong in results:

@@ -153,6 +153,29 @@ test_a_clock_set_back_goes_on_from_where_it_was(void **state)
 	engine_free(&w.e);
 }
 
+/* Live: nobody sends, and the time that passes is told. */
+static void
+test_nor_does_it_stand_still_while_nobody_sends(void **state)
+{
+	struct watcher w;
+	unsigned steps;
+
+	(void)state;
+	begin(&w, 100);
+	at_s(&w, 1000);
+	at_s(&w, 1001);
+	steps = w.steps;
+	engine_idle(w.e, (struct instant){ 1000500 * NS_PER_MS });
+	CHECK_EQ(w.steps, steps);	/* it lags: no more than that */
+	engine_idle(w.e, (struct instant){ 400 * NS_PER_S });
+	engine_idle(w.e, (struct instant){ 405 * NS_PER_S });
+	CHECK(w.steps >= steps + 4);
+	at_s(&w, 406);
+	engine_finish(w.e);
+	CHECK_EQ(w.time[2].ns, 1007 * NS_PER_S);
+	engine_free(&w.e);
+}
+
 /* 600,000 forged sources within one millisecond and a table of 1,000 flows. */
 static void
 test_a_flood_within_a_second_is_buried_as_it_goes(void **state)
@@ -215,6 +238,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_pause_keeps_the_times_of_its_end),
     cmocka_unit_test(test_absurd_stamps_neither_overflow_nor_run_back),
     cmocka_unit_test(test_a_clock_set_back_goes_on_from_where_it_was),
+    cmocka_unit_test(test_nor_does_it_stand_still_while_nobody_sends),
     cmocka_unit_test(test_a_flood_within_a_second_is_buried_as_it_goes),
     cmocka_unit_test(test_frames_together_give_the_same_as_one_by_one),
 )
