@@ -505,20 +505,40 @@ shorten_incidents(struct feed *f)
 			    before);
 }
 
+static size_t
+count_surplus(const struct feed *f)
+{
+	size_t n = 0;
+
+	for (const struct incident *i = f->run->incidents; i; i = i->next)
+		n++;
+	return n > FEED_INCIDENTS ? n - FEED_INCIDENTS : 0;
+}
+
+static bool
+is_at_rest(const struct feed *f, const struct incident *i)
+{
+	return instant_is_set(i->end) &&
+	    instant_since(f->now, i->last) >= rest_s(f) * NS_PER_S;
+}
+
 static void
 forget_history(struct feed *f)
 {
 	struct incident **at = &f->run->incidents;
+	size_t surplus = count_surplus(f);
 
 	shorten_incidents(f);
 	while (*at) {
 		struct incident *i = *at;
 		struct said *s = said_of(f, i->id);
+		bool too_many = surplus && is_at_rest(f, i);
 
-		if (!is_past(f, i)) {
+		if (!too_many && !is_past(f, i)) {
 			at = &i->next;
 			continue;
 		}
+		surplus -= surplus > 0;
 		*at = i->next;
 		forget_incident(i);
 		if (s)

@@ -10,7 +10,8 @@
  * too much of it, six hours) has been told, and is forgotten here; so are servers
  * that nobody heard of for so long, but for those that are configured. A server that
  * is ill for months has many findings: beyond FEED_SERVER_FINDINGS the oldest that
- * have been at rest for FEED_REST_S go, also those of what lasts. */
+ * have been at rest for FEED_REST_S go, also those of what lasts; and of incidents
+ * beyond FEED_INCIDENTS the oldest that are over. */
 #ifndef DETECTORS_FEED_H
 #define DETECTORS_FEED_H
 
@@ -19,7 +20,7 @@
 
 enum { FEED_HOLD_S = 10, FEED_MINUTE_S = 60, FEED_LISTENERS = 8,
     FEED_HISTORY_S = 7 * 86400, FEED_SHORT_HISTORY_S = 6 * 3600,
-    FEED_SERVER_FINDINGS = 2000, FEED_REST_S = 600 };
+    FEED_SERVER_FINDINGS = 2000, FEED_REST_S = 600, FEED_INCIDENTS = 1000 };
 
 struct feed;
 
