@@ -5,12 +5,13 @@
 # Takes root; elsewhere it says so and checks what needs none.
 set -u
 . "$(dirname "$0")/tap.sh"
+. "$srcdir/tests/net.sh"
 
 # All of it in a network of its own, where that can be had.
 if [ -z "${TOEWATCH_TEST_NET-}" ] && [ "$(id -u)" -eq 0 ] &&
     command -v ip >/dev/null && command -v python3 >/dev/null &&
     command -v tcpdump >/dev/null &&
-    unshare -n ip link add x0 type veth peer name x1 2>/dev/null; then
+    net_can; then
 	rm -rf "$scratch"
 	TOEWATCH_TEST_NET=1 exec unshare -n sh "$srcdir/tests/live.sh"
 fi
@@ -33,27 +34,8 @@ if [ -z "${TOEWATCH_TEST_NET-}" ]; then
 	tap_end
 fi
 
-for setting in all default; do
-	echo 1 >/proc/sys/net/ipv6/conf/$setting/disable_ipv6
-done 2>/dev/null
-make_pair() {
-	ip link add "$1" type veth peer name "$2"
-	ip link set "$1" mtu 65535 up
-	ip link set "$2" mtu 65535 up
-}
-ip link set lo up
-make_pair a0 a1
-make_pair b0 b1
-
-# Waits until $1 (a command) is true: ten seconds.
-wait_for() {
-	tries=100
-	until sh -c "$1" >/dev/null 2>&1; do
-		tries=$((tries - 1))
-		[ $tries -gt 0 ] || return
-		sleep 0.1
-	done
-}
+net_begin
+net_pair b0 b1
 
 page=none
 # "$@": options. Starts a run that watches, and waits until it does.
@@ -213,7 +195,7 @@ sleep 1.5			# and no notice of the way there is left
 "$send" -p 1000 a0 "$srcdir/pcaps/mss-violation.pcap" >sent
 ip link del a0
 wait_for "grep -q 'removed\\|lost its link' log"
-make_pair a0 a1
+net_pair a0 a1
 wait_for "tail -n 1 log | grep -q 'watched again'"
 sleep 1.5
 "$send" -p 1000 a0 "$srcdir/pcaps/mss-violation.pcap" >sent

@@ -6,14 +6,14 @@
 # root.
 set -u
 . "$(dirname "$0")/tap.sh"
+. "$srcdir/tests/net.sh"
 
 [ "$(id -u)" -eq 0 ] || tap_skip_all 'it takes root'
 for tool in ip python3 unshare; do
 	command -v $tool >/dev/null || tap_skip_all "$tool is missing"
 done
 if [ -z "${TOEWATCH_TEST_NET-}" ]; then
-	unshare -n ip link add x0 type veth peer name x1 2>/dev/null ||
-	    tap_skip_all 'no virtual interfaces can be made here'
+	net_can || tap_skip_all 'no virtual interfaces can be made here'
 	rm -rf "$scratch"
 	TOEWATCH_TEST_NET=1 exec unshare -n sh "$srcdir/tests/sinks.sh"
 fi
@@ -21,13 +21,7 @@ fi
 send=$BUILD/tests/live/send
 chmod 755 "$scratch"		# the run becomes another user
 cd "$scratch" || exit 99
-for setting in all default; do
-	echo 1 >/proc/sys/net/ipv6/conf/$setting/disable_ipv6
-done 2>/dev/null
-ip link set lo up
-ip link add a0 type veth peer name a1
-ip link set a0 mtu 65535 up
-ip link set a1 mtu 65535 up
+net_begin
 
 # An authority of our own, a certificate of its, and one that it did not sign.
 make_certificates() {
@@ -51,16 +45,6 @@ else
 	http=http certificates='' page=''
 	: >ca.pem
 fi
-
-# Waits until $1 (a command) is true: twenty seconds.
-wait_for() {
-	tries=200
-	until sh -c "$1" >/dev/null 2>&1; do
-		tries=$((tries - 1))
-		[ $tries -gt 0 ] || return
-		sleep 0.1
-	done
-}
 
 # $1: a file with a certificate. What the page shows a new connection is that one?
 shows() {

@@ -46,6 +46,21 @@ tap_skip_all() {
 	exit 0
 }
 
+# Waits for the page of process $1, whose standard error is the file $2, until that
+# matches $3 as well: $port. Thirty seconds, else the test ends.
+tap_page() {
+	tries=300
+	until port=$(sed -n 's,^serving https*://[0-9.]*:\([0-9]*\)/.*,\1,p' "$2") &&
+	    [ -n "$port" ] && grep -q "$3" "$2"; do
+		tries=$((tries - 1))
+		if [ $tries -eq 0 ] || ! kill -0 "$1" 2>/dev/null; then
+			tap_fail 'the page is served' "$2"
+			tap_end
+		fi
+		sleep 0.1
+	done
+}
+
 # The last words of a test. The plan comes last: without it the test died.
 tap_end() {
 	echo "1..$tap_cases"

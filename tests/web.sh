@@ -388,17 +388,7 @@ serve() {
 	"$TOEWATCH" "$@" -w $at:0 >"$scratch/out" 2>"$scratch/err" \
 	    </dev/null &
 	pid=$!
-	tries=0
-	until port=$(sed -n 's,^serving https*://[0-9.]*:\([0-9]*\)/ .*,\1,p' \
-	    "$scratch/err") && [ -n "$port" ] &&
-	    grep -q '^all read' "$scratch/err"; do
-		tries=$((tries + 1))
-		if [ $tries -gt 300 ] || ! kill -0 "$pid" 2>/dev/null; then
-			tap_fail 'the page is served' "$scratch/err"
-			tap_end
-		fi
-		sleep 0.1
-	done
+	tap_page $pid "$scratch/err" '^all read'
 }
 
 # $1: the name of a case of ask.py, $2: what it shows.
@@ -460,12 +450,9 @@ sed -n 's,^	{ "\(/[^"]*\)".*,\1,p' "$srcdir/web/api.c" >"$scratch/routes"
 "$BUILD/tests/web_load" -w 127.0.0.1:0 -s 8 -f 300 -e 100 -m 1 \
     >"$scratch/load" 2>"$scratch/load_err" &
 load=$!
-tries=0
-until live=$(sed -n 's,.*:\([0-9]*\)/$,\1,p' "$scratch/load_err") &&
-    [ -n "$live" ] || [ $tries -gt 100 ]; do
-	tries=$((tries + 1))
-	sleep 0.1
-done
+main=$port
+tap_page $load "$scratch/load_err" '^serving '
+live=$port port=$main
 python3 "$srcdir/tests/openapi.py" "$port" "$live" "$scratch/routes" \
     >"$scratch/found" 2>&1 || echo "exit status $?" >>"$scratch/found"
 grep '^#' "$scratch/found"

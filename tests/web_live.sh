@@ -16,16 +16,7 @@ serve() {
 	"$BUILD/tests/web_load" -w 127.0.0.1:0 "$@" >"$scratch/out" \
 	    2>"$scratch/err" </dev/null &
 	pid=$!
-	tries=0
-	until port=$(sed -n 's,^serving http://127.0.0.1:\([0-9]*\)/,\1,p' \
-	    "$scratch/err") && [ -n "$port" ]; do
-		tries=$((tries + 1))
-		if [ $tries -gt 300 ] || ! kill -0 "$pid" 2>/dev/null; then
-			tap_fail 'the page is served' "$scratch/err"
-			tap_end
-		fi
-		sleep 0.1
-	done
+	tap_page $pid "$scratch/err" '^serving '
 }
 
 # $1: the name of a case of web_live.py, $2: what it shows.

@@ -9,6 +9,15 @@ import nic
 import real
 from scenes import ALIVE, HEALTHY, OFFLOAD, Site, scene, want
 
+# What it would else share with the machine, and with others like it.
+SMB_FOLDERS = """private dir = %(state)s
+state directory = %(state)s
+cache directory = %(state)s
+lock directory = %(state)s
+pid directory = /run
+ncalrpc dir = %(state)s/rpc
+"""
+
 SMB_CONF = """[global]
 server role = standalone server
 workgroup = CONTOSO
@@ -19,13 +28,7 @@ disable netbios = yes
 server smb transports = tcp
 smb ports = 445
 load printers = no
-private dir = %(state)s
-state directory = %(state)s
-cache directory = %(state)s
-lock directory = %(state)s
-pid directory = /run
-ncalrpc dir = %(state)s/rpc
-passdb backend = smbpasswd:%(state)s/smbpasswd
+""" + SMB_FOLDERS + """passdb backend = smbpasswd:%(state)s/smbpasswd
 server min protocol = SMB2_02
 %(more)s
 [public]
@@ -99,13 +102,7 @@ realm = CONTOSO.TEST
 workgroup = CONTOSO
 netbios name = %(name)s
 disable netbios = yes
-private dir = %(state)s
-state directory = %(state)s
-cache directory = %(state)s
-lock directory = %(state)s
-pid directory = /run
-ncalrpc dir = %(state)s/rpc
-kerberos method = secrets only
+""" + SMB_FOLDERS + """kerberos method = secrets only
 """
 KRB5 = """[libdefaults]
 default_realm = CONTOSO.TEST

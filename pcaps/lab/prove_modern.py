@@ -5,18 +5,11 @@ import socket
 import statistics
 import struct
 
+import prove
 import stage
 
 EX1, EX2 = (socket.inet_aton(a) for a in ("10.20.30.5", "10.20.30.6"))
-CHECKS = {}
-
-
-def checks(*names):
-    def keep(f):
-        for n in names:
-            CHECKS[n] = f
-        return f
-    return keep
+CHECKS, checks = prove.table()
 
 
 def sent(c, source, since=-1.0, until=1e9, port=None):

@@ -4,17 +4,10 @@ import collections
 import socket
 
 import check
+import prove
 import stage
 
-CHECKS = {}
-
-
-def checks(*names):
-    def keep(f):
-        for n in names:
-            CHECKS[n] = f
-        return f
-    return keep
+CHECKS, checks = prove.table()
 
 
 def sound(c):

@@ -26,13 +26,14 @@ import acts_slow			# noqa: E402,F401
 import acts_wire			# noqa: E402,F401
 import check				# noqa: E402
 import nic				# noqa: E402
+import prove				# noqa: E402
 import prove_modern			# noqa: E402
 import scenes				# noqa: E402
 import stage				# noqa: E402
 import prove_services			# noqa: E402
 
 EX1, EX2 = "10.20.30.5", "10.20.30.6"
-CHECKS = {}
+CHECKS, checks = prove.table()
 
 
 class Capture:
@@ -57,14 +58,6 @@ class Capture:
 
     def bad(self):
         return sum(v for k, v in self.facts.items() if k.startswith("bad"))
-
-
-def checks(*names):
-    def keep(f):
-        for n in names:
-            CHECKS[n] = f
-        return f
-    return keep
 
 
 def data(flow, down, since=-1.0):

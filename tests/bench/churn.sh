@@ -20,6 +20,7 @@
 # The ring of evidence has 64 MiB here.
 set -u
 srcdir=$(cd "$(dirname "$0")/../.." && pwd)
+. "$srcdir/tests/net.sh"
 BUILD=${BUILD:-$srcdir}
 TOEWATCH=${TOEWATCH:-$BUILD/toewatch}
 FOR=${FOR:-3600}
@@ -31,13 +32,7 @@ CHURN_DIR=${CHURN_DIR:-$(mktemp -d)}
 mkdir -p "$CHURN_DIR" && cd "$CHURN_DIR" && chmod 755 . || exit 1
 rm -rf memory kept collected log lines.json sock
 
-for setting in all default; do
-	echo 1 >/proc/sys/net/ipv6/conf/$setting/disable_ipv6
-done 2>/dev/null
-ip link set lo up
-ip link add a0 type veth peer name a1
-ip link set a0 mtu 65535 up
-ip link set a1 mtu 65535 up
+net_begin
 "$BUILD/tests/bench/maker" churn churn.pcap >/dev/null || exit 1
 
 cat >churn.conf <<END

@@ -11,6 +11,7 @@
 # senders, which on a real wire are other machines.
 set -u
 srcdir=$(cd "$(dirname "$0")/../.." && pwd)
+. "$srcdir/tests/net.sh"
 BUILD=${BUILD:-$srcdir}
 TOEWATCH=${TOEWATCH:-$BUILD/toewatch}
 seconds=${1:-5}
@@ -23,12 +24,7 @@ send=$BUILD/tests/live/send
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
-for setting in all default; do
-	echo 1 >/proc/sys/net/ipv6/conf/$setting/disable_ipv6
-done 2>/dev/null
-ip link add a0 type veth peer name a1
-ip link set a0 mtu 65535 up
-ip link set a1 mtu 65535 up
+net_begin
 # what one frame costs the senders, counted in packets
 frames=$(tcpdump -r "$capture" --count 2>/dev/null | awk '{ print $1 }')
 
