@@ -51,7 +51,7 @@ judge() {
 		door("cap-ng", "^capture/privileges\\.c$")
 		door("seccomp", "^capture/privileges\\.c$")
 		door("curl", "^detectors/sink_webhook\\.c$")
-		door("microhttpd", "^web/(server|request|follow|server_internal)\\.[ch]$")
+		door("microhttpd", "^web/(server|request|login|follow|server_internal)\\.[ch]$")
 		door("gnutls/", "^web/certificate\\.c$")
 		door("nettle", "^(capture/community_id|web/access)\\.c$")
 		door("confuse", "^detectors/config\\.c$")

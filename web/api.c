@@ -20,32 +20,32 @@ static const char no_such[] = "There is nothing of that name or number (any "
     "more).";
 
 static int
-fail(struct answer *a, unsigned status, const char *error)
+fail(struct call *c, unsigned status, const char *error)
 {
-	a->status = status;
-	a->error = error;
+	c->answer->status = status;
+	c->answer->error = error;
 	return 0;
 }
 
 /* Writing ------------------------------------------------------------------- */
 
 static FILE *
-begin(struct answer *a)
+begin(struct call *c)
 {
-	a->status = 200;
-	return open_memstream(&a->text, &a->bytes);
+	c->answer->status = 200;
+	return open_memstream(&c->answer->text, &c->answer->bytes);
 }
 
 static int
-end(struct answer *a, FILE *out)
+end(struct call *c, FILE *out)
 {
 	bool failed = ferror(out);
 
 	failed |= fclose(out) != 0;
 	if (!failed)
 		return 0;
-	free(a->text);
-	a->text = NULL;
+	free(c->answer->text);
+	c->answer->text = NULL;
 	return -1;
 }
 
@@ -147,13 +147,12 @@ struct list {
 };
 
 static int
-begin_list(struct list *l, const struct api *api, const struct query *q,
-    struct answer *a)
+begin_list(struct list *l, struct call *c)
 {
-	*l = (struct list){ .out = begin(a), .left = q->limit };
+	*l = (struct list){ .out = begin(c), .left = c->query->limit };
 	if (!l->out)
 		return -1;
-	put_mark(l->out, api);
+	put_mark(l->out, c->api);
 	fputs(",\"items\":[", l->out);
 	return 0;
 }
@@ -178,7 +177,7 @@ list_takes(struct list *l, uint64_t id, bool past_cursor)
 }
 
 static int
-end_list(struct list *l, struct answer *a)
+end_list(struct list *l, struct call *c)
 {
 	fprintf(l->out, "],\"total\":%llu,\"next\":",
 	    (unsigned long long)l->total);
@@ -186,18 +185,17 @@ end_list(struct list *l, struct answer *a)
 		fprintf(l->out, "\"%llu\"}\n", (unsigned long long)l->last);
 	else
 		fputs("null}\n", l->out);
-	return end(a, l->out);
+	return end(c, l->out);
 }
 
 static int
-make_findings(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_findings(struct call *c)
 {
-	const struct model *m = api->model;
+	const struct model *m = c->api->model;
+	const struct query *q = c->query;
 	struct list l;
 
-	(void)part;
-	if (begin_list(&l, api, q, a))
+	if (begin_list(&l, c))
 		return -1;
 	for (size_t n = 0; n < m->finding_count; n++) {
 		const struct model_finding *f = m->finding[q->old_first ? n :
@@ -208,18 +206,17 @@ make_findings(const struct api *api, const struct query *q, const char *part,
 		if (query_selects_finding(q, f) && list_takes(&l, f->id, past))
 			put_record(l.out, f->event);
 	}
-	return end_list(&l, a);
+	return end_list(&l, c);
 }
 
 static int
-make_incidents(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_incidents(struct call *c)
 {
-	const struct model *m = api->model;
+	const struct model *m = c->api->model;
+	const struct query *q = c->query;
 	struct list l;
 
-	(void)part;
-	if (begin_list(&l, api, q, a))
+	if (begin_list(&l, c))
 		return -1;
 	for (size_t n = m->incident_count; n-- > 0;) {
 		const struct model_incident *i = m->incident[n];
@@ -228,20 +225,19 @@ make_incidents(const struct api *api, const struct query *q, const char *part,
 		    !q->cursor || i->id < q->cursor))
 			put_record(l.out, i->event);
 	}
-	return end_list(&l, a);
+	return end_list(&l, c);
 }
 
 /* Servers have no numbers: their cursor is how many were passed. */
 static int
-make_servers(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_servers(struct call *c)
 {
-	const struct model *m = api->model;
+	const struct model *m = c->api->model;
+	const struct query *q = c->query;
 	uint64_t passed = 0;
 	struct list l;
 
-	(void)part;
-	if (begin_list(&l, api, q, a))
+	if (begin_list(&l, c))
 		return -1;
 	for (size_t n = 0; n < m->server_count; n++) {
 		const struct model_server *s = m->server[n];
@@ -252,7 +248,7 @@ make_servers(const struct api *api, const struct query *q, const char *part,
 		if (list_takes(&l, passed, passed > q->cursor))
 			put_server(l.out, s, q->minutes);
 	}
-	return end_list(&l, a);
+	return end_list(&l, c);
 }
 
 /* The overview -------------------------------------------------------------- */
@@ -321,50 +317,47 @@ put_overview_lists(FILE *out, const struct model *m, unsigned minutes)
 }
 
 static int
-make_overview(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_overview(struct call *c)
 {
-	const struct model *m = api->model;
-	FILE *out = begin(a);
+	const struct model *m = c->api->model;
+	FILE *out = begin(c);
 
-	(void)part;
 	if (!out)
 		return -1;
-	put_mark(out, api);
+	put_mark(out, c->api);
 	fprintf(out, ",\"run\":\"%s\",\"version\":\"%s\",\"progress\":%s",
-	    api->stream->run, PACKAGE_VERSION, api->stream->state);
+	    c->api->stream->run, PACKAGE_VERSION, c->api->stream->state);
 	put_capture(out, m);
-	put_overview_lists(out, m, q->minutes);
+	put_overview_lists(out, m, c->query->minutes);
 	put_totals(out, m);
 	fputs(",\"range\":{", out);
 	put_time(out, "from", m->from_us);
 	putc(',', out);
 	put_time(out, "to", m->to_us);
 	fputs("}}\n", out);
-	return end(a, out);
+	return end(c, out);
 }
 
 static int
-make_capture(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_capture(struct call *c)
 {
-	FILE *out = begin(a);
+	FILE *out = begin(c);
 
-	(void)q;
-	(void)part;
 	if (!out)
 		return -1;
-	put_mark(out, api);
-	put_capture(out, api->model);
+	put_mark(out, c->api);
+	put_capture(out, c->api->model);
 	fputs("}\n", out);
-	return end(a, out);
+	return end(c, out);
 }
 
 /* One record ---------------------------------------------------------------- */
 
 static int
-copy_body(struct answer *a, const char *text, size_t bytes)
+copy_body(struct call *c, const char *text, size_t bytes)
 {
+	struct answer *a = c->answer;
+
 	a->status = 200;
 	a->text = malloc(bytes + 1);
 	if (!a->text)
@@ -385,71 +378,66 @@ number_of(const char *part)
 }
 
 static int
-make_finding(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_finding(struct call *c)
 {
-	const struct model_finding *f = model_find(api->model, number_of(part));
+	const struct model_finding *f = model_find(c->api->model,
+	    number_of(c->part));
 
-	(void)q;
 	if (!f)
-		return fail(a, 404, no_such);
+		return fail(c, 404, no_such);
 	if (f->withdrawn)
-		return fail(a, 410, "This finding was withdrawn: later packets "
+		return fail(c, 410, "This finding was withdrawn: later packets "
 		    "explained it.");
-	return copy_body(a, f->event->json, f->event->bytes);
+	return copy_body(c, f->event->json, f->event->bytes);
 }
 
 static int
-make_incident(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_incident(struct call *c)
 {
-	const struct model_incident *i = model_find_incident(api->model,
-	    number_of(part));
+	const struct model_incident *i = model_find_incident(c->api->model,
+	    number_of(c->part));
 
-	(void)q;
 	if (!i)
-		return fail(a, 404, no_such);
-	return copy_body(a, i->event->json, i->event->bytes);
+		return fail(c, 404, no_such);
+	return copy_body(c, i->event->json, i->event->bytes);
 }
 
 static int
-make_server(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_server(struct call *c)
 {
-	const struct model_server *s = model_find_server(api->model, part);
+	const struct model_server *s = model_find_server(c->api->model, c->part);
 	FILE *out;
 
 	if (!s || !s->event)
-		return fail(a, 404, no_such);
-	out = begin(a);
+		return fail(c, 404, no_such);
+	out = begin(c);
 	if (!out)
 		return -1;
-	put_server(out, s, q->given & QUERY_MINUTES ? q->minutes :
+	put_server(out, s, c->query->given & QUERY_MINUTES ? c->query->minutes :
 	    MODEL_MINUTES);
-	return end(a, out);
+	return end(c, out);
 }
 
 static int
-make_timeline(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_timeline(struct call *c)
 {
-	const struct model_server *s = model_find_server(api->model, part);
+	const struct model_server *s = model_find_server(c->api->model, c->part);
 
-	(void)q;
 	if (!s || !s->timeline)
-		return fail(a, 404, "There is no timeline of this server.");
-	return copy_body(a, s->timeline->json, s->timeline->bytes);
+		return fail(c, 404, "There is no timeline of this server.");
+	return copy_body(c, s->timeline->json, s->timeline->bytes);
 }
 
 static int
-make_history(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_history(struct call *c)
 {
-	if (!api->history || api->history->history(api->history->context, part,
-	    q->hours, &a->text, &a->bytes))
-		return fail(a, 404, "No history of this server is kept (-o keeps "
+	const struct web_history *h = c->api->history;
+
+	if (!h || h->history(h->context, c->part, c->query->hours,
+	    &c->answer->text, &c->answer->bytes))
+		return fail(c, 404, "No history of this server is kept (-o keeps "
 		    "one).");
-	a->status = 200;
+	c->answer->status = 200;
 	return 0;
 }
 
@@ -458,30 +446,28 @@ make_history(const struct api *api, const struct query *q, const char *part,
 static const char no_evidence[] = "No packets are kept for this.";
 
 static int
-make_ladder(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_ladder(struct call *c)
 {
-	uint64_t id = number_of(part);
+	const struct web_evidence *e = c->api->evidence;
+	uint64_t id = number_of(c->part);
 
-	(void)q;
-	if (!id || !api->evidence || !api->evidence->ladder ||
-	    api->evidence->ladder(api->evidence->context, id, &a->text,
-	    &a->bytes))
-		return fail(a, 404, no_evidence);
-	a->status = 200;
+	if (!id || !e || !e->ladder || e->ladder(e->context, id,
+	    &c->answer->text, &c->answer->bytes))
+		return fail(c, 404, no_evidence);
+	c->answer->status = 200;
 	return 0;
 }
 
 static int
-make_pcapng(const struct api *api, const char *kind, const char *part,
-    struct answer *a)
+make_pcapng(struct call *c, const char *kind)
 {
-	uint64_t id = number_of(part);
+	const struct web_evidence *e = c->api->evidence;
+	uint64_t id = number_of(c->part);
+	struct answer *a = c->answer;
 
-	if (!id || !api->evidence || !api->evidence->pcapng ||
-	    api->evidence->pcapng(api->evidence->context, kind, id, &a->text,
-	    &a->bytes))
-		return fail(a, 404, no_evidence);
+	if (!id || !e || !e->pcapng ||
+	    e->pcapng(e->context, kind, id, &a->text, &a->bytes))
+		return fail(c, 404, no_evidence);
 	a->status = 200;
 	snprintf(a->file, sizeof(a->file), "toewatch-%s-%llu.pcapng", kind,
 	    (unsigned long long)id);
@@ -489,92 +475,68 @@ make_pcapng(const struct api *api, const char *kind, const char *part,
 }
 
 static int
-make_finding_pcapng(const struct api *api, const struct query *q,
-    const char *part, struct answer *a)
+make_finding_pcapng(struct call *c)
 {
-	(void)q;
-	return make_pcapng(api, "finding", part, a);
+	return make_pcapng(c, "finding");
 }
 
 static int
-make_incident_pcapng(const struct api *api, const struct query *q,
-    const char *part, struct answer *a)
+make_incident_pcapng(struct call *c)
 {
-	(void)q;
-	return make_pcapng(api, "incident", part, a);
+	return make_pcapng(c, "incident");
 }
 
 /* The rest ------------------------------------------------------------------ */
 
 static int
-make_findings_text(const struct api *api, const struct query *q,
-    const char *part, struct answer *a)
+make_findings_text(struct call *c)
 {
-	(void)q;
-	(void)part;
-	if (!api->findings_text)
-		return fail(a, 404, no_such);
-	return copy_body(a, api->findings_text, strlen(api->findings_text));
+	const char *text = c->api->findings_text;
+
+	return text ? copy_body(c, text, strlen(text)) : fail(c, 404, no_such);
 }
 
 static int
-make_openapi(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_openapi(struct call *c)
 {
 	const struct asset *file = asset_find("openapi.json");
 
-	(void)api;
-	(void)q;
-	(void)part;
-	return file ? copy_body(a, file->plain, file->plain_bytes) :
-	    fail(a, 404, no_such);
+	return file ? copy_body(c, file->plain, file->plain_bytes) :
+	    fail(c, 404, no_such);
 }
 
 static int
-make_report(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_report(struct call *c)
 {
-	(void)q;
-	(void)part;
-	if (!api->report)
-		return fail(a, 503, "The report is not made yet; this page loads "
+	if (!c->api->report)
+		return fail(c, 503, "The report is not made yet; this page loads "
 		    "itself again until it is.");
-	return copy_body(a, api->report, api->report_bytes);
+	return copy_body(c, c->api->report, c->api->report_bytes);
 }
 
 static int
-make_style(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_style(struct call *c)
 {
-	(void)q;
-	(void)part;
-	if (!api->style)
-		return fail(a, 404, no_such);
-	return copy_body(a, api->style, strlen(api->style));
+	const char *text = c->api->style;
+
+	return text ? copy_body(c, text, strlen(text)) : fail(c, 404, no_such);
 }
 
 static int
-make_metrics(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_metrics(struct call *c)
 {
-	FILE *out = begin(a);
+	FILE *out = begin(c);
 
-	(void)q;
-	(void)part;
 	if (!out)
 		return -1;
-	metrics_write(api, out);
-	return end(a, out);
+	metrics_write(c->api, out);
+	return end(c, out);
 }
 
 static int
-make_health(const struct api *api, const struct query *q, const char *part,
-    struct answer *a)
+make_health(struct call *c)
 {
-	(void)api;
-	(void)q;
-	(void)part;
-	return copy_body(a, "ok\n", 3);
+	return copy_body(c, "ok\n", 3);
 }
 
 /* Which is which ------------------------------------------------------------ */

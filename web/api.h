@@ -40,14 +40,21 @@ struct answer {
 	char file[API_FILE_BYTES];	/* to be saved under this name, or "" */
 };
 
+/* What is asked, of whom, and the place for the answer. */
+struct call {
+	const struct api *api;
+	const struct query *query;
+	const char *part;		/* of the path, see api_route */
+	struct answer *answer;
+};
+
 struct api_route {
 	const char *path;		/* '*' stands for one part */
 	const char *type;
 	unsigned taken;			/* enum query_key */
 	bool slow;			/* asks evidence or store */
 	/* Fills in the answer. 0, or -1 without memory. */
-	int (*make)(const struct api *, const struct query *, const char *part,
-	    struct answer *);		/* NULL: the stream of events */
+	int (*make)(struct call *);	/* NULL: the stream of events */
 };
 
 /* NULL: no such resource. `part` gets what stands for the '*'. */

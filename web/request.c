@@ -1,8 +1,9 @@
 /* request.c - what is asked, and what it is answered with.
  *
  * The hard part is to give nothing away: only GET and HEAD of a short list of
- * paths, no body taken (but a token's), no name from a request in an answer, a
- * Host that is not loopback turned away where no token guards the page. */
+ * paths, no body taken (but a token's, login.c), no name from a request in an
+ * answer, a Host that is not loopback turned away where no token guards the
+ * page. */
 #include "web/server_internal.h"
 
 #include <stdio.h>
@@ -16,8 +17,6 @@
 enum {
 	PACK_BYTES = 1024,		/* smaller bodies are sent as they are */
 	REPORT_AGE_S = 10,
-	LOGIN_BYTES = 3 * ACCESS_TOKEN_MOST + 16,
-	TARGET_BYTES = 2048,
 };
 
 /* Answers ------------------------------------------------------------------- */
@@ -83,12 +82,6 @@ web_refuse(struct web *web, struct MHD_Connection *c, const char *path,
 	    (size_t)n, text, MHD_RESPMEM_MUST_COPY), &cover);
 }
 
-static const char *
-header_of(struct MHD_Connection *c, const char *name)
-{
-	return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
-}
-
 /* RFC 9110, section 13.1.2: a list of entity tags, or "*"; weak comparison. */
 static bool
 has_tag(const char *list, const char *tag)
@@ -111,7 +104,7 @@ has_tag(const char *list, const char *tag)
 static bool
 takes_gzip(struct MHD_Connection *c)
 {
-	const char *at = header_of(c, "Accept-Encoding");
+	const char *at = web_header(c, "Accept-Encoding");
 
 	while (at && *at) {
 		at += strspn(at, ", \t");
@@ -150,7 +143,7 @@ tag_text(uint64_t tag, bool packed, char out[24])
 static unsigned
 status_for(struct MHD_Connection *c, const char *tag)
 {
-	return has_tag(header_of(c, "If-None-Match"), tag) ?
+	return has_tag(web_header(c, "If-None-Match"), tag) ?
 	    MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK;
 }
 
@@ -228,8 +221,7 @@ struct errand {
 	int failed;
 	atomic_bool made;
 	bool is_login;
-	char login[LOGIN_BYTES];	/* its body */
-	size_t login_bytes;
+	struct login login;
 };
 
 struct taking {
@@ -265,7 +257,8 @@ make_slowly(struct job *job)
 {
 	struct errand *e = (struct errand *)job;
 
-	e->failed = e->route->make(&e->web->api, &e->query, e->part, &e->answer);
+	e->failed = e->route->make(&(struct call){ &e->web->api, &e->query,
+	    e->part, &e->answer });
 }
 
 static void
@@ -332,7 +325,7 @@ answer_route(struct web *web, struct MHD_Connection *c, const char *path,
     const struct api_route *route, const char *part, void **request)
 {
 	struct taking t = { .taken = route->taken };
-	const char *last = header_of(c, "Last-Event-ID");
+	const char *last = web_header(c, "Last-Event-ID");
 	struct answer a = { 0 };
 
 	query_begin(&t.query);
@@ -346,7 +339,7 @@ answer_route(struct web *web, struct MHD_Connection *c, const char *path,
 		return web_follow(web, c, last ? last : t.query.after);
 	if (route->slow)
 		return ask_worker(web, c, path, route, part, &t.query, request);
-	if (route->make(&web->api, &t.query, part, &a))
+	if (route->make(&(struct call){ &web->api, &t.query, part, &a }))
 		return MHD_NO;
 	return send_made(web, c, path, route, &a);
 }
@@ -378,162 +371,10 @@ answer(struct web *web, struct MHD_Connection *c, const char *path,
 	return answer_route(web, c, path, route, part, request);
 }
 
-/* The token ----------------------------------------------------------------- */
-
-/* Where the browser goes on after the form: where it wanted to go, query and
- * all, written anew. */
-struct target {
-	char text[TARGET_BYTES];
-	size_t bytes;
-	bool too_long;
-};
-
-static void
-add_letter(struct target *t, char c)
-{
-	if (t->bytes + 1 >= sizeof(t->text)) {
-		t->too_long = true;
-		return;
-	}
-	t->text[t->bytes++] = c;
-	t->text[t->bytes] = '\0';
-}
-
-static void
-add_escaped(struct target *t, const char *text)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789-._~:,";
-
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (strchr(plain, c)) {
-			add_letter(t, *text);
-			continue;
-		}
-		add_letter(t, '%');
-		add_letter(t, "0123456789ABCDEF"[c >> 4]);
-		add_letter(t, "0123456789ABCDEF"[c & 15]);
-	}
-}
-
-static enum MHD_Result
-add_parameter(void *context, enum MHD_ValueKind kind, const char *key,
-    const char *value)
-{
-	struct target *t = context;
-
-	(void)kind;
-	add_letter(t, strchr(t->text, '?') ? '&' : '?');
-	add_escaped(t, key);
-	if (value) {
-		add_letter(t, '=');
-		add_escaped(t, value);
-	}
-	return t->too_long ? MHD_NO : MHD_YES;
-}
-
-static enum MHD_Result
-let_in(struct web *web, struct MHD_Connection *c, const char *path)
-{
-	struct MHD_Response *r = MHD_create_response_from_buffer(0, NULL,
-	    MHD_RESPMEM_PERSISTENT);
-	struct target t = { 0 };
-	struct cover cover = { .cache = "no-store", .key = "Location" };
-	char cookie[ACCESS_SET_COOKIE_BYTES];
-
-	snprintf(t.text, sizeof(t.text), "%s", path);
-	t.bytes = strlen(t.text);
-	(void)MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, add_parameter,
-	    &t);
-	cover.value = t.too_long ? "/" : t.text;
-	if (r)
-		(void)MHD_add_response_header(r, "Set-Cookie",
-		    access_set_cookie(&web->access, web->secure, cookie));
-	return web_send(c, MHD_HTTP_SEE_OTHER, r, &cover);
-}
-
-static enum MHD_Result
-send_form(struct web *web, struct MHD_Connection *c, bool wrong)
-{
-	static const struct cover cover = { .cache = "no-store",
-		.type = "text/html; charset=utf-8", .key = "WWW-Authenticate",
-		.value = "Bearer" };
-	static const char before[] = "<!doctype html>\n<html lang=\"en\">\n"
-	    "<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-	    "content=\"width=device-width\">\n<title>toewatch</title>\n"
-	    "<link rel=\"stylesheet\" href=\"/style.css\">\n<main>\n"
-	    "<h1>toewatch</h1>\n";
-	static const char after[] = "<form method=\"post\">\n"
-	    "<p><label>The page's token <input type=\"password\" name=\"token\" "
-	    "autocomplete=\"current-password\" autofocus required></label> "
-	    "<button>Show the page</button></p>\n</form>\n</main>\n";
-	char text[sizeof(before) + sizeof(after) + 64];
-	int n = snprintf(text, sizeof(text), "%s%s%s", before, wrong ?
-	    "<p>That is not the token.</p>\n" : "", after);
-
-	web->api.figures.refused++;
-	return web_send(c, MHD_HTTP_UNAUTHORIZED,
-	    MHD_create_response_from_buffer((size_t)n, text,
-	    MHD_RESPMEM_MUST_COPY), &cover);
-}
-
-static int
-hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ?
-	    c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* "token=..." as a form sends it, decoded in place. NULL: not that. */
-static const char *
-token_in(char *body)
-{
-	char *out = body, *at;
-
-	if (strncmp(body, "token=", 6) != 0)
-		return NULL;
-	for (at = body + 6; *at && *at != '&'; at++) {
-		int high = *at == '%' ? hex_value(at[1]) : -1;
-		int low = high >= 0 ? hex_value(at[2]) : -1;
-
-		if (low >= 0) {
-			*out++ = (char)(high * 16 + low);
-			at += 2;
-		} else {
-			*out++ = *at == '+' ? ' ' : *at;
-		}
-	}
-	*out = '\0';
-	return body;
-}
-
-/* Its body comes in pieces; then once more without one. */
-static enum MHD_Result
-take_login(struct web *web, struct MHD_Connection *c, const char *path,
-    struct errand *e, const char *upload, size_t *bytes)
-{
-	const char *token;
-
-	if (*bytes) {
-		if (*bytes > sizeof(e->login) - 1 - e->login_bytes)
-			return MHD_NO;
-		memcpy(e->login + e->login_bytes, upload, *bytes);
-		e->login_bytes += *bytes;
-		*bytes = 0;
-		return MHD_YES;
-	}
-	token = token_in(e->login);
-	if (!token || !access_token_fits(&web->access, token))
-		return send_form(web, c, true);
-	return let_in(web, c, path);
-}
-
 static enum MHD_Result
 begin_login(struct web *web, struct MHD_Connection *c, void **request)
 {
-	const char *length = header_of(c, "Content-Length");
+	const char *length = web_header(c, "Content-Length");
 	struct errand *e;
 
 	if (!length || strlen(length) > 3 || strtol(length, NULL, 10) >=
@@ -548,47 +389,15 @@ begin_login(struct web *web, struct MHD_Connection *c, void **request)
 	return MHD_YES;
 }
 
-static bool
-may_see(struct web *web, struct MHD_Connection *c)
-{
-	return !web->access.needed ||
-	    access_bearer_fits(&web->access, header_of(c, "Authorization")) ||
-	    access_cookie_fits(&web->access, header_of(c, "Cookie"));
-}
-
-/* The page's own files hold nothing of the network that is watched. */
-static bool
-is_public(const char *path)
-{
-	return strcmp(path, "/healthz") == 0 ||
-	    strcmp(path, "/style.css") == 0 || (*path && asset_find(path + 1));
-}
-
-static bool
-is_page(const char *path)
-{
-	return strcmp(path, "/") == 0 || strcmp(path, "/report") == 0;
-}
-
-static enum MHD_Result
-ask_token(struct web *web, struct MHD_Connection *c, const char *path)
-{
-	if (is_page(path))
-		return send_form(web, c, false);
-	return web_refuse(web, c, path, MHD_HTTP_UNAUTHORIZED, "The page's token "
-	    "is needed: Authorization: Bearer TOKEN.", "WWW-Authenticate",
-	    "Bearer");
-}
-
 /* --------------------------------------------------------------------------- */
 
 static bool
 brings_body(struct MHD_Connection *c)
 {
-	const char *length = header_of(c, "Content-Length");
+	const char *length = web_header(c, "Content-Length");
 
 	return (length && strcmp(length, "0") != 0) ||
-	    header_of(c, "Transfer-Encoding");
+	    web_header(c, "Transfer-Encoding");
 }
 
 /* Asked for by a page from elsewhere (W3C Fetch Metadata)? A link that somebody
@@ -596,8 +405,8 @@ brings_body(struct MHD_Connection *c)
 static bool
 is_foreign(struct MHD_Connection *c)
 {
-	const char *site = header_of(c, "Sec-Fetch-Site");
-	const char *mode = header_of(c, "Sec-Fetch-Mode");
+	const char *site = web_header(c, "Sec-Fetch-Site");
+	const char *mode = web_header(c, "Sec-Fetch-Mode");
 
 	return site && strcmp(site, "cross-site") == 0 &&
 	    (!mode || strcmp(mode, "navigate") != 0);
@@ -608,7 +417,7 @@ static enum MHD_Result
 judge(struct web *web, struct MHD_Connection *c, const char *path,
     const char *method, void **request)
 {
-	const char *host = header_of(c, "Host");
+	const char *host = web_header(c, "Host");
 
 	if (is_foreign(c))
 		return web_refuse(web, c, path, MHD_HTTP_FORBIDDEN,
@@ -617,7 +426,7 @@ judge(struct web *web, struct MHD_Connection *c, const char *path,
 		return web_refuse(web, c, path, MHD_HTTP_MISDIRECTED_REQUEST,
 		    "Ask for localhost, 127.0.0.1 or [::1].", "Connection",
 		    "close");
-	if (web->access.needed && is_page(path) && strcmp(method, "POST") == 0)
+	if (web->access.needed && login_is_page(path) && strcmp(method, "POST") == 0)
 		return begin_login(web, c, request);
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
 		return web_refuse(web, c, path, MHD_HTTP_METHOD_NOT_ALLOWED,
@@ -645,12 +454,12 @@ web_on_request(void *context, struct MHD_Connection *c, const char *path,
 		return judge(web, c, path, method, request);
 	}
 	if (e)
-		return e->is_login ? take_login(web, c, path, e, upload,
+		return e->is_login ? login_take(web, c, path, &e->login, upload,
 		    upload_bytes) : answer_errand(e, path);
 	if (*upload_bytes)
 		return MHD_NO;
-	if (!is_public(path) && !may_see(web, c))
-		return ask_token(web, c, path);
+	if (!login_is_given(web, c, path))
+		return login_ask(web, c, path);
 	return answer(web, c, path, request);
 }
 
@@ -670,7 +479,7 @@ web_on_completed(void *context, struct MHD_Connection *c, void **request,
 	if (*request && *request != &request_seen) {
 		struct errand *e = *request;
 
-		explicit_bzero(e->login, sizeof(e->login));
+		explicit_bzero(&e->login, sizeof(e->login));
 		free(e->answer.text);
 		free(e);
 	}

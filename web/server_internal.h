@@ -1,6 +1,6 @@
 /* server_internal.h - what the files of the HTTP server share: server.c (the
- * socket and its thread), request.c (what is asked and answered), follow.c (those
- * who follow events). */
+ * socket and its thread), request.c (what is asked and answered), login.c (who
+ * may ask), follow.c (those who follow events). */
 #ifndef WEB_SERVER_INTERNAL_H
 #define WEB_SERVER_INTERNAL_H
 
@@ -72,6 +72,13 @@ void web_on_completed(void *web, struct MHD_Connection *, void **request,
 /* An answer that nobody waits for any more. */
 void web_drop_job(struct job *);
 
+/* NULL: it was not sent. */
+static inline const char *
+web_header(struct MHD_Connection *c, const char *name)
+{
+	return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
 /* What goes out beside a body; NULL: not. */
 struct cover {
 	const char *type, *cache, *tag, *encoding, *disposition;
@@ -83,6 +90,21 @@ enum MHD_Result web_send(struct MHD_Connection *, unsigned status,
 enum MHD_Result web_refuse(struct web *, struct MHD_Connection *,
     const char *path, unsigned status, const char *sentence, const char *key,
     const char *value);
+
+/* login.c: the body of a form that brings the token; then who asks may see what
+ * is asked for, else the token is asked for. */
+enum { LOGIN_BYTES = 3 * ACCESS_TOKEN_MOST + 16 };
+struct login {
+	char body[LOGIN_BYTES];
+	size_t bytes;
+};
+bool login_is_page(const char *path);	/* one that a browser shows */
+bool login_is_given(struct web *, struct MHD_Connection *, const char *path);
+enum MHD_Result login_ask(struct web *, struct MHD_Connection *,
+    const char *path);
+/* The body comes in pieces; then once more without one. */
+enum MHD_Result login_take(struct web *, struct MHD_Connection *,
+    const char *path, struct login *, const char *upload, size_t *bytes);
 
 /* follow.c */
 enum MHD_Result web_follow(struct web *, struct MHD_Connection *,
