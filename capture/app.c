@@ -560,6 +560,14 @@ app_datagram(struct app_context *c, const struct packet *p)
 	d->packet(c, p);
 }
 
+bool
+app_holds(const struct flow *f)
+{
+	const struct app_parser *p = f->app_state ? parser_of(f) : NULL;
+
+	return p && p->holds_flow;
+}
+
 void
 app_release(struct flow *f)
 {

@@ -192,6 +192,7 @@ struct app_parser {
 	const char *(*operation)(unsigned interface, unsigned operation);
 	/* optional: free flow->app_state. */
 	void (*release)(struct flow *);
+	bool holds_flow;	/* while it has a state: see app_holds */
 	bool names_only;	/* it opens no exchanges: turns go on being kept */
 };
 
@@ -245,6 +246,8 @@ bool app_wants(const struct flow *, enum side);	/* is joining worth it? */
  * turn. */
 bool app_follows(const struct flow *);
 void app_datagram(struct app_context *, const struct packet *);
+/* Is its address kept where others find it? Then it cannot move. */
+bool app_holds(const struct flow *);
 void app_release(struct flow *);
 
 /* Helpers for parsers: open and close with events told. A response without an

@@ -851,4 +851,5 @@ const struct app_parser app_http = {
 	.resync = http_resync,
 	.operation = http_operation,
 	.release = http_release,
+	.holds_flow = true,
 };

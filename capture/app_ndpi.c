@@ -245,6 +245,12 @@ look_begin(struct app_ndpi *n, struct flow *f)
 	return at;
 }
 
+bool
+app_ndpi_holds(struct app_ndpi *n, const struct flow *f)
+{
+	return *look_place(n, f->id) != NULL;
+}
+
 void
 app_ndpi_forget(struct app_ndpi *n, const struct flow *f)
 {

@@ -40,6 +40,8 @@ app_ndpi_wants(const struct flow *f)
  * f->app_name once it has spoken; f->app too, as far as the list of protocols
  * goes (else APP_OTHER), when the parsers have given the flow up. */
 void app_ndpi_packet(struct app_ndpi *, struct flow *, const struct packet *);
+/* Is it in hand? Then it cannot move. */
+bool app_ndpi_holds(struct app_ndpi *, const struct flow *);
 /* The flow is leaving, or has a name by other means. */
 void app_ndpi_forget(struct app_ndpi *, const struct flow *);
 

@@ -22,6 +22,10 @@
  * flood of SYNs would grow with its rate. */
 enum { ENDED_MAX = 262144 };
 
+/* A flow that said nothing for so long may be laid to rest at the end of a step. It
+ * costs less to wake it again than to come back to it in the next step. */
+#define TIRED_NS (250 * NS_PER_MS)
+
 /* Packets whose flows are asked for ahead: enough that memory has answered by the
  * time it is asked again, and few enough that all stay in the first-level cache. */
 enum { AHEAD = 16 };
@@ -60,7 +64,9 @@ struct engine {
 	struct watch *unused_watches;
 	struct touched *touched, *touched_spare;	/* both have the slots */
 	struct flow **touched_flows;	/* likewise: in order, in a step */
-	size_t touched_count, touched_slots;
+	uint32_t *tiring;		/* likewise: numbers of those of the last
+					 * step that were not laid to rest */
+	size_t touched_count, touched_slots, tiring_count;
 	struct app_report app_report;
 	struct app_shared *shared;	/* what flows of one engine share */
 	struct capture_stats stats;
@@ -70,6 +76,7 @@ struct engine {
 };
 
 static void flow_left(void *context, struct flow *);
+static void finish_flows(struct engine *, struct instant now);
 
 static void
 forward_app(void *context, const struct app_event *e)
@@ -83,6 +90,8 @@ forward_app(void *context, const struct app_event *e)
 static void
 apply_defaults(struct engine_config *c)
 {
+	if (!c->awake_flows)
+		c->awake_flows = 32768;
 	if (!c->flow_limit)
 		c->flow_limit = 1000000;
 	if (!c->host_limit)
@@ -129,17 +138,26 @@ engine_new(const struct engine_config *config,
 }
 
 static void
+watch_give(struct engine *e, struct flow *f)
+{
+	struct watch *w = f->watch;
+
+	if (!w)
+		return;
+	clock_disarm(e->clock, &w->timer);
+	w->unused_next = e->unused_watches;
+	e->unused_watches = w;
+	f->watch = NULL;
+}
+
+static void
 flow_dispose(struct engine *e, struct flow *f)
 {
 	app_release(f);
 	if (e->ndpi)
 		app_ndpi_forget(e->ndpi, f);
 	stream_release(e->streams, f);
-	if (f->watch) {
-		clock_disarm(e->clock, &f->watch->timer);
-		f->watch->unused_next = e->unused_watches;
-		e->unused_watches = f->watch;
-	}
+	watch_give(e, f);
 	for (int s = CLIENT; s <= SERVER; s++) {
 		if (!f->host[s])
 			continue;
@@ -154,10 +172,7 @@ dispose_all(struct engine *e)
 {
 	e->observer = (struct engine_observer){ 0 };
 	if (e->flows)
-		flow_finish_all(e->flows, FLOW_END_CAPTURE);
-	for (size_t i = 0; i < e->touched_count; i++)
-		if (e->touched[i].flow->flags & FLOW_ENDED)
-			flow_dispose(e, e->touched[i].flow);
+		finish_flows(e, (struct instant){ 0 });
 }
 
 void
@@ -178,6 +193,7 @@ engine_free(struct engine **ep)
 	free(e->touched);
 	free(e->touched_spare);
 	free(e->touched_flows);
+	free(e->tiring);
 	app_ndpi_free(&e->ndpi);
 	app_shared_free(&e->shared);
 	stream_pool_free(&e->streams);
@@ -200,6 +216,7 @@ touched_grow(struct engine *e)
 	struct touched *touched = realloc(e->touched, more * sizeof(*touched));
 	struct touched *spare;
 	struct flow **flows;
+	uint32_t *tiring;
 
 	if (touched)
 		e->touched = touched;
@@ -209,7 +226,10 @@ touched_grow(struct engine *e)
 	flows = realloc(e->touched_flows, more * sizeof(*flows));
 	if (flows)
 		e->touched_flows = flows;
-	if (!touched || !spare || !flows)
+	tiring = realloc(e->tiring, more * sizeof(*tiring));
+	if (tiring)
+		e->tiring = tiring;
+	if (!touched || !spare || !flows || !tiring)
 		return false;
 	e->touched_slots = more;
 	return true;
@@ -332,17 +352,53 @@ report_ended(struct engine *e)
 			    e->touched_flows[i]);
 }
 
+/* Has anybody else a pointer to it? */
+static bool
+is_held(const struct engine *e, const struct flow *f)
+{
+	return (f->watch && timer_is_armed(&f->watch->timer)) ||
+	    app_holds(f) || (e->ndpi && app_ndpi_holds(e->ndpi, f));
+}
+
+/* False: not yet. A handshake is over soon, one way or the other. */
+static bool
+lay_to_rest(struct engine *e, struct flow *f, struct instant now)
+{
+	if (flow_pool_awake(e->pool) <= e->config.awake_flows ||
+	    f->state == FLOW_NEW || instant_since(now, f->last) < TIRED_NS ||
+	    is_held(e, f))
+		return false;
+	watch_give(e, f);
+	flow_rest(e->pool, f);
+	return true;
+}
+
+static void
+lay_tired_to_rest(struct engine *e, struct instant now)
+{
+	for (size_t i = 0; i < e->tiring_count; i++) {
+		struct flow *f = flow_awake(e->pool, e->tiring[i]);
+
+		if (f && !(f->flags & (FLOW_TOUCHED | FLOW_ENDED)))
+			lay_to_rest(e, f, now);
+	}
+	e->tiring_count = 0;
+}
+
 /* What observers touched meanwhile stands behind the `seen` ones, and stays for
  * the next step. */
 static void
-let_touched_go(struct engine *e, size_t seen)
+let_touched_go(struct engine *e, size_t seen, struct instant now)
 {
+	lay_tired_to_rest(e, now);
 	for (size_t i = 0; i < seen; i++) {
 		struct flow *f = e->touched[i].flow;
 
 		f->flags &= ~(uint32_t)FLOW_TOUCHED;
 		if (f->flags & FLOW_ENDED)
 			flow_dispose(e, f);
+		else if (!lay_to_rest(e, f, now))
+			e->tiring[e->tiring_count++] = f->number;
 	}
 	e->touched_count -= seen;
 	if (e->touched_count)
@@ -362,8 +418,20 @@ run_step(struct engine *e, struct instant now)
 	report_ended(e);
 	if (e->observer.on_step)
 		e->observer.on_step(e->observer.context, e, now);
-	let_touched_go(e, seen);
+	let_touched_go(e, seen, now);
 	e->last_step = now;
+}
+
+/* What is open ends, portion by portion, each with a step of its own. */
+static void
+finish_flows(struct engine *e, struct instant now)
+{
+	bool more;
+
+	do {
+		more = flow_finish_some(e->flows, FLOW_END_CAPTURE);
+		run_step(e, now);
+	} while (more);
 }
 
 /* The longer nothing came, the longer the strides: a capture that pauses for a
@@ -390,8 +458,7 @@ take_break(struct engine *e, struct instant t)
 
 	clock_advance(e->clock, end);
 	run_step(e, end);
-	flow_finish_all(e->flows, FLOW_END_CAPTURE);
-	run_step(e, end);
+	finish_flows(e, end);
 	e->stats.resumed = t;
 	e->step_end.ns = t.ns - t.ns % ENGINE_STEP_NS + ENGINE_STEP_NS;
 }
@@ -838,17 +905,24 @@ fetch_more(const struct flow *f, const struct packet *p)
 static void
 fetch(struct engine *e, const struct arrival *a, size_t n)
 {
-	const struct flow *flow[AHEAD];	/* a guess; they may leave meanwhile */
+	uint32_t number[AHEAD];		/* a guess; they may leave meanwhile */
 
 	for (size_t i = 0; i < n; i++)
 		if (a[i].packet.flow_hash)
 			flow_prepare(e->flows, &a[i].packet);
 	for (size_t i = 0; i < n; i++)
-		flow[i] = a[i].packet.flow_hash ?
-		    flow_prefetch(e->flows, &a[i].packet) : NULL;
+		number[i] = a[i].packet.flow_hash ?
+		    flow_foresee(e->flows, &a[i].packet) : 0;
 	for (size_t i = 0; i < n; i++)
-		if (flow[i])
-			fetch_more(flow[i], &a[i].packet);
+		if (number[i])
+			flow_prefetch(e->flows, number[i]);
+	for (size_t i = 0; i < n; i++) {
+		const struct flow *f = number[i] ?
+		    flow_foreseen(e->flows, number[i]) : NULL;
+
+		if (f)
+			fetch_more(f, &a[i].packet);
+	}
 }
 
 static void
@@ -866,8 +940,7 @@ take_blindness(struct engine *e, struct instant now)
 	take_tick(e, now);
 	now = clock_now(e->clock);
 	run_step(e, now);
-	flow_finish_all(e->flows, FLOW_END_CAPTURE);
-	run_step(e, now);
+	finish_flows(e, now);
 	e->stats.resumed = now;
 }
 
@@ -957,8 +1030,7 @@ engine_finish(struct engine *e)
 	if (!instant_is_set(now))
 		return;
 	run_step(e, now);
-	flow_finish_all(e->flows, FLOW_END_CAPTURE);
-	run_step(e, now);
+	finish_flows(e, now);
 }
 
 /* --- what observers may ask -------------------------------------------------------- */

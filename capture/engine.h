@@ -26,6 +26,8 @@ struct engine;
 
 struct engine_config {
 	size_t flow_limit;		/* 0: 1,000,000 */
+	size_t awake_flows;		/* 0: 32,768: more than these are laid to
+					 * rest when they say nothing (flow.h) */
 	size_t host_limit;		/* 0: 65,536 */
 	size_t stream_bytes;		/* 0: 64 MiB for joining */
 	size_t fragment_bytes;		/* 0: 4 MiB */
@@ -113,7 +115,7 @@ void engine_break(struct engine *, struct instant now);
  * and whether an interface shows nothing now (engine_stats). */
 void engine_note_missed(struct engine *, uint64_t dropped, bool blind);
 /* End of capture: last step, then every flow ended as FLOW_END_CAPTURE, and a
- * step for them. */
+ * step for them, or several where there are many. */
 void engine_finish(struct engine *);
 
 /* Step phase: what was touched in this step, in the order of first frames. */

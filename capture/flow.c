@@ -14,13 +14,10 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "capture/flow_rest.h"
 #include "capture/hash.h"
 #include "capture/slab.h"
-
-enum idle_class { IDLE_HALF_OPEN, IDLE_CLOSED, IDLE_DATAGRAM, IDLE_ESTABLISHED,
-	IDLE_CLASSES };
 
 /* How long each class is remembered. Half-open: Linux gives a SYN up after
  * 127 s. Closed: TIME_WAIT is 2 to 4 min on Windows; late segments come within
@@ -32,16 +29,29 @@ static const int64_t idle_limit_ns[IDLE_CLASSES] = {
 	[IDLE_ESTABLISHED] = 7800 * NS_PER_S,
 };
 
-/* Flows are found by number: chunk and place in it. A chunk is a large page or
- * more, where the system has those. */
-enum { CHUNK_SHIFT = 12, CHUNK_FLOWS = 1 << CHUNK_SHIFT,
-	LARGE_PAGE_BYTES = 2 << 20 };
+/* What a flow's number stands for, as long as it lives: where its record is, and
+ * who its neighbours are in its idle list. */
+struct place {
+	uintptr_t record;		/* struct flow; or what is at rest, and
+					 * its class and 1 in the low bits; 0:
+					 * free, the next one is `newer` */
+	uint32_t older, newer;		/* numbers; see struct idle_ring */
+	uint32_t idle_second;		/* in which of the ring's lists it is */
+	uint32_t heard_second;		/* at rest: of flow.last */
+};
+
+enum { CLASS_BITS = REST_UNIT - 1, PLACES_AT_FIRST = 1024 };
+
+_Static_assert((int)REST_CLASSES <= (int)CLASS_BITS, "a class has a number");
 
 struct flow_pool {
-	struct flow **chunk;		/* each of CHUNK_FLOWS */
-	size_t chunks, chunk_slots;
-	uint32_t made;			/* flows that ever were; numbers from 1 */
-	uint32_t unused;		/* number of one given back, by `newer` */
+	struct place *place;		/* by number, from 1 */
+	size_t slots;
+	uint32_t made;			/* numbers that ever were */
+	uint32_t unused;		/* number of one given back */
+	size_t awake;
+	struct slab flows, resting[REST_CLASSES];
+	struct rest_book book;
 	struct slab notes, exchanges;
 	uint64_t notes_refused, exchanges_refused;
 };
@@ -53,6 +63,9 @@ flow_pool_new(void)
 
 	if (!pool)
 		return NULL;
+	pool->flows.record_bytes = sizeof(struct flow);
+	for (unsigned i = 0; i < REST_CLASSES; i++)
+		pool->resting[i].record_bytes = rest_bytes(i);
 	pool->notes.record_bytes = sizeof(struct note);
 	pool->exchanges.record_bytes = sizeof(struct exchange);
 	return pool;
@@ -66,66 +79,67 @@ flow_pool_free(struct flow_pool **poolp)
 	*poolp = NULL;
 	if (!pool)
 		return;
-	for (size_t i = 0; i < pool->chunks; i++)
-		free(pool->chunk[i]);
-	free(pool->chunk);
+	free(pool->place);
+	slab_release(&pool->flows);
+	for (unsigned i = 0; i < REST_CLASSES; i++)
+		slab_release(&pool->resting[i]);
 	slab_release(&pool->notes);
 	slab_release(&pool->exchanges);
 	free(pool);
 }
 
-static struct flow *
-flow_at(const struct flow_pool *pool, uint32_t number)
+static bool
+places_grow(struct flow_pool *pool)
 {
-	uint32_t i = number - 1;
+	size_t more = pool->slots ? pool->slots * 2 : PLACES_AT_FIRST;
+	struct place *grown;
 
-	return &pool->chunk[i >> CHUNK_SHIFT][i & (CHUNK_FLOWS - 1)];
+	if (more > UINT32_MAX)
+		return false;
+	grown = realloc(pool->place, more * sizeof(*grown));
+	if (!grown)
+		return false;
+	pool->place = grown;
+	pool->slots = more;
+	return true;
 }
 
-/* The first chunk is asked for in ordinary pages: most captures need no more,
- * and not all of that. */
-static bool
-chunk_add(struct flow_pool *pool)
+static uint32_t
+place_take(struct flow_pool *pool)
 {
-	size_t bytes = CHUNK_FLOWS * sizeof(struct flow);
-	size_t slots = pool->chunk_slots ? pool->chunk_slots * 2 : 64;
-	struct flow **grown;
-	void *chunk;
+	uint32_t number = pool->unused;
 
-	if (pool->chunks == pool->chunk_slots) {
-		grown = realloc(pool->chunk, slots * sizeof(*grown));
-		if (!grown)
-			return false;
-		pool->chunk = grown;
-		pool->chunk_slots = slots;
+	if (number) {
+		pool->unused = pool->place[number].newer;
+		return number;
 	}
-	if (posix_memalign(&chunk, LARGE_PAGE_BYTES, bytes))
-		return false;
-	if (pool->chunks)
-		(void)madvise(chunk, bytes, MADV_HUGEPAGE);
-	pool->chunk[pool->chunks++] = chunk;
-	return true;
+	if (pool->made + (size_t)1 >= pool->slots && !places_grow(pool))
+		return 0;
+	return ++pool->made;
+}
+
+static void
+place_give(struct flow_pool *pool, uint32_t number)
+{
+	pool->place[number].record = 0;
+	pool->place[number].newer = pool->unused;
+	pool->unused = number;
 }
 
 struct flow *
 flow_pool_flow(struct flow_pool *pool)
 {
-	uint32_t number = pool->unused;
-	struct flow *f;
+	struct flow *f = slab_take(&pool->flows);
 
-	if (number) {
-		f = flow_at(pool, number);
-		pool->unused = f->newer;
-	} else {
-		if (pool->made == UINT32_MAX ||
-		    (pool->made == pool->chunks << CHUNK_SHIFT &&
-		    !chunk_add(pool)))
-			return NULL;
-		number = ++pool->made;
-		f = flow_at(pool, number);
+	if (!f)
+		return NULL;
+	f->number = place_take(pool);
+	if (!f->number) {
+		slab_give(&pool->flows, f);
+		return NULL;
 	}
-	memset(f, 0, sizeof(*f));
-	f->number = number;
+	pool->place[f->number] = (struct place){ .record = (uintptr_t)f };
+	pool->awake++;
 	return f;
 }
 
@@ -140,9 +154,102 @@ flow_release(struct flow_pool *pool, struct flow *f)
 	}
 	while (f->waiting)
 		exchange_close(pool, f, f->waiting);
-	f->newer = pool->unused;
-	pool->unused = f->number;
+	place_give(pool, f->number);
+	slab_give(&pool->flows, f);
+	pool->awake--;
 }
+
+/* --- at rest ------------------------------------------------------------------- */
+
+static uint32_t
+second_of(struct instant t)
+{
+	return (uint32_t)(t.ns / NS_PER_S);	/* engine.c: below 2^32 */
+}
+
+static bool
+is_at_rest(const struct place *at)
+{
+	return at->record & CLASS_BITS;
+}
+
+static unsigned
+class_at(const struct place *at)
+{
+	return (unsigned)(at->record & CLASS_BITS) - 1;
+}
+
+static void *
+record_at(const struct place *at)
+{
+	return (void *)(at->record & ~(uintptr_t)CLASS_BITS);
+}
+
+void
+flow_rest(struct flow_pool *pool, struct flow *f)
+{
+	struct place *at = &pool->place[f->number];
+	uint8_t packed[REST_ROOM];
+	uint32_t second = second_of(f->last);
+	int class = rest_pack(&pool->book, f, second, packed);
+	void *record = class < 0 ? NULL : slab_take(&pool->resting[class]);
+
+	if (!record)
+		return;
+	memcpy(record, packed, rest_bytes((unsigned)class));
+	at->record = (uintptr_t)record | (unsigned)(class + 1);
+	at->heard_second = second;
+	slab_give(&pool->flows, f);
+	pool->awake--;
+}
+
+/* NULL: no memory. */
+static struct flow *
+wake(struct flow_pool *pool, uint32_t number)
+{
+	struct place *at = &pool->place[number];
+	struct flow *f;
+
+	if (!is_at_rest(at))
+		return record_at(at);
+	f = slab_take(&pool->flows);
+	if (!f)
+		return NULL;
+	rest_unpack(&pool->book, record_at(at), class_at(at), at->heard_second, f);
+	f->number = number;
+	slab_give(&pool->resting[class_at(at)], record_at(at));
+	at->record = (uintptr_t)f;
+	pool->awake++;
+	return f;
+}
+
+struct flow *
+flow_awake(const struct flow_pool *pool, uint32_t number)
+{
+	const struct place *at = &pool->place[number];
+
+	return is_at_rest(at) ? NULL : record_at(at);
+}
+
+size_t
+flow_pool_awake(const struct flow_pool *pool)
+{
+	return pool->awake;
+}
+
+static void
+fetch_record(const struct flow_pool *pool, uint32_t number)
+{
+	const struct place *at = &pool->place[number];
+	const char *record = record_at(at);
+	size_t bytes = is_at_rest(at) ? rest_bytes(class_at(at)) :
+	    sizeof(struct flow);
+
+	for (size_t n = 0; n < bytes; n += FLOW_LINE_BYTES)
+		__builtin_prefetch(record + n, 1);
+}
+
+/* --- what hangs off them --------------------------------------------------------- */
 
 struct note *
 flow_note_among(struct note *n, unsigned what, unsigned kind, enum side side)
@@ -309,6 +416,9 @@ struct flow_table {
 	uint64_t key[2];		/* so that collisions cannot be planned */
 	uint64_t next_id;
 	struct idle_ring idle[IDLE_CLASSES];
+	uint32_t *leaving;		/* lists of flow numbers, by `newer`; NULL: */
+	size_t leaving_lists, leaving_at; /* flow_finish_some has not begun */
+	uint32_t leaving_all;		/* where there is no memory for more lists */
 	void (*ended)(void *, struct flow *);
 	void *ended_context;
 	struct flow_stats stats;
@@ -348,6 +458,8 @@ flow_table_new(size_t limit, struct flow_pool *pool)
 	return t;
 }
 
+static void leaving_end(struct flow_table *);
+
 void
 flow_table_free(struct flow_table **tp)
 {
@@ -358,6 +470,7 @@ flow_table_free(struct flow_table **tp)
 		return;
 	for (int c = 0; c < IDLE_CLASSES; c++)
 		free(t->idle[c].head);
+	leaving_end(t);
 	free(t->entry);
 	free(t);
 }
@@ -462,21 +575,30 @@ flow_prepare(const struct flow_table *t, const struct packet *p)
 	__builtin_prefetch(&t->entry[(uint32_t)p->flow_hash & t->mask]);
 }
 
-const struct flow *
-flow_prefetch(const struct flow_table *t, const struct packet *p)
+uint32_t
+flow_foresee(const struct flow_table *t, const struct packet *p)
 {
 	uint32_t tag = (uint32_t)p->flow_hash;
 
 	for (size_t i = tag & t->mask; t->entry[i].number; i = (i + 1) & t->mask) {
-		const struct flow *f;
-
 		if (t->entry[i].tag != tag)
 			continue;
-		f = flow_at(t->pool, t->entry[i].number);
-		flow_fetch(f);
-		return f;
+		__builtin_prefetch(&t->pool->place[t->entry[i].number]);
+		return t->entry[i].number;
 	}
-	return NULL;
+	return 0;
+}
+
+void
+flow_prefetch(const struct flow_table *t, uint32_t number)
+{
+	fetch_record(t->pool, number);
+}
+
+const struct flow *
+flow_foreseen(struct flow_table *t, uint32_t number)
+{
+	return wake(t->pool, number);
 }
 
 struct flow *
@@ -489,8 +611,8 @@ flow_find(struct flow_table *t, const struct packet *p, enum side *side)
 
 		if (t->entry[i].tag != tag)
 			continue;
-		f = flow_at(t->pool, t->entry[i].number);
-		if (is_flow_of(f, p, side))
+		f = wake(t->pool, t->entry[i].number);
+		if (f && is_flow_of(f, p, side))
 			return f;
 	}
 	return NULL;
@@ -568,12 +690,6 @@ class_of(const struct flow *f)
 	return f->state == FLOW_CLOSED ? IDLE_CLOSED : IDLE_ESTABLISHED;
 }
 
-static uint32_t
-second_of(struct instant t)
-{
-	return (uint32_t)(t.ns / NS_PER_S);	/* engine.c: below 2^32 */
-}
-
 static uint32_t *
 list_of(struct idle_ring *r, uint32_t second)
 {
@@ -581,32 +697,34 @@ list_of(struct idle_ring *r, uint32_t second)
 }
 
 static void
-list_append(struct flow_table *t, uint32_t *head, struct flow *f)
+list_append(struct flow_table *t, uint32_t *head, uint32_t number)
 {
-	struct flow *first;
+	struct place *place = t->pool->place, *at = &place[number];
 
-	f->newer = 0;
+	at->newer = 0;
 	if (!*head) {
-		*head = f->older = f->number;
+		*head = at->older = number;
 		return;
 	}
-	first = flow_at(t->pool, *head);
-	f->older = first->older;
-	flow_at(t->pool, first->older)->newer = f->number;
-	first->older = f->number;
+	at->older = place[*head].older;
+	place[at->older].newer = number;
+	place[*head].older = number;
 }
 
 static void
-list_remove(struct flow_table *t, uint32_t *head, struct flow *f)
+list_remove(struct flow_table *t, uint32_t *head, uint32_t number)
 {
-	if (*head == f->number)
-		*head = f->newer;
+	struct place *place = t->pool->place;
+	const struct place *at = &place[number];
+
+	if (*head == number)
+		*head = at->newer;
 	else
-		flow_at(t->pool, f->older)->newer = f->newer;
-	if (f->newer)
-		flow_at(t->pool, f->newer)->older = f->older;
+		place[at->older].newer = at->newer;
+	if (at->newer)
+		place[at->newer].older = at->older;
 	else if (*head)
-		flow_at(t->pool, *head)->older = f->older;
+		place[*head].older = at->older;
 }
 
 /* Time went further than the ring reaches and nobody asked what is overdue: what
@@ -617,14 +735,12 @@ ring_turn(struct flow_table *t, struct idle_ring *r, uint32_t second)
 	uint32_t first = second - r->slots + 1, all = 0;
 
 	for (uint32_t i = 0; i < r->slots; i++) {
-		uint32_t *head = list_of(r, r->first + i);
+		uint32_t *head = list_of(r, r->first + i), number;
 
-		while (*head) {
-			struct flow *f = flow_at(t->pool, *head);
-
-			list_remove(t, head, f);
-			f->idle_second = first;
-			list_append(t, &all, f);
+		while ((number = *head)) {
+			list_remove(t, head, number);
+			t->pool->place[number].idle_second = first;
+			list_append(t, &all, number);
 		}
 	}
 	*list_of(r, first) = all;
@@ -632,58 +748,55 @@ ring_turn(struct flow_table *t, struct idle_ring *r, uint32_t second)
 }
 
 static void
-idle_append(struct flow_table *t, struct flow *f, uint32_t second)
+idle_append(struct flow_table *t, struct idle_ring *r, uint32_t number,
+    uint32_t second)
 {
-	struct idle_ring *r = &t->idle[f->idle_class];
-
 	if (!r->count++)
 		r->first = second;
 	if (second < r->first)
 		second = r->first;
 	if (second - r->first >= r->slots)
 		ring_turn(t, r, second);
-	f->idle_second = second;
-	list_append(t, list_of(r, second), f);
+	t->pool->place[number].idle_second = second;
+	list_append(t, list_of(r, second), number);
 }
 
 static void
-idle_remove(struct flow_table *t, struct flow *f)
+idle_remove(struct flow_table *t, struct idle_ring *r, uint32_t number)
 {
-	struct idle_ring *r = &t->idle[f->idle_class];
-
-	list_remove(t, list_of(r, f->idle_second), f);
+	list_remove(t, list_of(r, t->pool->place[number].idle_second), number);
 	r->count--;
 }
 
 /* It was heard of since it was put where it stands. */
 static bool
-idle_catch_up(struct flow_table *t, struct flow *f)
+idle_catch_up(struct flow_table *t, struct idle_ring *r, uint32_t number)
 {
-	uint32_t second = second_of(f->last);
+	const struct place *at = &t->pool->place[number];
+	uint32_t second = is_at_rest(at) ? at->heard_second :
+	    second_of(flow_awake(t->pool, number)->last);
 
-	if (second <= f->idle_second)
+	if (second <= at->idle_second)
 		return false;
-	idle_remove(t, f);
-	idle_append(t, f, second);
+	idle_remove(t, r, number);
+	idle_append(t, r, number, second);
 	return true;
 }
 
-/* The one longest unheard of, to the second; of those put there first. */
-static struct flow *
+/* The number of the one longest unheard of, to the second; of those put there
+ * first; 0: there is none. */
+static uint32_t
 ring_oldest(struct flow_table *t, struct idle_ring *r)
 {
-	struct flow *f;
-
 	while (r->count) {
-		if (!*list_of(r, r->first)) {
+		uint32_t number = *list_of(r, r->first);
+
+		if (!number)
 			r->first++;
-			continue;
-		}
-		f = flow_at(t->pool, *list_of(r, r->first));
-		if (!idle_catch_up(t, f))
-			return f;
+		else if (!idle_catch_up(t, r, number))
+			return number;
 	}
-	return NULL;
+	return 0;
 }
 
 /* Half-open flows may have this share of all, but so many at least: a service
@@ -704,22 +817,26 @@ is_flooded(const struct flow_table *t)
  * long. Have the one after next fetched, and where the next stands in the table:
  * it was the one after next when its predecessor went. */
 static void
-fetch_next_victims(const struct flow_table *t, const struct flow *f)
+fetch_next_victims(const struct flow_table *t, uint32_t number)
 {
-	const struct flow *next = f->newer ? flow_at(t->pool, f->newer) : NULL;
+	uint32_t next = t->pool->place[number].newer, after;
+	const struct flow *f = next ? flow_awake(t->pool, next) : NULL;
 
 	if (!next)
 		return;
-	if (next->newer)
-		flow_fetch(flow_at(t->pool, next->newer));
-	__builtin_prefetch(&t->entry[home_of(t, next)], 1);
+	after = t->pool->place[next].newer;
+	if (after)
+		fetch_record(t->pool, after);
+	if (f)
+		__builtin_prefetch(&t->entry[home_of(t, f)], 1);
 }
 
 static void
 make_room(struct flow_table *t)
 {
 	for (int c = 0; c < IDLE_CLASSES; c++) {
-		struct flow *f = ring_oldest(t, &t->idle[c]);
+		uint32_t number = ring_oldest(t, &t->idle[c]);
+		struct flow *f = number ? wake(t->pool, number) : NULL;
 
 		if (!f)
 			continue;
@@ -727,7 +844,7 @@ make_room(struct flow_table *t)
 			t->stats.evicted_established++;
 		else
 			t->stats.evicted_half_open++;
-		fetch_next_victims(t, f);
+		fetch_next_victims(t, number);
 		flow_finish(t, f, FLOW_END_EVICTED);
 		return;
 	}
@@ -757,7 +874,7 @@ flow_create(struct flow_table *t, const struct packet *p, enum side sender)
 	entry_put(t->entry, t->mask, (struct entry){ tag_of(t, p),
 	    f->number });
 	f->idle_class = (uint8_t)class_of(f);
-	idle_append(t, f, second_of(f->last));
+	idle_append(t, &t->idle[f->idle_class], f->number, second_of(f->last));
 	t->stats.created++;
 	if (++t->stats.now > t->stats.peak)
 		t->stats.peak = t->stats.now;
@@ -775,9 +892,9 @@ flow_heard(struct flow_table *t, struct flow *f, struct instant now)
 void
 flow_reclass(struct flow_table *t, struct flow *f)
 {
-	idle_remove(t, f);
+	idle_remove(t, &t->idle[f->idle_class], f->number);
 	f->idle_class = (uint8_t)class_of(f);
-	idle_append(t, f, second_of(f->last));
+	idle_append(t, &t->idle[f->idle_class], f->number, second_of(f->last));
 }
 
 /* What is overdue in the oldest list; the rest goes where it belongs. False when
@@ -788,10 +905,14 @@ expire_oldest(struct flow_table *t, struct idle_ring *r, struct instant last)
 	uint32_t second = r->first, number = *list_of(r, second);
 
 	while (number) {
-		struct flow *f = flow_at(t->pool, number);
+		uint32_t this = number;
+		struct flow *f;
 
-		number = f->newer;
-		if (idle_catch_up(t, f) || !instant_before(f->last, last))
+		number = t->pool->place[this].newer;
+		if (idle_catch_up(t, r, this))
+			continue;
+		f = wake(t->pool, this);
+		if (!f || !instant_before(f->last, last))
 			continue;
 		t->stats.timed_out++;
 		flow_finish(t, f, FLOW_END_TIMEOUT);
@@ -816,11 +937,10 @@ flow_expire(struct flow_table *t, struct instant now)
 	}
 }
 
-void
-flow_finish(struct flow_table *t, struct flow *f, enum flow_end how)
+static void
+leave(struct flow_table *t, struct flow *f, enum flow_end how)
 {
 	table_remove(t, f);
-	idle_remove(t, f);
 	t->stats.now--;
 	/* how it closed on the wire says more than that it was forgotten */
 	if (f->end == FLOW_END_NONE)
@@ -831,14 +951,131 @@ flow_finish(struct flow_table *t, struct flow *f, enum flow_end how)
 }
 
 void
-flow_finish_all(struct flow_table *t, enum flow_end how)
+flow_finish(struct flow_table *t, struct flow *f, enum flow_end how)
 {
+	idle_remove(t, &t->idle[f->idle_class], f->number);
+	leave(t, f, how);
+}
+
+/* --- all of them ------------------------------------------------------------------ */
+
+/* So many end together, and no more than a list more: all that most captures have
+ * left, and few enough to be awake at once. */
+enum { LEAVE_TOGETHER = 65536, LEAVING_IDS = 4096, LEAVING_LISTS_MAX = 65536,
+	LEAVING_AHEAD = 8 };
+
+/* 0: it is not there, or has ended. */
+static uint64_t
+living_id(const struct flow_pool *pool, uint32_t number)
+{
+	const struct place *at = &pool->place[number];
+	const struct flow *f;
+
+	if (!at->record)
+		return 0;
+	if (is_at_rest(at))
+		return rest_id(record_at(at), class_at(at));
+	f = record_at(at);
+	return f->flags & FLOW_ENDED ? 0 : f->id;
+}
+
+/* By id, so many ids a list. */
+static void
+leaving_begin(struct flow_table *t)
+{
+	const struct flow_pool *pool = t->pool;
+	size_t lists = (size_t)(t->next_id / LEAVING_IDS) + 1;
+	uint64_t ids;
+
+	if (lists > LEAVING_LISTS_MAX)
+		lists = LEAVING_LISTS_MAX;
+	t->leaving = calloc(lists, sizeof(*t->leaving));
+	if (!t->leaving) {
+		t->leaving = &t->leaving_all;
+		lists = 1;
+	}
+	t->leaving_lists = lists;
+	t->leaving_at = 0;
+	ids = t->next_id / lists + 1;
+	for (uint32_t number = 1; number <= pool->made; number++) {
+		uint64_t id = living_id(pool, number);
+		uint32_t *list = &t->leaving[id / ids];
+
+		if (number + LEAVING_AHEAD <= pool->made)
+			fetch_record(pool, number + LEAVING_AHEAD);
+		if (!id)
+			continue;
+		pool->place[number].newer = *list;
+		*list = number;
+	}
 	for (int c = 0; c < IDLE_CLASSES; c++) {
 		struct idle_ring *r = &t->idle[c];
 
-		for (; r->count; r->first++)
-			while (*list_of(r, r->first))
-				flow_finish(t, flow_at(t->pool,
-				    *list_of(r, r->first)), how);
+		memset(r->head, 0, r->slots * sizeof(*r->head));
+		r->count = 0;
 	}
+}
+
+static void
+leaving_end(struct flow_table *t)
+{
+	if (t->leaving != &t->leaving_all)
+		free(t->leaving);
+	t->leaving = NULL;
+	t->leaving_all = 0;
+}
+
+/* Returns how many. One that cannot be woken (there is no memory) waits in `late`
+ * for those that ended now to be gone. */
+static size_t
+leave_together(struct flow_table *t, uint32_t *list, uint32_t *late,
+    enum flow_end how)
+{
+	uint32_t number = *list;
+	size_t count = 0;
+
+	*list = 0;
+	while (number) {
+		struct place *at = &t->pool->place[number];
+		struct flow *f = wake(t->pool, number);
+		uint32_t next = at->newer;
+
+		if (next)
+			fetch_record(t->pool, next);
+		if (f) {
+			leave(t, f, how);
+			count++;
+		} else {
+			at->newer = *late;
+			*late = number;
+		}
+		number = next;
+	}
+	return count;
+}
+
+bool
+flow_finish_some(struct flow_table *t, enum flow_end how)
+{
+	size_t count = 0, *at = &t->leaving_at, last;
+
+	if (!t->leaving && !t->stats.now)
+		return false;
+	if (!t->leaving)
+		leaving_begin(t);
+	last = t->leaving_lists - 1;
+	while (count < LEAVE_TOGETHER && *at < last) {
+		count += leave_together(t, &t->leaving[*at],
+		    &t->leaving[*at + 1], how);
+		++*at;
+	}
+	if (count < LEAVE_TOGETHER)
+		count += leave_together(t, &t->leaving[last],
+		    &t->leaving[last], how);
+	while (*at < last && !t->leaving[*at])
+		++*at;
+	if (t->leaving[*at] && count)
+		return true;
+	leaving_end(t);
+	return false;
 }

@@ -89,8 +89,9 @@ struct tcp_half {
 	uint32_t srtt_us, rttvar_us, rtt_min_us, rtt_max_us;
 	uint32_t rtt_seq;		/* ACK of this completes the sample */
 	struct instant rtt_since;	/* 0: no sample running (Karn) */
-	uint8_t mac[6];			/* source MAC of its last packet */
 	uint8_t syns;			/* its SYNs (SYN-ACKs); saturates */
+	bool mac_is_noted;		/* at rest (flow_rest.c) */
+	uint8_t mac[6];			/* source MAC of its last packet */
 };
 
 /* Evidence gathered in the packet phase about one thing on one flow: how
@@ -174,6 +175,10 @@ struct exchange {
 
 enum { EXCHANGES_PER_FLOW = 64 };
 
+/* What a flow is worth, the least first: which is forgotten before which. */
+enum idle_class { IDLE_HALF_OPEN, IDLE_CLOSED, IDLE_DATAGRAM, IDLE_ESTABLISHED,
+	IDLE_CLASSES };
+
 enum flow_state { FLOW_NEW, FLOW_ESTABLISHED, FLOW_CLOSING, FLOW_CLOSED };
 enum flow_end {
 	FLOW_END_NONE, FLOW_END_FIN, FLOW_END_RST, FLOW_END_TIMEOUT,
@@ -200,13 +205,15 @@ enum flow_flag {
 	FLOW_COUNTED_MADE = 65536, /* as a connection that was accepted */
 };
 
+enum { FLOW_LINE_BYTES = 64 };	/* of the processor's cache */
+
 struct host;			/* host.h */
 struct stream;			/* stream.h */
 struct watch;			/* engine: wakes a flow that waits */
 
 struct flow {
 	/* the first cache line: whose it is, and what each packet asks */
-	struct address addr[2];		/* by enum side */
+	_Alignas(FLOW_LINE_BYTES) struct address addr[2];	/* by enum side */
 	uint16_t port[2];
 	uint32_t tunnel_id;		/* VXLAN or Geneve network, else 0 */
 	uint8_t protocol;		/* IP_TCP, IP_UDP */
@@ -218,8 +225,8 @@ struct flow {
 	uint16_t marks;			/* detectors' (detector.h) */
 	uint16_t turns;			/* answered turns or exchanges; saturates */
 	uint8_t waiting_count;
-	uint8_t idle_class;		/* flow.c: which idle ring, */
-	uint32_t idle_second;		/* in which of its lists; */
+	uint8_t idle_class;		/* enum idle_class */
+	uint32_t file;			/* of the first frame */
 	uint32_t number;		/* its place in the pool */
 	/* lines 2 to 6: what each packet changes */
 	struct tcp_half half[2];	/* by sender; UDP uses packets, bytes, last */
@@ -233,7 +240,6 @@ struct flow {
 	void *app_state;		/* the parser's; freed by it */
 	struct instant last_asked, last_answered;
 	int64_t wait_max_ns;		/* longest wait that ended in an answer */
-	uint32_t file;			/* of the first frame */
 	/* Times the client spoke, more than a second apart: since the server's
 	 * last data; the most that ever ended in data; how many runs of them did
 	 * that began a second after data or more, and how many of those took two
@@ -245,7 +251,6 @@ struct flow {
 	struct instant established;	/* 0: never */
 	uint64_t id;			/* first frame: 1, 2, ... in capture order */
 	uint64_t first_frame;
-	uint32_t older, newer;		/* flow.c: neighbours in its idle list */
 };
 
 /* Eight cache lines, as they are fetched, and no flow shares one with another. */
@@ -278,7 +283,10 @@ struct flow_stats {
 	size_t now, peak;
 };
 
-/* A table that never holds more than `limit` flows, and half-open ones no more
+/* A flow is awake, as a struct flow, or at rest (flow_rest.h). What finds it, or
+ * ends it, wakes it.
+ *
+ * A table that never holds more than `limit` flows, and half-open ones no more
  * than a quarter of that (or 16,384).
  *
  * Looking one up costs a cache line of the table and those of the flow itself;
@@ -289,20 +297,20 @@ struct flow_stats {
 struct flow_table;
 struct flow_table *flow_table_new(size_t limit, struct flow_pool *);
 void flow_table_free(struct flow_table **);
-/* Ahead of flow_find: keep the hash in `p`, which any thread may do; have the
- * table fetched; then, some time after, the flow, which seems to be the one
- * returned (or NULL); then what hangs off that. None of them changes anything
- * else. */
+/* Ahead of flow_find, each some time after the one before: keep the hash in `p`,
+ * which any thread may do; have the table fetched; then its place in the pool, of
+ * the number returned (0: it seems there is none); then the flow; then, awake
+ * now, have it at hand (NULL: no memory). They change nothing that can be told
+ * afterwards. */
 void flow_hash(const struct flow_table *, struct packet *p);
 void flow_prepare(const struct flow_table *, const struct packet *p);
-const struct flow *flow_prefetch(const struct flow_table *,
-    const struct packet *p);
+uint32_t flow_foresee(const struct flow_table *, const struct packet *p);
+void flow_prefetch(const struct flow_table *, uint32_t number);
+const struct flow *flow_foreseen(struct flow_table *, uint32_t number);
 static inline void
 flow_fetch(const struct flow *f)
 {
-	enum { LINE_BYTES = 64 };
-
-	for (size_t n = 0; n < sizeof(*f); n += LINE_BYTES)
+	for (size_t n = 0; n < sizeof(*f); n += FLOW_LINE_BYTES)
 		__builtin_prefetch((const char *)f + n, 1);
 }
 /* The live flow of `p`, or NULL. `side` says who sent `p`. */
@@ -321,8 +329,10 @@ void flow_reclass(struct flow_table *, struct flow *);
 void flow_expire(struct flow_table *, struct instant now);
 /* Take it out of the table; `ended` is called, the caller frees it later. */
 void flow_finish(struct flow_table *, struct flow *, enum flow_end);
-/* Every flow still alive, ended with `how`. */
-void flow_finish_all(struct flow_table *, enum flow_end how);
+/* Every flow still alive, ended with `how`: some of them, the first ones by id,
+ * and so on until it says that no more are left (false). Nothing else is done
+ * with the table meanwhile. */
+bool flow_finish_some(struct flow_table *, enum flow_end how);
 void flow_table_on_end(struct flow_table *,
     void (*ended)(void *context, struct flow *), void *context);
 void flow_table_stats(const struct flow_table *, struct flow_stats *);
@@ -332,6 +342,12 @@ void flow_table_stats(const struct flow_table *, struct flow_stats *);
 struct flow_pool *flow_pool_new(void);
 void flow_pool_free(struct flow_pool **);
 struct flow *flow_pool_flow(struct flow_pool *);
+/* Lay a flow to rest that nobody has a pointer to: it takes a third of the room
+ * until it is found again, or ends. Its address is another one then. */
+void flow_rest(struct flow_pool *, struct flow *);
+/* By number, if it is there and awake; else NULL. */
+struct flow *flow_awake(const struct flow_pool *, uint32_t number);
+size_t flow_pool_awake(const struct flow_pool *);	/* how many */
 /* Back to the pool with all that hangs off it (not streams, app state, watch:
  * the engine has taken those). */
 void flow_release(struct flow_pool *, struct flow *);

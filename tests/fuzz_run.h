@@ -189,7 +189,8 @@ fuzz_run_begin(struct fuzz_run *r, struct source *source, unsigned how)
 {
 	static const cookie_io_functions_t swallow = { .write = fuzz_swallow };
 	struct engine_config c = { .all_ends = how & FUZZ_FLOWS,
-		.flow_limit = FUZZ_FLOWS_MAX, .host_limit = FUZZ_HOSTS_MAX };
+		.flow_limit = FUZZ_FLOWS_MAX, .host_limit = FUZZ_HOSTS_MAX,
+		.awake_flows = how & FUZZ_FLOWS ? 1 : 0 };
 	struct engine_observer o = { .context = r, .on_step = fuzz_hear_step,
 		.on_packet = fuzz_hear_packet, .on_segment = fuzz_hear_segment,
 		.on_app = fuzz_hear_app, .on_flow_end = fuzz_hear_flow_end };

@@ -35,7 +35,8 @@ struct lan_tcp {
 static inline void
 lan_begin(struct lan *w)
 {
-	struct engine_config config = { .flow_limit = 4096, .host_limit = 512 };
+	struct engine_config config = { .flow_limit = 4096, .awake_flows = 1,
+		.host_limit = 512 };
 	struct engine_observer observer = { 0 };
 
 	memset(w, 0, sizeof(*w));

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "capture/flow_rest.h"
 #include "capture/host.h"
 #include "tests/unit.h"
 
@@ -231,6 +232,97 @@ test_what_is_in_the_table_is_found_and_nothing_else(void **state)
 	flow_pool_free(&pool);
 }
 
+static uint64_t
+next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005 + 1442695040888963407;
+	return *state >> 16 ^ *state << 32;
+}
+
+/* Any words at all, most of them none, many of them short. */
+static void
+make_up(struct flow *f, uint64_t *random)
+{
+	uint64_t word[sizeof(*f) / sizeof(uint64_t)];
+
+	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++)
+		word[i] = next_random(random) % 4 ? 0 :
+		    next_random(random) >> next_random(random) % 64;
+	memcpy(f, word, sizeof(*f));
+	f->number = 0;
+	f->half[CLIENT].mac_is_noted = f->half[SERVER].mac_is_noted = false;
+}
+
+static void
+test_a_flow_that_rested_is_what_it_was(void **state)
+{
+	static struct rest_book book;
+	static uint8_t record[REST_ROOM];
+	uint64_t random = 1;
+	unsigned rested = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++) {
+		struct flow f, again;
+		uint32_t second = (uint32_t)next_random(&random);
+		int class;
+
+		make_up(&f, &random);
+		class = rest_pack(&book, &f, second, record);
+		if (class < 0)
+			continue;
+		rested++;
+		CHECK_EQ(rest_id(record, (unsigned)class), f.id);
+		rest_unpack(&book, record, (unsigned)class, second, &again);
+		CHECK(memcmp(&again, &f, sizeof(f)) == 0);
+	}
+	CHECK(rested > 1000);
+}
+
+/* Asleep or awake, flows are found, told apart, and end in the order of their
+ * ids. */
+static void
+test_flows_at_rest_are_found_and_end(void **state)
+{
+	enum { FLOWS = 150000 };
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(FLOWS, pool);
+	struct packet p = packet_between(1, 1, 2, 80);
+	struct ends ends = { 0 };
+	enum side side;
+	unsigned portions = 0;
+
+	(void)state;
+	flow_table_on_end(t, note_end, &ends);
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		struct flow *f;
+
+		p.src = address_from_v4(i);
+		f = flow_create(t, &p, CLIENT);
+		f->half[CLIENT].isn = i;
+		f->state = FLOW_ESTABLISHED;
+		flow_reclass(t, f);
+		if (i % 3)
+			flow_rest(pool, f);
+	}
+	CHECK_EQ(flow_pool_awake(pool), FLOWS / 3);
+	for (uint32_t i = 0; i < FLOWS; i += 7) {
+		struct flow *f;
+
+		p.src = address_from_v4(i);
+		f = flow_find(t, &p, &side);
+		CHECK(f && f->half[CLIENT].isn == i && f->id == i + 1);
+	}
+	while (flow_finish_some(t, FLOW_END_CAPTURE)) {
+		CHECK(ends.id <= ends.count + 4096);
+		portions++;
+	}
+	CHECK_EQ(ends.count, FLOWS);
+	CHECK_EQ(portions, 2);
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
 static void
 test_the_sixty_fifth_exchange_drops_the_oldest(void **state)
 {
@@ -365,6 +457,8 @@ UNIT_TESTS(
     cmocka_unit_test(test_room_is_made_by_the_one_longest_unheard_of),
     cmocka_unit_test(test_half_open_flows_have_a_quarter_of_the_room),
     cmocka_unit_test(test_what_is_in_the_table_is_found_and_nothing_else),
+    cmocka_unit_test(test_a_flow_that_rested_is_what_it_was),
+    cmocka_unit_test(test_flows_at_rest_are_found_and_end),
     cmocka_unit_test(test_the_sixty_fifth_exchange_drops_the_oldest),
     cmocka_unit_test(test_a_note_keeps_its_first_frames_and_the_newest),
     cmocka_unit_test(test_port_and_address_cannot_undo_each_other),

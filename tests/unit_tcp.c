@@ -40,7 +40,7 @@ play_begin(void)
 static void
 play_end(struct play *p)
 {
-	flow_finish_all(p->table, FLOW_END_CAPTURE);
+	flow_finish_some(p->table, FLOW_END_CAPTURE);
 	flow_release(p->pool, p->f);
 	flow_table_free(&p->table);
 	flow_pool_free(&p->pool);

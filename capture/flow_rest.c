@@ -1,0 +1,326 @@
+/* flow_rest.c - flows packed and unpacked.
+ *
+ * A flow is taken as 64 words. First what follows from the rest of it is taken off
+ * (foretell), which leaves most words zero or small; then each is written in as many
+ * bytes as it has, and how many those are, four bits a word, behind them. Sums wrap,
+ * so that what was taken off can be added again whatever it was.
+ *
+ * The hard part is to be the exact opposite twice: foretell undoes itself last
+ * step first, and each step uses only what is not yet changed, or again restored. */
+#include "capture/flow_rest.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+enum {
+	WORDS = sizeof(struct flow) / sizeof(uint64_t),
+	LENGTHS_BYTES = WORDS / 2,
+};
+
+_Static_assert(WORDS % 2 == 0, "two lengths a byte");
+_Static_assert(WORDS * 8 + LENGTHS_BYTES <= REST_ROOM, "any flow has room");
+
+/* --- what can be expected ---------------------------------------------------- */
+
+/* A time after which `base` came, or 0, which says that there is none; both are
+ * small, and told apart by the one that is added. A time right behind its base
+ * looks like none: such a flow does not rest (false). */
+static bool
+time_off(struct instant *t, struct instant base)
+{
+	if (!t->ns)
+		return true;
+	t->ns = (int64_t)((uint64_t)base.ns - (uint64_t)t->ns + 1);
+	return t->ns != 0;
+}
+
+static void
+time_on(struct instant *t, struct instant base)
+{
+	if (t->ns)
+		t->ns = (int64_t)((uint64_t)base.ns - (uint64_t)t->ns + 1);
+}
+
+/* IPv4 addresses lie behind 80 zeros and 16 ones: their own bits come first. */
+static void
+address_turn(struct address *a)
+{
+	uint64_t half;
+
+	memcpy(&half, a->octet + 8, sizeof(half));
+	half = half << 32 | half >> 32;
+	memcpy(a->octet + 8, &half, sizeof(half));
+}
+
+static void
+address_mask(struct address *a)
+{
+	a->octet[10] ^= 0xff;
+	a->octet[11] ^= 0xff;
+}
+
+/* A stream of which nothing is kept is its next number (stream.c). */
+static struct stream *
+stream_differs(const struct stream *s, uint32_t next)
+{
+	return (struct stream *)((uintptr_t)s ^ ((uintptr_t)next << 1 | 1));
+}
+
+static void
+swap(uint32_t *a, uint32_t *b)
+{
+	uint32_t keep = *a;
+
+	*a = *b;
+	*b = keep;
+}
+
+/* Small ones, below zero too, become small ones above. */
+static uint32_t
+folded(uint32_t n)
+{
+	return n << 1 ^ (n >> 31 ? UINT32_MAX : 0);
+}
+
+static uint32_t
+unfolded(uint32_t n)
+{
+	return n >> 1 ^ (n & 1 ? UINT32_MAX : 0);
+}
+
+/* Two small ones in a word: the low halves of both, then the high ones. Done twice
+ * it is undone. */
+static void
+zip(uint32_t *a, uint32_t *b)
+{
+	uint32_t low = (*a & 0xffff) | *b << 16;
+	uint32_t high = *a >> 16 | (*b & 0xffff0000);
+
+	*a = low;
+	*b = high;
+}
+
+enum { MAC_BYTES = 6, BITS = 8 };
+
+static void
+mac_set(struct tcp_half *h, uint64_t n)
+{
+	for (int i = MAC_BYTES - 1; i >= 0; i--, n >>= BITS)
+		h->mac[i] = (uint8_t)n;
+}
+
+/* Where the book has it, its place there. */
+static void
+mac_off(struct rest_book *book, struct tcp_half *h)
+{
+	uint64_t n = mac_number(h->mac);
+	unsigned i = (unsigned)((n ^ n >> 8 ^ n >> 24) % REST_MACS);
+
+	if (!n)
+		return;
+	if (!book->mac[i])
+		book->mac[i] = n;
+	if (book->mac[i] != n)
+		return;
+	mac_set(h, 0);
+	h->mac[0] = (uint8_t)i;
+	h->mac_is_noted = true;
+}
+
+static void
+mac_on(const struct rest_book *book, struct tcp_half *h)
+{
+	if (!h->mac_is_noted)
+		return;
+	h->mac_is_noted = false;
+	mac_set(h, book->mac[h->mac[0]]);
+}
+
+static bool
+half_off(struct tcp_half *h, const struct tcp_half *peer)
+{
+	bool sound;
+
+	h->acked -= peer->next;
+	h->una -= h->next;
+	h->rtt_seq -= h->next;
+	h->window_max -= h->window;
+	h->rttvar_us = folded(h->rttvar_us - h->srtt_us / 2);
+	h->rtt_min_us = h->srtt_us - h->rtt_min_us;
+	h->rtt_max_us -= h->srtt_us;
+	zip(&h->rttvar_us, &h->rtt_min_us);
+	swap(&h->srtt_us, &h->una_sends);	/* low half of its word */
+	sound = time_off(&h->last_data, h->last);
+	sound &= time_off(&h->last_advance, h->last);
+	sound &= time_off(&h->una_since, h->last);
+	sound &= time_off(&h->rtt_since, h->last);
+	return sound;
+}
+
+static void
+half_on(struct tcp_half *h, const struct tcp_half *peer)
+{
+	time_on(&h->rtt_since, h->last);
+	time_on(&h->una_since, h->last);
+	time_on(&h->last_advance, h->last);
+	time_on(&h->last_data, h->last);
+	swap(&h->srtt_us, &h->una_sends);
+	zip(&h->rttvar_us, &h->rtt_min_us);
+	h->rtt_max_us += h->srtt_us;
+	h->rtt_min_us = h->srtt_us - h->rtt_min_us;
+	h->rttvar_us = unfolded(h->rttvar_us) + h->srtt_us / 2;
+	h->window_max += h->window;
+	h->rtt_seq += h->next;
+	h->una += h->next;
+	h->acked += peer->next;
+}
+
+static uint32_t
+next_of(const struct tcp_half *h)
+{
+	return h->isn + 1 + (uint32_t)h->bytes;
+}
+
+/* False: it cannot be undone. */
+static bool
+foretell(struct rest_book *book, struct flow *f, uint32_t second)
+{
+	struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
+	bool sound;
+
+	f->number = 0;
+	f->idle_class ^= IDLE_ESTABLISHED;
+	mac_off(book, c);
+	mac_off(book, v);
+	f->wait_max_ns = (int64_t)((uint64_t)f->wait_max_ns -
+	    (uint64_t)f->last_answered.ns + (uint64_t)f->last_asked.ns);
+	sound = time_off(&f->last_asked, c->last_data);
+	sound &= time_off(&f->last_answered, v->last_data);
+	for (int s = CLIENT; s <= SERVER; s++) {
+		f->stream[s] = stream_differs(f->stream[s], f->half[s].next);
+		address_mask(&f->addr[s]);
+		address_turn(&f->addr[s]);
+	}
+	sound &= half_off(c, v);
+	sound &= half_off(v, c);
+	c->next -= next_of(c);
+	v->next -= next_of(v);
+	sound &= time_off(&c->last, f->last);
+	sound &= time_off(&v->last, f->last);
+	sound &= time_off(&f->began, f->established);
+	sound &= time_off(&f->established, f->last);
+	f->last.ns -= second * NS_PER_S;
+	return sound;
+}
+
+static void
+restore(const struct rest_book *book, struct flow *f, uint32_t second)
+{
+	struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
+
+	f->last.ns += second * NS_PER_S;
+	time_on(&f->established, f->last);
+	time_on(&f->began, f->established);
+	time_on(&v->last, f->last);
+	time_on(&c->last, f->last);
+	v->next += next_of(v);
+	c->next += next_of(c);
+	half_on(v, c);
+	half_on(c, v);
+	for (int s = CLIENT; s <= SERVER; s++) {
+		address_turn(&f->addr[s]);
+		address_mask(&f->addr[s]);
+		f->stream[s] = stream_differs(f->stream[s], f->half[s].next);
+	}
+	time_on(&f->last_answered, v->last_data);
+	time_on(&f->last_asked, c->last_data);
+	f->wait_max_ns = (int64_t)((uint64_t)f->wait_max_ns +
+	    (uint64_t)f->last_answered.ns - (uint64_t)f->last_asked.ns);
+	mac_on(book, v);
+	mac_on(book, c);
+	f->idle_class ^= IDLE_ESTABLISHED;
+}
+
+/* --- words -------------------------------------------------------------------- */
+
+static unsigned
+length_of(uint64_t word)
+{
+	return word ? (71U - (unsigned)__builtin_clzll(word)) / 8 : 0;
+}
+
+int
+rest_pack(struct rest_book *book, const struct flow *from, uint32_t second,
+    void *record)
+{
+	uint8_t *at = record, lengths[LENGTHS_BYTES];
+	struct flow f = *from;
+	uint64_t word[WORDS];
+	size_t used;
+	int class;
+
+	if (!foretell(book, &f, second))
+		return -1;
+	memcpy(word, &f, sizeof(word));
+	for (size_t i = 0; i < WORDS; i += 2) {
+		unsigned a = length_of(word[i]), b = length_of(word[i + 1]);
+
+		memcpy(at, &word[i], sizeof(word[i]));
+		memcpy(at + a, &word[i + 1], sizeof(word[i]));
+		at += a + b;
+		lengths[i / 2] = (uint8_t)(a | b << 4);
+	}
+	used = (size_t)(at - (uint8_t *)record) + sizeof(lengths);
+	class = used <= REST_FIRST ? 0 :
+	    (int)((used - REST_FIRST + REST_UNIT - 1) / REST_UNIT);
+	if (class >= REST_CLASSES)
+		return -1;
+	memcpy((uint8_t *)record + rest_bytes((unsigned)class) - sizeof(lengths),
+	    lengths, sizeof(lengths));
+	return class;
+}
+
+static const uint8_t *
+lengths_of(const void *record, unsigned class)
+{
+	return (const uint8_t *)record + rest_bytes(class) - LENGTHS_BYTES;
+}
+
+/* The `n` first bytes at `at`; some more are there, if only the lengths. */
+static uint64_t
+word_at(const uint8_t *at, unsigned n)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof(word));
+	return n == 8 ? word : word & ((UINT64_C(1) << 8 * n) - 1);
+}
+
+void
+rest_unpack(const struct rest_book *book, const void *record, unsigned class,
+    uint32_t second, struct flow *f)
+{
+	const uint8_t *at = record, *length = lengths_of(record, class);
+	uint64_t word[WORDS];
+
+	for (size_t i = 0; i < WORDS; i += 2) {
+		unsigned a = length[i / 2] & 15U, b = length[i / 2] >> 4;
+
+		word[i] = word_at(at, a);
+		word[i + 1] = word_at(at + a, b);
+		at += a + b;
+	}
+	memcpy(f, word, sizeof(word));
+	restore(book, f, second);
+}
+
+uint64_t
+rest_id(const void *record, unsigned class)
+{
+	enum { PLACE = offsetof(struct flow, id) / sizeof(uint64_t) };
+	const uint8_t *at = record, *length = lengths_of(record, class);
+
+	for (size_t i = 0; i < PLACE; i++)
+		at += length[i / 2] >> (i % 2 ? 4 : 0) & 15;
+	return word_at(at, length[PLACE / 2] >> (PLACE % 2 ? 4 : 0) & 15U);
+}
