@@ -39,21 +39,69 @@ else
 	    'it is built without optimisation'
 fi
 
-# Objects carry it; the program only where the C library's do, too.
-for flag in stack-clash-protection cf-protection=full; do
+# Is every call through a pointer checked, as clang can?
+cfi='' marks=full
+if grep -q '^TOE_CFLAGS.*-fsanitize=cfi-icall' "$BUILD/Makefile" 2>/dev/null; then
+	cfi=yes marks='\(full\|return\)'
+fi
+# Objects carry it; the program only where the C library's do, too. (Some compilers
+# cannot mark branches and check calls at once.)
+for flag in stack-clash-protection cf-protection=$marks; do
 	if grep -q -- "^TOE_CFLAGS.*-f$flag" "$BUILD/Makefile" 2>/dev/null; then
-		tap_pass "compiled with -f$flag"
+		tap_pass "compiled with -f${flag%%=*}"
 	else
 		case $(uname -m) in
 		x86_64) echo "the Makefile does not have it" >complaint
-			tap_fail "compiled with -f$flag" complaint ;;
-		*) tap_skip "compiled with -f$flag" 'not for this machine' ;;
+			tap_fail "compiled with -f${flag%%=*}" complaint ;;
+		*) tap_skip "compiled with -f${flag%%=*}" 'not for this machine' ;;
 		esac
 	fi
 done
-if [ "$(uname -m)" = x86_64 ] && [ -f "$BUILD/main.o" ]; then
+if [ -z "$cfi" ] && [ "$(uname -m)" = x86_64 ] && [ -f "$BUILD/main.o" ]; then
 	readelf -n "$BUILD/main.o" >notes 2>&1
 	has 'branches and returns can be checked by the processor' notes 'IBT.*SHSTK'
+fi
+
+# Control flow integrity: its tables are in the program, and flags like the build's
+# make one that ends rather than call what is of another type.
+if [ -z "$cfi" ]; then
+	tap_skip 'calls through pointers are checked' \
+	    'not built by clang with lld'
+else
+	cat >call.c <<'END'
+#include <stdlib.h>
+
+static int plus(int a) { return a + 1; }
+static void *other(void *a, void *b) { return a ? a : b; }
+static void *(*const stray)(void *, void *) = other;
+static int (*const right)(int) = plus;
+
+int
+main(int argc, char **argv)
+{
+	int (*volatile call)(int) = right;
+
+	if (argc > 1)
+		call = (int (*)(int))(void (*)(void))stray;
+	return argv[0] && call(argc) == 2 ? 0 : 1;
+}
+END
+	: >complaint
+	readelf -sW "$TOEWATCH" | grep -q '\.cfi$' ||
+	    echo 'the program has no such table' >complaint
+	variable() {
+		sed -n "s/^$1 = *//p" "$BUILD/Makefile"
+	}
+	# shellcheck disable=SC2046
+	$(variable CC) $(variable TOE_CFLAGS) -O2 -o call call.c \
+	    $(variable TOE_LDFLAGS) >>complaint 2>&1
+	./call || echo 'a call of the right type fails' >>complaint
+	# shellcheck disable=SC3045 # no core of it
+	(ulimit -c 0; exec ./call stray) 2>/dev/null
+	status=$?
+	[ $status -gt 128 ] ||
+	    echo "a call of another type: exit status $status" >>complaint
+	tap_empty 'calls through pointers are checked' complaint
 fi
 
 # The filter of a live run ----------------------------------------------------------

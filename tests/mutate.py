@@ -308,10 +308,13 @@ def is_true_still(scene, mutation):
 
 
 def worker_counts(options, *key):
-    """One worker, and with --few another count each time, or else all of them."""
-    others = options.workers[1:]
+    """One worker, and with --few another count each time (--again N: one time in N), or
+    else all of them."""
+    others, chance = options.workers[1:], random.Random(repr(key))
     if options.few and others:
-        others = [random.Random(repr(key)).choice(others)]
+        others = [chance.choice(others)]
+    if chance.randrange(options.again):
+        others = []
     return options.workers[:1] + others
 
 
@@ -412,6 +415,8 @@ def options():
                    "makes of healthy ones: that is all tried)")
     p.add_argument("--workers", type=lambda t: [int(n) for n in t.split(",")],
                    default=[1], metavar="N,N", help="numbers of workers, one output")
+    p.add_argument("--again", type=int, default=1, metavar="N",
+                   help="one case in N with other numbers of workers too")
     p.add_argument("--only", default="", help="mutations with this in their names")
     p.add_argument("--capture", default="", help="captures with this in their paths")
     p.add_argument("--stride", type=int, default=1, metavar="N",

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The sample captures as damaged captures are (tests/mutate.py says how): toewatch
-# comes to an end with each, and blames nobody because of the damage. Here the short
-# list of mutations; `make mutate` runs all, with several seeds.
+# comes to an end with each, and blames nobody because of the damage; and some of them
+# say the same with several workers. Here the short list of mutations; `make mutate`
+# runs all, with several seeds.
 set -u
 . "$(dirname "$0")/tap.sh"
 
@@ -13,4 +14,4 @@ if grep -q __asan_init "$TOEWATCH"; then
 	megabytes=0 every=6
 fi
 TMPDIR=$scratch python3 "$srcdir/tests/mutate.py" "$TOEWATCH" --kind damage --few --jobs 2 \
-    --every "$every" --megabytes "$megabytes" "$srcdir/pcaps"
+    --workers 1,2,4 --again 4 --every "$every" --megabytes "$megabytes" "$srcdir/pcaps"
