@@ -1,7 +1,6 @@
 /* starve.c - refuses memory, for tests: from the N-th request on after the program
  * began (STARVE_AT=N), one, or as many in a row as STARVE_FOR says (0: all that
- * follow). At an ordinary end the number of requests goes to the file
- * STARVE_COUNT.
+ * follow). The number of requests so far stands in the file STARVE_COUNT (8 bytes).
  *
  * There are two ways in. As a library that is loaded before the program
  * (LD_PRELOAD) it also stands between the other libraries and the C library.
@@ -16,6 +15,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #ifdef STARVE_LINKED
@@ -31,7 +31,7 @@ void *THEIRS(malloc)(size_t);
 void *THEIRS(calloc)(size_t, size_t);
 void *THEIRS(realloc)(void *, size_t);
 
-static atomic_ulong requests;
+static atomic_ulong uncounted, *requests = &uncounted;
 static atomic_bool began;
 static unsigned long first, beyond;
 
@@ -42,7 +42,7 @@ is_refused(void)
 
 	if (!atomic_load_explicit(&began, memory_order_relaxed))
 		return false;
-	n = atomic_fetch_add(&requests, 1) + 1;
+	n = atomic_fetch_add(requests, 1) + 1;
 	if (n < first || n >= beyond)
 		return false;
 #ifdef STARVE_LINKED
@@ -82,17 +82,25 @@ number(const char *name, unsigned long otherwise)
 }
 
 static void
-tell(void)
+count_in(const char *path)
 {
-	const char *path = getenv("STARVE_COUNT");
-	char text[32];
-	int fd, n;
+	int fd = path ? open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) :
+	    -1;
+	void *at = MAP_FAILED;
 
-	atomic_store(&began, false);
-	fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
-	n = snprintf(text, sizeof(text), "%lu\n", atomic_load(&requests));
-	if (fd >= 0 && write(fd, text, (size_t)n) == n)
+	if (fd >= 0 && ftruncate(fd, sizeof(*requests)) == 0)
+		at = mmap(NULL, sizeof(*requests), PROT_READ | PROT_WRITE,
+		    MAP_SHARED, fd, 0);
+	if (at != MAP_FAILED)
+		requests = at;
+	if (fd >= 0)
 		close(fd);
+}
+
+static void
+stop(void)
+{
+	atomic_store(&began, false);
 }
 
 static void
@@ -102,7 +110,8 @@ begin(void)
 
 	first = number("STARVE_AT", ULONG_MAX);
 	beyond = most && first < ULONG_MAX ? first + most : ULONG_MAX;
-	atexit(tell);
+	count_in(getenv("STARVE_COUNT"));
+	atexit(stop);
 	atomic_store(&began, true);
 }
 

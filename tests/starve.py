@@ -3,13 +3,17 @@ and again, each time refusing it another request for memory, and complains of ev
 end that is neither the right result nor a clear sentence with exit status 1.
 
 LIBRARY is tests/starve.so, or "" where the program is tests/starved. POINTS: how
-many requests of each way are tried (0: all). Each is refused alone, and with all
-that follow."""
+many requests of each way are tried (0: all); of the ways that stay, so many of their
+beginning, of their use, and of their end. Each is refused alone, and with all that
+follow."""
+import concurrent.futures
+import http.client
 import os
 import re
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -30,6 +34,14 @@ WAYS = {
     "live": ["-i", "lo", "-w", "127.0.0.1:0", "-o", "@/run", "-c", "@/conf",
              "-T", "json"],
 }
+STAYS = ("page", "live")
+JOBS = 3
+# What is asked of a page, for its own sake, and live for the packets.
+PAGES = """/ /style.css /report /metrics /api/v1/overview /api/v1/capture /api/v1/servers
+/api/v1/servers/10.20.30.5 /api/v1/servers/10.20.30.5/timeline
+/api/v1/servers/10.20.30.5/history /api/v1/incidents /api/v1/incidents/1
+/api/v1/incidents/1/evidence.pcapng /api/v1/findings /api/v1/findings/1
+/api/v1/findings/1/ladder /api/v1/openapi.json /nothing""".split()
 # libseccomp 2.5 itself does not outlive a refusal, so live runs go without.
 CONF = """server "EX" { address = { "10.20.30.5" } }
 live { user = root seccomp = false }
@@ -71,25 +83,74 @@ def is_asleep(process):
     return True
 
 
-def speaks(process, folder):
-    """Ends a run that would stay: once it has said what it serves, or has had
-    a while."""
+def counted(folder):
+    """The requests so far."""
+    try:
+        with open(folder + "/count", "rb") as f:
+            return struct.unpack("L", f.read())[0]
+    except (OSError, struct.error):
+        return 0
+
+
+def begins(process, folder):
+    """Waits until it has said what it serves, or for a while. Its port."""
     began = time.monotonic()
+    port = None
     while process.poll() is None and time.monotonic() - began < 5:
         with open(folder + "/err", errors="replace") as f:
             said = f.read()
-        if "all read" in said or ("serving" in said and "live" in folder and
+        serving = re.search(r"serving http://127.0.0.1:(\d+)/", said)
+        port = serving and int(serving[1])
+        if "all read" in said or (serving and "live" in folder and
                                   is_asleep(process)):
             break
         time.sleep(0.05)
+    return port
+
+
+def ask(port, path, headers={}):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        c.request("GET", path, headers=headers)
+        r = c.getresponse()
+        if path.endswith("events"):
+            r.read1(64)
+        else:
+            r.read()
+        return r.status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        c.close()
+
+
+def is_used(port):
+    for path in PAGES:
+        ask(port, path)
+        ask(port, path, {"Accept-Encoding": "gzip"})
+    ask(port, "/api/v1/events")
+    time.sleep(0.1)
+
+
+def stay(process, folder):
+    """Uses a run that stays, and ends it. The requests of its beginning and of its
+    use, and whether the page still answers after that."""
+    port = begins(process, folder)
+    beginning = counted(folder)
+    answers = None
+    if port and process.poll() is None:
+        is_used(port)
+        answers = ask(port, "/healthz")
+    used = counted(folder)
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
+    return beginning, used, answers
 
 
 def run(way, at, row):
     """Exit status or "hang", what was put out, what was said, requests made,
-    what was kept."""
-    folder = f"{scratch}/{way}"
+    what was kept; of what stays what stay() says."""
+    folder = f"{scratch}/{way}-{at}-{row}"
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     with open(folder + "/conf", "w") as f:
@@ -100,28 +161,32 @@ def run(way, at, row):
         env["STARVE_AT"] = str(at)
     if library:
         env["LD_PRELOAD"] = library
+    stayed = None
     with open(folder + "/out", "wb") as out, open(folder + "/err", "wb") as err:
         p = subprocess.Popen([program] + arguments(way, folder), stdout=out,
                              stderr=err, stdin=subprocess.DEVNULL, env=env)
         try:
-            if way in ("page", "live"):
-                speaks(p, folder)
+            if way in STAYS:
+                stayed = stay(p, folder)
             status = p.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
             p.kill()
             p.wait()
             status = "hang"
-    count = 0
-    if os.path.exists(folder + "/count"):
-        count = int(open(folder + "/count").read())
-    out = open(folder + "/out", "rb").read()
-    err = open(folder + "/err", errors="replace").read()
-    return status, out, err, count, kept(folder)
+    with open(folder + "/out", "rb") as f:
+        out = f.read()
+    with open(folder + "/err", errors="replace") as f:
+        err = f.read()
+    got = status, out, err, counted(folder), kept(folder), stayed
+    shutil.rmtree(folder, ignore_errors=True)
+    return got
 
 
-def complaint(way, sound, got):
-    status, out, err, _, store = got
+def complaint(way, sound, got, row):
+    status, out, err, _, store, stayed = got
     last = err.strip().split("\n")[-1]
+    if stayed and row == 1 and status == 0 and stayed[2] != 200:
+        return f"the page answers no more: {stayed[2]}"
     if status == 0:
         if way != "live" and out != sound[1]:
             return "another result"
@@ -138,28 +203,44 @@ def complaint(way, sound, got):
     return f"status {status}: " + err.strip()[-1500:]
 
 
+def spread(first, last, count):
+    """So many of them, evenly, with both ends; 0: all."""
+    if not count or last - first < count:
+        return set(range(first, last + 1))
+    return {first + (last - first) * i // (count - 1) for i in range(count)}
+
+
+def some_of(way, sound):
+    """Which requests are refused."""
+    total = sound[3]
+    if way in STAYS:
+        beginning, used, _ = sound[5]
+        # Most requests are nDPI's, as it begins; what comes after matters more.
+        return spread(1, beginning, points) | \
+            spread(beginning - min(beginning - 1, 400), beginning, points) | \
+            spread(beginning + 1, used, 2 * points) | \
+            spread(used + 1, total, points)
+    if not points:
+        return set(range(1, total + 1))
+    return {1 + total * i * i // (points * points * 2)
+            for i in range(points // 2)} | \
+        {total - total * i * i // (points * points * 2)
+         for i in range(points - points // 2)}
+
+
 def try_way(way):
     sound = run(way, 0, 1)
-    total = sound[3]
-    if sound[0] != 0 or not total:
-        return [f"{way}: {sound[0]} {sound[2]}"], 0
-    # Most requests are nDPI's, as it begins; the ends matter more.
-    some = range(1, total + 1)
-    if points:
-        some = {1 + total * i * i // (points * points * 2)
-                for i in range(points // 2)} | \
-            {total - total * i * i // (points * points * 2)
-             for i in range(points - points // 2)}
+    if sound[0] != 0 or not sound[3] or (sound[5] and sound[5][2] != 200):
+        return [f"{way}: {sound[0]} {sound[2]} {sound[5]}"], 0
+    tries = [(at, row) for at in sorted(some_of(way, sound)) for row in (1, 0)]
     wrong = []
-    for at in sorted(some):
-        for row in (1, 0):
-            said = complaint(way, sound, run(way, at, row))
-            if said:
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for (at, row), got in zip(tries, pool.map(lambda t: run(way, *t), tries)):
+            said = complaint(way, sound, got, row)
+            if said and len(wrong) < 6:
                 wrong.append(f"{way}, {'request' if row else 'from'} {at} of "
-                             f"{total}: {said}")
-        if len(wrong) > 5:
-            break
-    return wrong, 2 * len(some)
+                             f"{sound[3]}: {said}")
+    return wrong, len(tries)
 
 
 failed = 0

@@ -4,8 +4,8 @@
 # refused, alone or with all that follow, end with the right result or with one
 # clear sentence and exit status 1.
 #
-# STARVE_POINTS=200 sh tests/starve.sh: as many requests of each way as that, 0: all
-# of them.
+# STARVE_POINTS=200 sh tests/starve.sh: as many requests of each way as that (of a page
+# and a live run: of the beginning, the use and the end), 0: all of them.
 set -u
 . "$(dirname "$0")/tap.sh"
 
