@@ -1114,8 +1114,8 @@ mark_forgotten(const struct cluster *all, size_t surplus, struct instant before)
 	return marked;
 }
 
-/* What connected to a connection that has nothing left is history, too: its
- * outcome may go (server_forget_outcomes). */
+/* The outcome of a connection of which no finding is left may go, too
+ * (server_forget_outcomes). */
 static void
 note_gone(struct incident *i, const struct cluster *all)
 {
@@ -1139,7 +1139,7 @@ note_gone(struct incident *i, const struct cluster *all)
 			gone += list[f]->forgotten;
 		if (!n || gone < n)
 			continue;
-		o->findings = 0;
+		o->is_history = true;
 		g->flows++;
 	}
 }

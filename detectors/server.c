@@ -263,7 +263,8 @@ server_forget_outcomes(struct server *s)
 	for (size_t i = 0; i < s->outcome_count; i++) {
 		struct outcome *o = s->outcome[i];
 
-		if (gone < most && o->end != FLOW_END_NONE && !o->findings) {
+		if (gone < most && o->end != FLOW_END_NONE &&
+		    (!o->findings || o->is_history)) {
 			outcome_give(s, o);
 			gone++;
 		} else {

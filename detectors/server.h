@@ -66,6 +66,7 @@ struct outcome {
 	bool spoke;			/* who spoke first has been counted */
 	bool first_asked, first_answered; /* likewise */
 	bool answered;			/* any turn */
+	bool is_history;		/* its findings were forgotten */
 	uint16_t silent_s;		/* longest time in which nobody sent and
 					 * after which both did: seconds */
 	uint32_t raised;		/* may have findings: set of 1 <<
