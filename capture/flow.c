@@ -192,7 +192,8 @@ flow_rest(struct flow_pool *pool, struct flow *f)
 	uint8_t packed[REST_ROOM];
 	uint32_t second = second_of(f->last);
 	int class = rest_pack(&pool->book, f, second, packed);
-	void *record = class < 0 ? NULL : slab_take(&pool->resting[class]);
+	void *record = class < 0 ? NULL :
+	    slab_take_raw(&pool->resting[class]);
 
 	if (!record)
 		return;
@@ -212,7 +213,7 @@ wake(struct flow_pool *pool, uint32_t number)
 
 	if (!is_at_rest(at))
 		return record_at(at);
-	f = slab_take(&pool->flows);
+	f = slab_take_raw(&pool->flows);
 	if (!f)
 		return NULL;
 	rest_unpack(&pool->book, record_at(at), class_at(at), at->heard_second, f);

@@ -243,6 +243,25 @@ restore(const struct rest_book *book, struct flow *f, uint32_t second)
 
 /* --- words -------------------------------------------------------------------- */
 
+/* The id comes first, so that it is found without the rest: they begin with it, and
+ * go round. */
+enum { ID_WORD = offsetof(struct flow, id) / sizeof(uint64_t),
+	ID_BYTES = ID_WORD * sizeof(uint64_t) };
+
+static void
+words_from(const struct flow *f, uint64_t word[WORDS])
+{
+	memcpy(word, (const char *)f + ID_BYTES, sizeof(*f) - ID_BYTES);
+	memcpy(word + WORDS - ID_WORD, f, ID_BYTES);
+}
+
+static void
+words_to(struct flow *f, const uint64_t word[WORDS])
+{
+	memcpy((char *)f + ID_BYTES, word, sizeof(*f) - ID_BYTES);
+	memcpy(f, word + WORDS - ID_WORD, ID_BYTES);
+}
+
 static unsigned
 length_of(uint64_t word)
 {
@@ -261,7 +280,7 @@ rest_pack(struct rest_book *book, const struct flow *from, uint32_t second,
 
 	if (!foretell(book, &f, second))
 		return -1;
-	memcpy(word, &f, sizeof(word));
+	words_from(&f, word);
 	for (size_t i = 0; i < WORDS; i += 2) {
 		unsigned a = length_of(word[i]), b = length_of(word[i + 1]);
 
@@ -310,17 +329,12 @@ rest_unpack(const struct rest_book *book, const void *record, unsigned class,
 		word[i + 1] = word_at(at + a, b);
 		at += a + b;
 	}
-	memcpy(f, word, sizeof(word));
+	words_to(f, word);
 	restore(book, f, second);
 }
 
 uint64_t
 rest_id(const void *record, unsigned class)
 {
-	enum { PLACE = offsetof(struct flow, id) / sizeof(uint64_t) };
-	const uint8_t *at = record, *length = lengths_of(record, class);
-
-	for (size_t i = 0; i < PLACE; i++)
-		at += length[i / 2] >> (i % 2 ? 4 : 0) & 15;
-	return word_at(at, length[PLACE / 2] >> (PLACE % 2 ? 4 : 0) & 15U);
+	return word_at(record, *lengths_of(record, class) & 15U);
 }

@@ -62,7 +62,7 @@ block_add(struct slab *s)
 }
 
 void *
-slab_take(struct slab *s)
+slab_take_raw(struct slab *s)
 {
 	void *record = s->unused;
 
@@ -76,7 +76,15 @@ slab_take(struct slab *s)
 		s->fresh += s->record_bytes;
 		ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
 	}
-	return memset(record, 0, s->record_bytes);
+	return record;
+}
+
+void *
+slab_take(struct slab *s)
+{
+	void *record = slab_take_raw(s);
+
+	return record ? memset(record, 0, s->record_bytes) : NULL;
 }
 
 void

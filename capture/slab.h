@@ -21,6 +21,8 @@ struct slab {
 
 /* All zeros. NULL if out of memory. */
 void *slab_take(struct slab *);
+/* The same for who writes all of it: of any content. */
+void *slab_take_raw(struct slab *);
 void slab_give(struct slab *, void *record);
 /* All of them, and their memory. */
 void slab_release(struct slab *);
