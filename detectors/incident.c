@@ -318,7 +318,7 @@ static struct instant
 last_served(const struct outcome *o, enum want want)
 {
 	if (want == WANT_PROBE)
-		return o->probe_answered;
+		return outcome_more(o)->probe_answered;
 	if (want == WANT_ANSWER || instant_before(o->last_acked,
 	    o->last_answered))
 		return o->last_answered;
@@ -328,7 +328,9 @@ last_served(const struct outcome *o, enum want want)
 static struct instant
 began_to_fail(const struct outcome *o, const struct finding *x)
 {
-	return instant_is_set(o->trouble) ? o->trouble : x->first_seen;
+	struct instant trouble = outcome_more(o)->trouble;
+
+	return instant_is_set(trouble) ? trouble : x->first_seen;
 }
 
 static void
@@ -359,7 +361,7 @@ count_served(struct view *v, const struct outcome *o, struct instant served)
 
 	v->served++;
 	p->served++;
-	if (o->stack == STACK_OFFLOADED && instant_before(o->offloaded_at, served))
+	if (o->stack == STACK_OFFLOADED && instant_before(outcome_offloaded_at(o), served))
 		v->table.flows_offloaded++;
 	else if (o->stack == STACK_HOST || o->stack == STACK_OFFLOADED)
 		v->table.flows_host++;	/* served before the card took it over */
@@ -429,7 +431,7 @@ find_recovery(struct view *v, const struct cluster *c, const struct judge *j,
 		const struct outcome *o = s->outcome[i];
 		struct instant served = last_served(o, want);
 		bool same_kind = offloaded ? o->stack == STACK_OFFLOADED &&
-		    instant_before(o->offloaded_at, o->last_asked) :
+		    instant_before(outcome_offloaded_at(o), o->last_asked) :
 		    port_of(v, o->server_port)->affected > 0;
 
 		if (!same_kind || !instant_before(v->last_onset, o->last_asked) ||
@@ -825,9 +827,9 @@ find_lasting(const struct judge *j, const struct server *s,
 		const struct outcome *o = s->outcome[i];
 
 		if ((o->end == FLOW_END_NONE || o->end == FLOW_END_CAPTURE) &&
-		    o->established.ns && !o->recovered.ns)
+		    o->established.ns && !outcome_more(o)->recovered.ns)
 			mark_lasting(&all, o->flow_id, instant_before(o->last,
-			    j->capture->resumed) ? o->ended : j->now);
+			    j->capture->resumed) ? o->last : j->now);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "detectors/registry_internal.h"
+#include "detectors/server_internal.h"
 
 enum {
 	FINDINGS_PER_NAME = 10000,	/* and server */
@@ -194,24 +195,26 @@ void
 flow_afflicted(struct flow *f, enum finding_name name, struct instant since)
 {
 	struct outcome *o = f->outcome;
+	struct outcome_more *more = o ? outcome_have_more(o) : NULL;
 
-	if (!o)
+	if (!more)
 		return;
-	o->findings |= UINT64_C(1) << name;
-	if (!instant_is_set(o->trouble))
-		o->trouble = since;
+	more->findings |= UINT64_C(1) << name;
+	if (!instant_is_set(more->trouble))
+		more->trouble = since;
 }
 
 void
 flow_cleared(struct flow *f, enum finding_name name)
 {
-	struct outcome *o = f->outcome;
+	const struct outcome *o = f->outcome;
+	struct outcome_more *more = o ? o->more : NULL;
 
-	if (!o)
+	if (!more)
 		return;
-	o->findings &= ~(UINT64_C(1) << name);
-	if (!o->findings)
-		o->trouble.ns = o->recovered.ns = 0;
+	more->findings &= ~(UINT64_C(1) << name);
+	if (!more->findings)
+		more->trouble.ns = more->recovered.ns = 0;
 }
 
 /* --- history --- */

@@ -253,20 +253,39 @@ service_first_words(struct service *v, const struct flow *f, struct outcome *o)
 static void
 outcome_stack(struct server *s, struct outcome *o, enum stack stack)
 {
-	if (o->stack == (uint8_t)stack)
+	if ((enum stack)o->stack == stack)
 		return;
 	if (s->flows_by_stack[o->stack])
 		s->flows_by_stack[o->stack]--;
 	s->flows_by_stack[stack]++;
-	o->stack = (uint8_t)stack;
+	o->stack = stack & 3;
 }
 
-static struct instant
-offloaded_at(const struct flow *f)
+static void
+note_offloaded(struct outcome *o, const struct flow *f)
 {
 	const struct note *flip = flow_note_find(f, NOTE_ID_FLIP, 0, SERVER);
+	struct outcome_more *more;
 
-	return flip ? flip->first : f->established;
+	if (!f->half[SERVER].ids_high ||
+	    instant_is_set(outcome_offloaded_at(o)))
+		return;
+	more = flip ? outcome_have_more(o) : NULL;
+	if (more)
+		more->offloaded_at = flip->first;
+	else
+		o->offloaded_early = true;
+}
+
+static void
+note_probes(struct outcome *o, const struct flow *f)
+{
+	const struct note *probes = flow_note_find(f, NOTE_KEEP_ALIVE, 0, CLIENT);
+	struct outcome_more *more = probes && probes->value[0] ?
+	    outcome_have_more(o) : NULL;
+
+	if (more)
+		more->probe_answered.ns = (int64_t)probes->value[0];
 }
 
 /* Nothing was sent on it up to this step, and now both sides speak. (It may have
@@ -288,7 +307,6 @@ outcome_update(struct registry *r, struct server *s, struct flow *f,
     struct instant since)
 {
 	const struct tcp_half *v = &f->half[SERVER];
-	const struct note *probes = flow_note_find(f, NOTE_KEEP_ALIVE, 0, CLIENT);
 	struct outcome *o = f->outcome;
 	struct service *service;
 	struct instant served;
@@ -306,25 +324,25 @@ outcome_update(struct registry *r, struct server *s, struct flow *f,
 	o->last_answered = f->last_answered;
 	o->last_acked = v->last_advance;
 	o->answered = f->turns > 0;
-	if (probes)
-		o->probe_answered.ns = (int64_t)probes->value[0];
-	if (v->ids_high && !instant_is_set(o->offloaded_at))
-		o->offloaded_at = offloaded_at(f);
+	note_probes(o, f);
+	note_offloaded(o, f);
 	outcome_stack(s, o, server_flow_stack(s, f));
 	served = instant_before(o->last_answered, o->last_acked) ?
 	    o->last_acked : o->last_answered;
 	if (instant_is_set(served))
 		server_note_served(s, o->flow_id, served);
-	if (instant_is_set(o->trouble) && !instant_is_set(o->recovered) &&
-	    instant_before(o->trouble, f->last_answered))
-		o->recovered = f->last_answered;
-	if (f->flags & FLOW_ENDED) {
+	if (o->more && instant_is_set(o->more->trouble) &&
+	    !instant_is_set(o->more->recovered) &&
+	    instant_before(o->more->trouble, f->last_answered))
+		o->more->recovered = f->last_answered;
+	if (f->flags & FLOW_ENDED)
 		o->end = f->end;
-		o->ended = f->last;
-	}
-	service = o->service = server_service_of(s, f, true);
-	if (!service)
+	if (!o->service)
+		o->service = server_service_number(s, f->protocol,
+		    f->port[SERVER], true);
+	if (!o->service)
 		return;
+	service = s->place[o->service - 1].service;
 	if (f->app)
 		service->app = f->app;
 	if (!instant_is_set(service->first_seen))

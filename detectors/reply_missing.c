@@ -305,7 +305,7 @@ silenced_with(const struct server *s, const struct finding *mine, size_t *served
 	*served = 0;
 	for (size_t i = 0; i < s->outcome_count; i++)
 		*served += s->outcome[i]->server_port == mine->server_port &&
-		    !(s->outcome[i]->findings & ill) &&
+		    !(outcome_more(s->outcome[i])->findings & ill) &&
 		    s->outcome[i]->flow_id != mine->flow_id &&
 		    instant_before(instant_plus(mine->first_seen,
 		    SILENCED_TOGETHER_NS / 2), s->outcome[i]->last_answered);
@@ -430,8 +430,8 @@ most_are_served(const struct server *s, const struct finding *x)
 		if (o->server_port != x->server_port ||
 		    instant_before(o->last, x->first_seen))
 			continue;
-		late += (o->findings & ill) != 0;
-		soon += !(o->findings & ill) &&
+		late += (outcome_more(o)->findings & ill) != 0;
+		soon += !(outcome_more(o)->findings & ill) &&
 		    instant_before(x->first_seen, o->last_answered);
 	}
 	return soon > late;

@@ -53,18 +53,21 @@ latency_quantile(const struct latency *l, double q)
 
 /* --- clients: a set of addresses, with the second they were last heard ------- */
 
-struct client_mark {
-	struct address address;
-	uint32_t second;		/* and one more: 0 is an empty slot */
+/* Those of one family: of each, the second and one more (0 is an empty slot), and
+ * behind it the words of the address, one or four. */
+struct clients {
+	uint32_t *word;
+	size_t slots, count;
+	size_t stride;			/* words a slot */
 };
 
 struct client_set {
-	struct client_mark *mark;
-	size_t slots, count;
+	struct clients v4, v6;
 	uint64_t key;			/* so that collisions cannot be planned */
 };
 
-enum { CLIENTS_MAX = 65536, CLIENTS_FIRST = 16 };
+enum { CLIENTS_MAX = 65536, CLIENTS_FIRST = 16, V4_STRIDE = 2, V6_STRIDE = 5,
+	V4_OFFSET = 12 };		/* in an address */
 
 static uint32_t
 mark_of(struct instant t)
@@ -75,38 +78,63 @@ mark_of(struct instant t)
 }
 
 static struct instant
-heard_at(const struct client_mark *m)
+heard_at(uint32_t mark)
 {
-	return (struct instant){ ((int64_t)m->second - 1) * NS_PER_S };
+	return (struct instant){ ((int64_t)mark - 1) * NS_PER_S };
 }
 
-static size_t
-client_slot(const struct client_set *c, const struct address *a)
+static const uint8_t *
+octets_of(const struct clients *c, const struct address *a)
 {
-	size_t i = (size_t)address_hash(a, c->key) & (c->slots - 1);
+	return a->octet + (c->stride == V4_STRIDE ? V4_OFFSET : 0);
+}
 
-	while (c->mark[i].second &&
-	    memcmp(c->mark[i].address.octet, a->octet, sizeof(a->octet)) != 0)
-		i = (i + 1) & (c->slots - 1);
-	return i;
+/* Where it is, or would be. */
+static uint32_t *
+client_slot(const struct clients *c, const struct address *a, uint64_t key)
+{
+	size_t i = (size_t)address_hash(a, key), bytes = (c->stride - 1) * 4;
+	const uint8_t *octets = octets_of(c, a);
+
+	for (;; i++) {
+		uint32_t *slot = &c->word[(i & (c->slots - 1)) * c->stride];
+
+		if (!*slot || memcmp(slot + 1, octets, bytes) == 0)
+			return slot;
+	}
+}
+
+static struct address
+address_in(const struct clients *c, const uint32_t *slot)
+{
+	struct address a = address_from_v4(0);
+
+	memcpy((uint8_t *)&a.octet + (octets_of(c, &a) - a.octet), slot + 1,
+	    (c->stride - 1) * 4);
+	return a;
 }
 
 static bool
-clients_grow(struct server *s, struct client_set *c)
+clients_grow(struct server *s, struct clients *c, uint64_t key)
 {
-	struct client_set more = { .count = c->count, .key = c->key,
+	struct clients more = { .count = c->count, .stride = c->stride,
 		.slots = c->slots ? c->slots * 2 : CLIENTS_FIRST };
 
-	if (!server_may_take(s, (more.slots - c->slots) * sizeof(*c->mark)))
+	if (!server_may_take(s, (more.slots - c->slots) * c->stride * 4))
 		return false;
-	more.mark = calloc(more.slots, sizeof(*more.mark));
-	if (!more.mark)
+	more.word = calloc(more.slots * c->stride, sizeof(*more.word));
+	if (!more.word)
 		return false;
-	for (size_t i = 0; i < c->slots; i++)
-		if (c->mark[i].second)
-			more.mark[client_slot(&more, &c->mark[i].address)] =
-			    c->mark[i];
-	free(c->mark);
+	for (size_t i = 0; i < c->slots; i++) {
+		const uint32_t *slot = &c->word[i * c->stride];
+		struct address a;
+
+		if (!*slot)
+			continue;
+		a = address_in(c, slot);
+		memcpy(client_slot(&more, &a, key), slot, c->stride * 4);
+	}
+	free(c->word);
 	*c = more;
 	return true;
 }
@@ -119,63 +147,78 @@ clients_of(struct server *s)
 	if (c)
 		return c;
 	c = s->client_set = calloc(1, sizeof(*c));
-	if (c)
-		c->key = hash_key();
+	if (!c)
+		return NULL;
+	c->key = hash_key();
+	c->v4.stride = V4_STRIDE;
+	c->v6.stride = V6_STRIDE;
 	return c;
+}
+
+static struct clients *
+family_of(struct client_set *set, const struct address *a)
+{
+	return address_is_v4(a) ? &set->v4 : &set->v6;
 }
 
 bool
 server_client_heard(struct server *s, const struct address *a, struct instant t,
     bool sure)
 {
-	struct client_set *c = clients_of(s);
-	uint32_t second = mark_of(t);
-	size_t i;
+	struct client_set *set = clients_of(s);
+	struct clients *c = set ? family_of(set, a) : NULL;
+	uint32_t second = mark_of(t), *slot;
 	bool fresh;
 
-	if (!c || (!c->slots && !clients_grow(s, c)))
+	if (!c || (!c->slots && !clients_grow(s, c, set->key)))
 		return false;
-	i = client_slot(c, a);
-	if (!c->mark[i].second) {
-		if (c->count >= (sure ? CLIENTS_MAX : CLIENTS_MAX / 2))
+	slot = client_slot(c, a, set->key);
+	if (!*slot) {
+		if (s->clients >= (sure ? CLIENTS_MAX : CLIENTS_MAX / 2))
 			return false;
-		if (c->count * 4 >= c->slots * 3) {
-			if (!clients_grow(s, c))
+		if (c->count * 5 >= c->slots * 4) {
+			if (!clients_grow(s, c, set->key))
 				return false;
-			i = client_slot(c, a);
+			slot = client_slot(c, a, set->key);
 		}
-		c->mark[i].address = *a;
-		s->clients = ++c->count;
+		memcpy(slot + 1, octets_of(c, a), (c->stride - 1) * 4);
+		c->count++;
+		s->clients++;
 	}
-	fresh = c->mark[i].second != second;
-	c->mark[i].second = second;
+	fresh = *slot != second;
+	*slot = second;
 	return fresh;
 }
 
 struct instant
 server_client_last(const struct server *s, const struct address *a)
 {
-	const struct client_set *c = s->client_set;
-	size_t i;
+	struct client_set *set = s->client_set;
+	const struct clients *c = set ? family_of(set, a) : NULL;
+	uint32_t mark = c && c->slots ? *client_slot(c, a, set->key) : 0;
 
-	if (!c || !c->slots)
-		return (struct instant){ 0 };
-	i = client_slot(c, a);
-	if (!c->mark[i].second)
-		return (struct instant){ 0 };
-	return heard_at(&c->mark[i]);
+	return mark ? heard_at(mark) : (struct instant){ 0 };
+}
+
+static size_t
+heard_since(const struct clients *c, struct instant t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->slots; i++) {
+		uint32_t mark = c->word[i * c->stride];
+
+		n += mark && !instant_before(heard_at(mark), t);
+	}
+	return n;
 }
 
 size_t
 server_clients_since(const struct server *s, struct instant t)
 {
-	const struct client_set *c = s->client_set;
-	size_t n = 0;
+	const struct client_set *set = s->client_set;
 
-	for (size_t i = 0; c && i < c->slots; i++)
-		n += c->mark[i].second &&
-		    !instant_before(heard_at(&c->mark[i]), t);
-	return n;
+	return set ? heard_since(&set->v4, t) + heard_since(&set->v6, t) : 0;
 }
 
 /* --- making and freeing --------------------------------------------------------- */
@@ -193,9 +236,23 @@ outcome_take(struct server *s)
 	return slab_take(&b->outcomes);
 }
 
+const struct outcome_more outcome_nothing_more;
+
+struct outcome_more *
+outcome_have_more(struct outcome *o)
+{
+	if (!o->more)
+		o->more = calloc(1, sizeof(*o->more));
+	return o->more;
+}
+
+/* Of the budget: each may come to have it all. */
+enum { OUTCOME_BYTES = sizeof(struct outcome) + sizeof(struct outcome_more) };
+
 static void
 outcome_give(struct server *s, struct outcome *o)
 {
+	free(o->more);
 	if (s->budget)
 		slab_give(&s->budget->outcomes, o);
 	else
@@ -225,8 +282,10 @@ server_free(struct server **sp)
 	free(s->seconds);
 	free(s->push);
 	timeline_free(&s->timeline);
-	if (s->client_set)
-		free(s->client_set->mark);
+	if (s->client_set) {
+		free(s->client_set->v4.word);
+		free(s->client_set->v6.word);
+	}
 	free(s->client_set);
 	while (s->told) {
 		struct told_response *told = s->told;
@@ -264,7 +323,7 @@ server_forget_outcomes(struct server *s)
 		struct outcome *o = s->outcome[i];
 
 		if (gone < most && o->end != FLOW_END_NONE &&
-		    (!o->findings || o->is_history)) {
+		    (!outcome_more(o)->findings || o->is_history)) {
 			outcome_give(s, o);
 			gone++;
 		} else {
@@ -275,8 +334,8 @@ server_forget_outcomes(struct server *s)
 	s->outcomes_forgotten += gone;
 	if (!s->budget)
 		return;
-	s->taken -= gone * sizeof(struct outcome);
-	s->budget->bytes -= gone * sizeof(struct outcome);
+	s->taken -= gone * OUTCOME_BYTES;
+	s->budget->bytes -= gone * OUTCOME_BYTES;
 }
 
 struct outcome *
@@ -297,7 +356,7 @@ server_new_outcome(struct server *s)
 		s->outcome = grown;
 		s->outcome_slots = more;
 	}
-	if (!server_may_take(s, sizeof(*o)))
+	if (!server_may_take(s, OUTCOME_BYTES))
 		return NULL;
 	o = outcome_take(s);
 	if (o)
@@ -321,28 +380,37 @@ places_have_room(struct server *s)
 	return true;
 }
 
-struct service *
-server_service(struct server *s, uint8_t protocol, uint16_t port, bool make)
+uint16_t
+server_service_number(struct server *s, uint8_t protocol, uint16_t port,
+    bool make)
 {
 	struct service *v;
 
 	for (size_t i = 0; i < s->service_count; i++)
 		if (s->place[i].port == port &&
 		    s->place[i].protocol == protocol)
-			return s->place[i].service;
+			return (uint16_t)(i + 1);
 	if (!make || s->service_count >= SERVICES_MAX ||
 	    !server_may_take(s, sizeof(*v)) || !places_have_room(s))
-		return NULL;
+		return 0;
 	v = calloc(1, sizeof(*v));
 	if (!v)
-		return NULL;
+		return 0;
 	v->port = port;
 	v->protocol = protocol;
 	*(s->service_count ? &s->place[s->service_count - 1].service->next :
 	    &s->services) = v;
 	s->place[s->service_count++] = (struct service_place){ port, protocol,
 	    v };
-	return v;
+	return (uint16_t)s->service_count;
+}
+
+struct service *
+server_service(struct server *s, uint8_t protocol, uint16_t port, bool make)
+{
+	unsigned n = server_service_number(s, protocol, port, make);
+
+	return n ? s->place[n - 1].service : NULL;
 }
 
 void *

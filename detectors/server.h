@@ -53,34 +53,57 @@ enum stack {			/* who carries a flow, as the IP IDs tell */
 };
 const char *stack_text(enum stack);
 
-/* How one flow of the server fared; outlives the flow. */
+/* What few flows have. */
+struct outcome_more {
+	uint64_t findings;		/* set of 1 << enum finding_name */
+	struct instant trouble;		/* first finding that says it is affected */
+	struct instant recovered;	/* answered again after that; 0: not yet */
+	struct instant probe_answered;	/* server answered a keep-alive */
+	struct instant offloaded_at;	/* see outcome_offloaded_at */
+};
+
+/* How one flow of the server fared; outlives the flow. There may be millions. */
 struct outcome {
 	uint64_t flow_id;
-	struct service *service;	/* its server's; NULL: there were too many */
-	uint64_t bytes;			/* of both sides, payload */
 	struct address client;
-	uint16_t client_port, server_port;
-	uint8_t app;
-	uint8_t stack;			/* enum stack */
-	uint8_t end;			/* enum flow_end, 0 while alive */
-	bool spoke;			/* who spoke first has been counted */
-	bool first_asked, first_answered; /* likewise */
-	bool answered;			/* any turn */
-	bool is_history;		/* its findings were forgotten */
-	uint16_t silent_s;		/* longest time in which nobody sent and
-					 * after which both did: seconds */
-	uint32_t raised;		/* may have findings: set of 1 <<
-					 * enum finding_name % 32 */
-	struct instant began, established, ended, last;
-	struct instant offloaded_at;	/* first packet from the upper half */
+	struct instant began, established, last;
 	struct instant last_asked;	/* client wanted something (data) */
 	struct instant last_answered;	/* server data */
 	struct instant last_acked;	/* server acknowledged new data */
-	struct instant probe_answered;	/* server answered a keep-alive */
-	struct instant trouble;		/* first finding that says it is affected */
-	struct instant recovered;	/* answered again after that; 0: not yet */
-	uint64_t findings;		/* set of 1 << enum finding_name */
+	uint64_t bytes;			/* of both sides, payload */
+	struct outcome_more *more;	/* NULL: nothing of it */
+	uint32_t raised;		/* may have findings: set of 1 <<
+					 * enum finding_name % 32 */
+	uint16_t client_port, server_port;
+	uint16_t service;		/* in server.place, from 1; 0: there were
+					 * too many */
+	uint16_t silent_s;		/* longest time in which nobody sent and
+					 * after which both did: seconds */
+	uint8_t app;
+	uint8_t end;			/* enum flow_end, 0 while alive */
+	uint8_t stack : 2;		/* enum stack */
+	bool spoke : 1;			/* who spoke first has been counted */
+	bool first_asked : 1, first_answered : 1; /* likewise */
+	bool answered : 1;		/* any turn */
+	bool offloaded_early : 1;	/* when it was established */
+	bool is_history : 1;		/* its findings were forgotten */
 };
+
+extern const struct outcome_more outcome_nothing_more;
+
+static inline const struct outcome_more *
+outcome_more(const struct outcome *o)
+{
+	return o->more ? o->more : &outcome_nothing_more;
+}
+
+/* The first packet from the upper half. */
+static inline struct instant
+outcome_offloaded_at(const struct outcome *o)
+{
+	return o->offloaded_early ? o->established :
+	    outcome_more(o)->offloaded_at;
+}
 
 /* One second of a host's life; only seconds in which something happened. */
 struct second {
@@ -221,7 +244,7 @@ server_service_of(struct server *s, const struct flow *f, bool make)
 {
 	const struct outcome *o = f->outcome;
 
-	return o && o->service ? o->service :
+	return o && o->service ? s->place[o->service - 1].service :
 	    server_service(s, f->protocol, f->port[SERVER], make);
 }
 /* The second that covers `t`, or NULL; seconds without packets are not kept. */

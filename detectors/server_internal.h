@@ -13,6 +13,11 @@ void server_free(struct server **);
 bool server_may_take(struct server *, size_t bytes);
 /* A new outcome, cleared, the server's last; NULL: no room, or no memory. */
 struct outcome *server_new_outcome(struct server *);
+/* The place of a service (server_service) in s->place, from 1; 0: none. It stays. */
+uint16_t server_service_number(struct server *, uint8_t protocol, uint16_t port,
+    bool make);
+/* To write to: made if new. NULL: no memory. */
+struct outcome_more *outcome_have_more(struct outcome *);
 /* Between two steps: drop what ended well long ago. */
 void server_forget_outcomes(struct server *);
 /* The server served this flow at `at`: data, or new data acknowledged. */

@@ -322,20 +322,21 @@ static void
 paint_outcome(const struct rows *r, const struct outcome *o)
 {
 	struct timeline_row *row = row_of(r, &o->client);
+	struct instant trouble = outcome_more(o)->trouble;
+	struct instant recovered = outcome_more(o)->recovered;
 	struct instant end = end_of(r, o);
 
 	if (!row)
 		return;
-	if (instant_is_set(o->trouble)) {
+	if (instant_is_set(trouble)) {
 		if (!instant_is_set(row->stalled) ||
-		    instant_before(o->trouble, row->stalled))
-			row->stalled = o->trouble;
-		if (instant_is_set(o->recovered)) {
-			paint(r, row, o->trouble, o->recovered, TIMELINE_STALLED);
-			paint(r, row, o->recovered, o->recovered,
-			    TIMELINE_AGAIN);
+		    instant_before(trouble, row->stalled))
+			row->stalled = trouble;
+		if (instant_is_set(recovered)) {
+			paint(r, row, trouble, recovered, TIMELINE_STALLED);
+			paint(r, row, recovered, recovered, TIMELINE_AGAIN);
 		} else {
-			paint(r, row, o->trouble, end, TIMELINE_STALLED);
+			paint(r, row, trouble, end, TIMELINE_STALLED);
 		}
 	} else if (instant_before(o->last_answered, o->last_asked)) {
 		paint(r, row, o->last_asked, end, TIMELINE_WAITING);

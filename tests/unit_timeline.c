@@ -133,8 +133,8 @@ test_a_stall_is_drawn_over_answers_and_its_row_comes_first(void **state)
 		serve(s, n, 0, false);
 	o = outcome(s, 3);
 	o->established = o->began = START;
-	o->trouble = after(2);
-	o->recovered = after(5);
+	outcome_have_more(o)->trouble = after(2);
+	o->more->recovered = after(5);
 	o->last_answered = after(5);
 	o = outcome(s, 2);
 	o->established = o->began = START;
