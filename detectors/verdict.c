@@ -639,6 +639,14 @@ kept_open(const struct scale *s)
 	return n;
 }
 
+/* What rests on packets that did not come: of one session they may as well have
+ * been missed. */
+static double
+by_witnesses(uint32_t sessions)
+{
+	return sessions > 2 ? 3 : sessions > 1 ? 2 : 1;
+}
+
 static void
 rule_sessions(struct scale *s)
 {
@@ -651,7 +659,7 @@ rule_sessions(struct scale *s)
 	/* where requests stall, that closes stall too says nothing more; and an
 	 * application knows nothing of who carries its connections */
 	if (never && !s->stricken && !table_speaks(s))
-		weigh(s, VERDICT_server_application, never > 1 ? 3 : 2, first(s,
+		weigh(s, VERDICT_server_application, by_witnesses(never), first(s,
 		    FINDING_orphaned_session, "server_never_closed"), "%u sessions "
 		    "that their clients closed are kept open by the server, which "
 		    "acknowledged the close", never);
@@ -669,7 +677,7 @@ rule_sessions(struct scale *s)
 		    "the server asks in vain, but most of the clients use others "
 		    "later that they had before", gone);
 	else if (gone && !stale)
-		weigh(s, VERDICT_client_side, gone > 2 ? 3 : 2, first(s,
+		weigh(s, VERDICT_client_side, by_witnesses(gone), first(s,
 		    FINDING_orphaned_session, "client_vanished"), "on %u connection%s "
 		    "the server asks and the client is gone", gone,
 		    gone == 1 ? "" : "s");
