@@ -77,6 +77,7 @@ enum flow_mark {
 	MARK_BURST = 1, MARK_CHECKSUM = 2, MARK_HANDOVER = 4, MARK_OVERSIZE = 8,
 	MARK_HOLE = 16, MARK_TRANSFER = 32, MARK_MISSING = 64, MARK_ORDER = 128,
 	MARK_CROSSED = 256,		/* counted for its gateway */
+	MARK_LATE = 512,		/* it was answered late */
 };
 
 /* What of a server may make it worth a review. */

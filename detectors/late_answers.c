@@ -108,7 +108,7 @@ note_frame(struct habit *h, uint64_t frame)
 }
 
 static void
-answered(struct late_answers *l, const struct flow *f, int64_t took_ns,
+answered(struct late_answers *l, struct flow *f, int64_t took_ns,
     struct instant asked, struct instant now, uint64_t frame)
 {
 	uint64_t key = port_key(f->host[SERVER], f->port[SERVER]);
@@ -131,6 +131,7 @@ answered(struct late_answers *l, const struct flow *f, int64_t took_ns,
 	note_client(h, &f->addr[CLIENT]);
 	note_frame(h, frame);
 	a = memo_make(l->askers, memo_key(f->id, 0));
+	f->marks |= MARK_LATE;
 	a->answered = now;
 }
 
@@ -156,8 +157,8 @@ void
 late_answers_segment(struct late_answers *l, const struct flow *f,
     const struct segment *seg)
 {
-	if (seg->side == CLIENT && seg->facts & SEG_NEW &&
-	    seg->packet->payload_bytes && memo_count(l->askers))
+	if (f->marks & MARK_LATE && seg->side == CLIENT && seg->facts & SEG_NEW &&
+	    seg->packet->payload_bytes)
 		client_speaks(l, f, seg->packet);
 }
 

@@ -192,7 +192,8 @@ static struct transfer *
 transfer_of(struct collapse *c, struct flow *f, const struct segment *seg)
 {
 	uint64_t key = memo_key(f->id, seg->side);
-	struct transfer *t = memo_find(c->transfers, key);
+	struct transfer *t = f->marks & MARK_TRANSFER ?
+	    memo_find(c->transfers, key) : NULL;
 
 	if (t || !seg->packet->payload_bytes ||
 	    f->half[seg->side].bytes < TRANSFER_BYTES)
@@ -213,8 +214,8 @@ collapse_segment(void *state, struct flow_pool *pool, struct flow *f,
 
 	if (seg->facts & (SEG_DAMAGED | SEG_STRAY | SEG_RST))
 		return;
-	theirs = memo_find(c->transfers, memo_key(f->id,
-	    other_side(seg->side)));
+	theirs = f->marks & MARK_TRANSFER ? memo_find(c->transfers,
+	    memo_key(f->id, other_side(seg->side))) : NULL;
 	if (theirs) {
 		if (seg->packet->tcp_flags & TCP_ACK)
 			take_ack(f, theirs, seg);
