@@ -140,6 +140,7 @@ registry_new(const struct config *config)
 	r->budget.limit = SERVERS_BYTES;
 	r->server_key = hash_key();
 	r->servers_end = &r->servers;
+	r->server_slab.record_bytes = sizeof(struct server);
 	r->findings_end = &r->findings;
 	r->judge = (struct judge){ .config = config, .limit = &config->limit,
 		.registry = r };
@@ -184,8 +185,9 @@ registry_free(struct registry **rp)
 
 		r->servers = s->next;
 		registry_release_states(s);
-		server_free(&s);
+		server_release(s);
 	}
+	slab_release(&r->server_slab);
 	slab_release(&r->budget.outcomes);
 	while (r->findings) {
 		struct finding *f = r->findings;

@@ -67,6 +67,7 @@ struct registry {
 	struct review_server review_server[DETECTORS_MAX];
 	struct judge judge;
 	struct server *servers, **servers_end;
+	struct slab server_slab;		/* each step looks at thousands */
 	size_t server_count, server_slots;
 	size_t server_numbers;		/* given out */
 	struct server **busy;		/* in their order, with the slots */

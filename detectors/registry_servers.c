@@ -69,7 +69,7 @@ server_make(struct registry *r, const struct address *a)
 		r->servers_refused++;
 		return NULL;
 	}
-	s = busy_has_room(r) ? calloc(1, sizeof(*s)) : NULL;
+	s = busy_has_room(r) ? slab_take(&r->server_slab) : NULL;
 	if (!s)
 		return NULL;
 	s->number = r->server_numbers++;
@@ -492,7 +492,8 @@ server_part(struct registry *r, struct server *s)
 	}
 	r->server_count--;
 	registry_release_states(s);
-	server_free(&s);
+	server_release(s);
+	slab_give(&r->server_slab, s);
 }
 
 void

@@ -491,17 +491,32 @@ review_late(struct judge *j, struct server *s, struct flow *f)
 	}
 }
 
+/* One that was answered late is reviewed for its server's sake: late answers are
+ * a matter of review_server's then. */
+static bool
+only_was_late(struct server *s, const struct flow *f)
+{
+	if (!(f->marks & MARK_LATE))
+		return false;
+	server_remember(s, FINDING_reply_missing, sizeof(struct instant));
+	return !(f->marks & MARK_MISSING) && !f->waiting &&
+	    !stream_owes(f, SERVER);
+}
+
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
-	struct service *v = server_service_of(s, f, false);
+	struct service *v;
 	struct exchange *e;
 	double patience, waited, trust;
 
 	(void)state;
-	if (f->protocol != IP_TCP || f->app == APP_RPC_HTTP)
+	if (only_was_late(s, f) || f->protocol != IP_TCP ||
+	    f->app == APP_RPC_HTTP)
 		return;
-	review_late(j, s, f);
+	v = server_service_of(s, f, false);
+	if (f->marks & MARK_MISSING)
+		review_late(j, s, f);
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
 	review_cut(j, s, f, v, trust);
 	if (f->app == APP_DCERPC)
@@ -580,9 +595,10 @@ const struct detector detector_reply_missing = {
 	.on_app = on_app,
 	.new = late_new,
 	.free = late_free,
-	.mark = MARK_MISSING,
+	.mark = MARK_MISSING | MARK_LATE,
 	.matters = MATTER_WAITING | MATTER_SPEECHLESS | MATTER_HALF_ANSWER,
 	.review_flow = review_flow,
 	.release = free,
+	.servers = SERVER_FOUND | SERVER_REMEMBERED,
 	.review_server = review_server,
 };

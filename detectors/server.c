@@ -260,13 +260,8 @@ outcome_give(struct server *s, struct outcome *o)
 }
 
 void
-server_free(struct server **sp)
+server_release(struct server *s)
 {
-	struct server *s = *sp;
-
-	*sp = NULL;
-	if (!s)
-		return;
 	if (s->budget)
 		s->budget->bytes -= s->taken;
 	while (s->services) {
@@ -293,6 +288,16 @@ server_free(struct server **sp)
 		s->told = told->next;
 		free(told);
 	}
+}
+
+void
+server_free(struct server **sp)
+{
+	struct server *s = *sp;
+
+	*sp = NULL;
+	if (s)
+		server_release(s);
 	free(s);
 }
 

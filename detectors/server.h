@@ -209,8 +209,6 @@ struct server {
 	struct second *seconds;		/* ring, up to SERVER_SECONDS */
 	size_t second_slots;
 	size_t second_count;		/* ever written; newest at (count - 1) */
-	struct outage outage[SERVER_OUTAGES];	/* ended ones, oldest first; the
-					 * last SERVER_OUTAGES are kept */
 	struct timeline *timeline;	/* NULL: nobody was answered yet */
 	size_t push_count;
 	struct push *push;		/* up to SERVER_PUSHES */
@@ -224,6 +222,8 @@ struct server {
 	struct told_response *told;
 	uint32_t finding_count[FINDING_COUNT];
 	void *detector_state[FINDING_COUNT];	/* detectors' own; see `release` */
+	struct outage outage[SERVER_OUTAGES];	/* ended ones, oldest first; the
+					 * last SERVER_OUTAGES are kept */
 };
 
 /* What a detector remembers of the server: made of zeros if new. NULL: no

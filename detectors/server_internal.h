@@ -7,6 +7,8 @@
 
 enum { SERVICES_MAX = 512 };
 
+/* What it holds is freed, not the record itself. */
+void server_release(struct server *);
 void server_free(struct server **);
 /* May the server take `bytes` more? False: the budget of all is used up, which
  * is counted. A configured server always may. */
