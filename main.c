@@ -437,6 +437,8 @@ toewatch_open(struct toewatch *t)
 		.all_ends = t->options->flows };
 	struct engine_observer observer;
 
+	if (is_live(t))
+		live_settle_memory();
 	if (open_doors(t))
 		return -1;
 	if (t->web)

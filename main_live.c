@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,6 +40,21 @@ on_signal(int number)
 }
 
 /* The start --------------------------------------------------------------------- */
+
+enum { LARGE_BYTES = 1 << 20, SPARE_BYTES = 4 << 20 };
+
+/* Else the C library would take the size of the first large block that is freed
+ * (the packets of an incident: ten megabytes) for one that is needed again and
+ * again, and each of its arenas would keep as much for good (mallopt(3),
+ * M_MMAP_THRESHOLD: it is adjusted unless it is set). */
+void
+live_settle_memory(void)
+{
+#ifdef __GLIBC__
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
+#endif
+}
 
 int
 live_open_source(const struct options *o, const struct config *c,

@@ -26,6 +26,9 @@ struct live {
 	bool went_short;		/* of memory, and said so */
 };
 
+/* Before all else: what is needed for a moment goes back to the system. */
+void live_settle_memory(void);
+
 /* The interfaces of the command line, else of the configuration. 0, or -1 after
  * a sentence. */
 int live_open_source(const struct options *, const struct config *,
