@@ -91,7 +91,7 @@ static void
 apply_defaults(struct engine_config *c)
 {
 	if (!c->awake_flows)
-		c->awake_flows = 32768;
+		c->awake_flows = 65536;
 	if (!c->flow_limit)
 		c->flow_limit = 1000000;
 	if (!c->host_limit)
@@ -364,7 +364,7 @@ is_held(const struct engine *e, const struct flow *f)
 static bool
 lay_to_rest(struct engine *e, struct flow *f, struct instant now)
 {
-	if (flow_pool_awake(e->pool) <= e->config.awake_flows ||
+	if (flow_pool_count(e->pool) <= e->config.awake_flows ||
 	    f->state == FLOW_NEW || instant_since(now, f->last) < TIRED_NS ||
 	    is_held(e, f))
 		return false;

@@ -26,8 +26,9 @@ struct engine;
 
 struct engine_config {
 	size_t flow_limit;		/* 0: 1,000,000 */
-	size_t awake_flows;		/* 0: 32,768: more than these are laid to
-					 * rest when they say nothing (flow.h) */
+	size_t awake_flows;		/* 0: 65,536: where there are more, those
+					 * that say nothing are laid to rest
+					 * (flow.h) */
 	size_t host_limit;		/* 0: 65,536 */
 	size_t stream_bytes;		/* 0: 64 MiB for joining */
 	size_t fragment_bytes;		/* 0: 4 MiB */

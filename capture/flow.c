@@ -49,7 +49,7 @@ struct flow_pool {
 	size_t slots;
 	uint32_t made;			/* numbers that ever were */
 	uint32_t unused;		/* number of one given back */
-	size_t awake;
+	size_t awake, resting_count;
 	struct slab flows, resting[REST_CLASSES];
 	struct rest_book book;
 	struct slab notes, exchanges;
@@ -202,6 +202,7 @@ flow_rest(struct flow_pool *pool, struct flow *f)
 	at->heard_second = second;
 	slab_give(&pool->flows, f);
 	pool->awake--;
+	pool->resting_count++;
 }
 
 /* NULL: no memory. */
@@ -221,6 +222,7 @@ wake(struct flow_pool *pool, uint32_t number)
 	slab_give(&pool->resting[class_at(at)], record_at(at));
 	at->record = (uintptr_t)f;
 	pool->awake++;
+	pool->resting_count--;
 	return f;
 }
 
@@ -236,6 +238,12 @@ size_t
 flow_pool_awake(const struct flow_pool *pool)
 {
 	return pool->awake;
+}
+
+size_t
+flow_pool_count(const struct flow_pool *pool)
+{
+	return pool->awake + pool->resting_count;
 }
 
 static void

@@ -240,11 +240,11 @@ struct flow {
 	void *app_state;		/* the parser's; freed by it */
 	struct instant last_asked, last_answered;
 	int64_t wait_max_ns;		/* longest wait that ended in an answer */
-	/* Times the client spoke, more than a second apart: since the server's
-	 * last data; the most that ever ended in data; how many runs of them did
-	 * that began a second after data or more, and how many of those took two
-	 * or more. All saturate. */
-	uint8_t unheard, unheard_max, heard, heard_late;
+	/* Times the client spoke, more than a second apart: the most that ever
+	 * ended in the server's data; how many runs of them did that began a
+	 * second after data or more; since its last data; and how many of those
+	 * runs took two or more. All saturate. */
+	uint8_t unheard_max, heard, unheard, heard_late;
 	struct watch *watch;
 	void *outcome;			/* the step phase's record of this flow */
 	struct instant began;
@@ -347,7 +347,8 @@ struct flow *flow_pool_flow(struct flow_pool *);
 void flow_rest(struct flow_pool *, struct flow *);
 /* By number, if it is there and awake; else NULL. */
 struct flow *flow_awake(const struct flow_pool *, uint32_t number);
-size_t flow_pool_awake(const struct flow_pool *);	/* how many */
+size_t flow_pool_awake(const struct flow_pool *);	/* how many of them */
+size_t flow_pool_count(const struct flow_pool *);	/* and of all */
 /* Back to the pool with all that hangs off it (not streams, app state, watch:
  * the engine has taken those). */
 void flow_release(struct flow_pool *, struct flow *);

@@ -2,8 +2,9 @@
  *
  * A flow is taken as 64 words. First what follows from the rest of it is taken off
  * (foretell), which leaves most words zero or small; then each is written in as many
- * bytes as it has, and how many those are, four bits a word, behind them. Sums wrap,
- * so that what was taken off can be added again whatever it was.
+ * bytes as it has, and how many those are, four bits a word, behind them. Words that
+ * few flows have are written whole where they are not zero. Sums wrap, so that what
+ * was taken off can be added again whatever it was.
  *
  * The hard part is to be the exact opposite twice: foretell undoes itself last
  * step first, and each step uses only what is not yet changed, or again restored. */
@@ -11,14 +12,6 @@
 
 #include <stdbool.h>
 #include <string.h>
-
-enum {
-	WORDS = sizeof(struct flow) / sizeof(uint64_t),
-	LENGTHS_BYTES = WORDS / 2,
-};
-
-_Static_assert(WORDS % 2 == 0, "two lengths a byte");
-_Static_assert(WORDS * 8 + LENGTHS_BYTES <= REST_ROOM, "any flow has room");
 
 /* --- what can be expected ---------------------------------------------------- */
 
@@ -64,6 +57,25 @@ static struct stream *
 stream_differs(const struct stream *s, uint32_t next)
 {
 	return (struct stream *)((uintptr_t)s ^ ((uintptr_t)next << 1 | 1));
+}
+
+/* Records lie near each other, as a rule, and at whole words. What is at the book
+ * is no record, so that there is always none. */
+static void *
+pointer_off(const struct rest_book *book, const void *at)
+{
+	uintptr_t far = (uintptr_t)at - (uintptr_t)book;
+
+	return (void *)(at ? far >> 3 | far << (sizeof(far) * 8 - 3) : 0);
+}
+
+static void *
+pointer_on(const struct rest_book *book, const void *packed)
+{
+	uintptr_t far = (uintptr_t)packed;
+
+	far = far << 3 | far >> (sizeof(far) * 8 - 3);
+	return packed ? (void *)(far + (uintptr_t)book) : NULL;
 }
 
 static void
@@ -190,6 +202,7 @@ foretell(struct rest_book *book, struct flow *f, uint32_t second)
 
 	f->number = 0;
 	f->idle_class ^= IDLE_ESTABLISHED;
+	f->outcome = pointer_off(book, f->outcome);
 	mac_off(book, c);
 	mac_off(book, v);
 	f->wait_max_ns = (int64_t)((uint64_t)f->wait_max_ns -
@@ -197,6 +210,7 @@ foretell(struct rest_book *book, struct flow *f, uint32_t second)
 	sound = time_off(&f->last_asked, c->last_data);
 	sound &= time_off(&f->last_answered, v->last_data);
 	for (int s = CLIENT; s <= SERVER; s++) {
+		f->host[s] = pointer_off(book, f->host[s]);
 		f->stream[s] = stream_differs(f->stream[s], f->half[s].next);
 		address_mask(&f->addr[s]);
 		address_turn(&f->addr[s]);
@@ -231,6 +245,7 @@ restore(const struct rest_book *book, struct flow *f, uint32_t second)
 		address_turn(&f->addr[s]);
 		address_mask(&f->addr[s]);
 		f->stream[s] = stream_differs(f->stream[s], f->half[s].next);
+		f->host[s] = pointer_on(book, f->host[s]);
 	}
 	time_on(&f->last_answered, v->last_data);
 	time_on(&f->last_asked, c->last_data);
@@ -238,103 +253,174 @@ restore(const struct rest_book *book, struct flow *f, uint32_t second)
 	    (uint64_t)f->last_answered.ns - (uint64_t)f->last_asked.ns);
 	mac_on(book, v);
 	mac_on(book, c);
+	f->outcome = pointer_on(book, f->outcome);
 	f->idle_class ^= IDLE_ESTABLISHED;
 }
 
 /* --- words -------------------------------------------------------------------- */
 
-/* The id comes first, so that it is found without the rest: they begin with it, and
- * go round. */
-enum { ID_WORD = offsetof(struct flow, id) / sizeof(uint64_t),
-	ID_BYTES = ID_WORD * sizeof(uint64_t) };
+/* The words that most flows at rest have something in: the id, which is asked for
+ * alone, first. And those that few have. */
+#define WORD(field) (offsetof(struct flow, field) / sizeof(uint64_t))
+#define HALVES(field) WORD(half[CLIENT].field), WORD(half[SERVER].field)
 
-static void
-words_from(const struct flow *f, uint64_t word[WORDS])
-{
-	memcpy(word, (const char *)f + ID_BYTES, sizeof(*f) - ID_BYTES);
-	memcpy(word + WORDS - ID_WORD, f, ID_BYTES);
-}
+static const uint8_t often[] = {
+	WORD(id), WORD(addr[CLIENT].octet[8]), WORD(addr[SERVER].octet[8]),
+	WORD(port), WORD(protocol), WORD(app_name), HALVES(isn), HALVES(window),
+	HALVES(flags), HALVES(ids_low), HALVES(packets), HALVES(bytes),
+	HALVES(last), HALVES(last_data), HALVES(last_advance), HALVES(una_sends),
+	HALVES(rttvar_us), HALVES(rtt_max_us), HALVES(syns), WORD(host[CLIENT]),
+	WORD(host[SERVER]), WORD(last), WORD(last_asked), WORD(last_answered),
+	WORD(unheard_max), WORD(outcome), WORD(began), WORD(established),
+	WORD(first_frame),
+};
 
-static void
-words_to(struct flow *f, const uint64_t word[WORDS])
-{
-	memcpy((char *)f + ID_BYTES, word, sizeof(*f) - ID_BYTES);
-	memcpy(f, word + WORDS - ID_WORD, ID_BYTES);
-}
+static const uint8_t seldom[] = {
+	WORD(addr[CLIENT]), WORD(addr[SERVER]), WORD(file), HALVES(acked),
+	HALVES(retransmissions), HALVES(zero_windows), HALVES(una_since),
+	HALVES(rtt_since), WORD(stream[CLIENT]), WORD(stream[SERVER]),
+	WORD(waiting), WORD(waiting_last), WORD(notes), WORD(app_state),
+	WORD(wait_max_ns), WORD(watch),
+};
+
+/* Behind the words: the lengths of the frequent ones, and which of the others are
+ * there, whole. */
+enum {
+	OFTEN = sizeof(often), SELDOM = sizeof(seldom),
+	PADDING = 1,			/* the flow's last word is none of its */
+};
+
+struct lengths {
+	uint8_t pair[OFTEN / 2];
+	uint8_t present[3];
+};
+
+_Static_assert(OFTEN + SELDOM + PADDING == sizeof(struct flow) / 8, "all of it");
+_Static_assert(WORD(first_frame) == sizeof(struct flow) / 8 - 1 - PADDING, "padding");
+_Static_assert(OFTEN % 2 == 0 && SELDOM <= 24, "they have a place each");
+_Static_assert(sizeof(struct flow) + sizeof(struct lengths) <= REST_ROOM,
+    "any flow has room");
+
+union words {
+	struct flow f;
+	uint64_t word[sizeof(struct flow) / sizeof(uint64_t)];
+};
 
 static unsigned
 length_of(uint64_t word)
 {
-	return word ? (71U - (unsigned)__builtin_clzll(word)) / 8 : 0;
+	return (71U - (unsigned)__builtin_clzll(word | 1)) / 8 - !word;
+}
+
+static uint8_t *
+seldom_pack(const union words *w, uint8_t *at, uint8_t present[3])
+{
+	uint32_t set = 0;
+
+	for (size_t i = 0; i < SELDOM; i++) {
+		uint64_t word = w->word[seldom[i]];
+
+		if (!word)
+			continue;
+		set |= UINT32_C(1) << i;
+		memcpy(at, &word, sizeof(word));
+		at += sizeof(word);
+	}
+	present[0] = (uint8_t)set;
+	present[1] = (uint8_t)(set >> 8);
+	present[2] = (uint8_t)(set >> 16);
+	return at;
 }
 
 int
 rest_pack(struct rest_book *book, const struct flow *from, uint32_t second,
     void *record)
 {
-	uint8_t *at = record, lengths[LENGTHS_BYTES];
-	struct flow f = *from;
-	uint64_t word[WORDS];
+	union words w = { .f = *from };
+	uint8_t *at = record;
+	struct lengths l;
 	size_t used;
 	int class;
 
-	if (!foretell(book, &f, second))
+	if (!foretell(book, &w.f, second))
 		return -1;
-	words_from(&f, word);
-	for (size_t i = 0; i < WORDS; i += 2) {
-		unsigned a = length_of(word[i]), b = length_of(word[i + 1]);
+	for (size_t i = 0; i < OFTEN; i += 2) {
+		uint64_t one = w.word[often[i]], two = w.word[often[i + 1]];
+		unsigned a = length_of(one), b = length_of(two);
 
-		memcpy(at, &word[i], sizeof(word[i]));
-		memcpy(at + a, &word[i + 1], sizeof(word[i]));
+		memcpy(at, &one, sizeof(one));
+		memcpy(at + a, &two, sizeof(two));
 		at += a + b;
-		lengths[i / 2] = (uint8_t)(a | b << 4);
+		l.pair[i / 2] = (uint8_t)(a | b << 4);
 	}
-	used = (size_t)(at - (uint8_t *)record) + sizeof(lengths);
+	at = seldom_pack(&w, at, l.present);
+	used = (size_t)(at - (uint8_t *)record) + sizeof(l);
 	class = used <= REST_FIRST ? 0 :
 	    (int)((used - REST_FIRST + REST_UNIT - 1) / REST_UNIT);
 	if (class >= REST_CLASSES)
 		return -1;
-	memcpy((uint8_t *)record + rest_bytes((unsigned)class) - sizeof(lengths),
-	    lengths, sizeof(lengths));
+	memcpy((uint8_t *)record + rest_bytes((unsigned)class) - sizeof(l), &l,
+	    sizeof(l));
 	return class;
 }
 
-static const uint8_t *
+static const struct lengths *
 lengths_of(const void *record, unsigned class)
 {
-	return (const uint8_t *)record + rest_bytes(class) - LENGTHS_BYTES;
+	/* a struct of octets, which lie anywhere */
+	return (const struct lengths *)((const uint8_t *)record +
+	    rest_bytes(class) - sizeof(struct lengths));
 }
 
 /* The `n` first bytes at `at`; some more are there, if only the lengths. */
 static uint64_t
 word_at(const uint8_t *at, unsigned n)
 {
+	static const uint64_t mask[16] = { 0, 0xff, 0xffff, 0xffffff, 0xffffffff,
+		0xffffffffff, 0xffffffffffff, 0xffffffffffffff, UINT64_MAX };
 	uint64_t word;
 
 	memcpy(&word, at, sizeof(word));
-	return n == 8 ? word : word & ((UINT64_C(1) << 8 * n) - 1);
+	return word & mask[n];
+}
+
+static void
+seldom_unpack(union words *w, const uint8_t *at, const uint8_t present[3])
+{
+	uint32_t set = present[0] | (uint32_t)present[1] << 8 |
+	    (uint32_t)present[2] << 16;
+
+	for (size_t i = 0; i < SELDOM; i++)
+		w->word[seldom[i]] = 0;
+	for (; set; set &= set - 1) {
+		memcpy(&w->word[seldom[__builtin_ctz(set)]], at, 8);
+		at += 8;
+	}
 }
 
 void
 rest_unpack(const struct rest_book *book, const void *record, unsigned class,
     uint32_t second, struct flow *f)
 {
-	const uint8_t *at = record, *length = lengths_of(record, class);
-	uint64_t word[WORDS];
+	const struct lengths *l = lengths_of(record, class);
+	const uint8_t *at = record;
+	union words w;
 
-	for (size_t i = 0; i < WORDS; i += 2) {
-		unsigned a = length[i / 2] & 15U, b = length[i / 2] >> 4;
+	for (size_t i = 0; i < OFTEN; i += 2) {
+		unsigned a = l->pair[i / 2] & 15U, b = l->pair[i / 2] >> 4;
 
-		word[i] = word_at(at, a);
-		word[i + 1] = word_at(at + a, b);
+		w.word[often[i]] = word_at(at, a);
+		w.word[often[i + 1]] = word_at(at + a, b);
 		at += a + b;
 	}
-	words_to(f, word);
-	restore(book, f, second);
+	seldom_unpack(&w, at, l->present);
+	w.word[sizeof(w) / 8 - PADDING] = 0;
+	restore(book, &w.f, second);
+	*f = w.f;
 }
 
 uint64_t
 rest_id(const void *record, unsigned class)
 {
-	return word_at(record, *lengths_of(record, class) & 15U);
+	return word_at(record, lengths_of(record, class)->pair[0] & 15U);
 }

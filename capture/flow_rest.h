@@ -16,7 +16,7 @@
 /* Records of these sizes, multiples of REST_UNIT, by class. Most flows need the
  * first one: no less, so that one that has only begun to speak does not leave a
  * smaller one behind. What needs more than the last one does not rest. */
-enum { REST_UNIT = 16, REST_FIRST = 176, REST_CLASSES = 12 };
+enum { REST_UNIT = 16, REST_FIRST = 160, REST_CLASSES = 13 };
 
 static inline size_t
 rest_bytes(unsigned class)

@@ -248,6 +248,7 @@ make_up(struct flow *f, uint64_t *random)
 	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++)
 		word[i] = next_random(random) % 4 ? 0 :
 		    next_random(random) >> next_random(random) % 64;
+	word[sizeof(word) / sizeof(word[0]) - 1] = 0;	/* its padding */
 	memcpy(f, word, sizeof(*f));
 	f->number = 0;
 	f->half[CLIENT].mac_is_noted = f->half[SERVER].mac_is_noted = false;
@@ -306,6 +307,7 @@ test_flows_at_rest_are_found_and_end(void **state)
 			flow_rest(pool, f);
 	}
 	CHECK_EQ(flow_pool_awake(pool), FLOWS / 3);
+	CHECK_EQ(flow_pool_count(pool), FLOWS);
 	for (uint32_t i = 0; i < FLOWS; i += 7) {
 		struct flow *f;
 
