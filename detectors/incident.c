@@ -510,6 +510,8 @@ look(const struct judge *j, const struct cluster *c, struct view *v)
 			continue;
 		}
 		note_answered(port_of(v, o->server_port), served);
+		if (o->doubtful)
+			continue;
 		/* a connection made since has no state from before to lose */
 		if (instant_before(onset, served) && (want != WANT_STATE ||
 		    instant_before(o->established, onset)))

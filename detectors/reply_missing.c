@@ -503,6 +503,17 @@ only_was_late(struct server *s, const struct flow *f)
 	    !stream_owes(f, SERVER);
 }
 
+/* Neither well nor ill. */
+static void
+note_doubt(struct flow *f, const struct service *v)
+{
+	struct outcome *o = f->outcome;
+
+	if (o)
+		o->doubtful = longest_owed(f, v) ||
+		    (app_follows(f) && stream_owes(f, SERVER));
+}
+
 static void
 review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 {
@@ -518,6 +529,8 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	if (f->marks & MARK_MISSING)
 		review_late(j, s, f);
 	trust = judge_trusts(j, s, f, TRUST_BOTH_WAYS | TRUST_LOSS);
+	if (trust <= 0)
+		note_doubt(f, v);
 	review_cut(j, s, f, v, trust);
 	if (f->app == APP_DCERPC)
 		return;

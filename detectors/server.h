@@ -87,6 +87,8 @@ struct outcome {
 	bool answered : 1;		/* any turn */
 	bool offloaded_early : 1;	/* when it was established */
 	bool is_history : 1;		/* its findings were forgotten */
+	bool doubtful : 1;		/* something is owed, and the capture too
+					 * incomplete to say that it did not come */
 };
 
 extern const struct outcome_more outcome_nothing_more;

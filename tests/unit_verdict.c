@@ -451,6 +451,40 @@ test_who_is_overtaken_waits_at_a_port_that_serves(void **state)
 	CHECK_EQ(leaves_two_waiting(true), VERDICT_undetermined);
 }
 
+/* Answers that the sniffer missed: of `talks`, a bit each. */
+static void
+miss_answers(struct scene *s, unsigned talks)
+{
+	for (unsigned i = 0; i < TALKS; i++) {
+		if (!(talks & 1U << i))
+			continue;
+		s->talk[i].next[SERVER] += 300;
+		rig_wait(&s->o.rig, 50);
+		say(&s->talk[i], (struct line){ .from = CLIENT });
+	}
+}
+
+/* Three of the six that the card carries fall ill first, the others later; where
+ * those have gaps of ours, their silence proves nothing, nor do they count as well. */
+static void
+test_what_cannot_be_judged_is_not_counted_as_well(void **state)
+{
+	static struct scene s;
+
+	(void)state;
+	for (unsigned gaps = 0; gaps < 2; gaps++) {
+		scene_open(&s);
+		works_on(&s, 0, 60);
+		miss_answers(&s, gaps ? 1 << 0 | 1 << 2 | 1 << 4 : 0);
+		works_on(&s, 1 << 6 | 1 << 8 | 1 << 10, 14);
+		works_on(&s, CARRIED, 60);
+		CHECK_EQ(scene_judge(&s), VERDICT_offload_engine);
+		CHECK_EQ(s.incidents->offload.affected_offloaded, gaps ? 3 : 6);
+		CHECK_EQ(s.incidents->offload.flows_offloaded, gaps ? 3 : 6);
+		scene_close(&s);
+	}
+}
+
 UNIT_TESTS(
     cmocka_unit_test(test_what_follows_the_offload_is_the_cards),
     cmocka_unit_test(test_what_does_not_is_not),
@@ -464,4 +498,5 @@ UNIT_TESTS(
     cmocka_unit_test(test_what_is_no_longer_seen_is_not_called_merged),
     cmocka_unit_test(test_who_forgets_the_idle_forgets_them_all),
     cmocka_unit_test(test_who_is_overtaken_waits_at_a_port_that_serves),
+    cmocka_unit_test(test_what_cannot_be_judged_is_not_counted_as_well),
 )
