@@ -246,16 +246,17 @@ flow_pool_count(const struct flow_pool *pool)
 	return pool->awake + pool->resting_count;
 }
 
+/* The place may be free by now: then there is no record, and nothing is touched. */
 static void
 fetch_record(const struct flow_pool *pool, uint32_t number)
 {
 	const struct place *at = &pool->place[number];
-	const char *record = record_at(at);
+	uintptr_t record = (uintptr_t)record_at(at);
 	size_t bytes = is_at_rest(at) ? rest_bytes(class_at(at)) :
 	    sizeof(struct flow);
 
 	for (size_t n = 0; n < bytes; n += FLOW_LINE_BYTES)
-		__builtin_prefetch(record + n, 1);
+		__builtin_prefetch((const void *)(record + n), 1);
 }
 
 /* --- what hangs off them --------------------------------------------------------- */
