@@ -260,20 +260,28 @@ restore(const struct rest_book *book, struct flow *f, uint32_t second)
 /* --- words -------------------------------------------------------------------- */
 
 /* The words that most flows at rest have something in: the id, which is asked for
- * alone, first. And those that few have. */
+ * alone, first. In pairs, as their lengths are kept. And those that few have. */
 #define WORD(field) (offsetof(struct flow, field) / sizeof(uint64_t))
 #define HALVES(field) WORD(half[CLIENT].field), WORD(half[SERVER].field)
 
-static const uint8_t often[] = {
-	WORD(id), WORD(addr[CLIENT].octet[8]), WORD(addr[SERVER].octet[8]),
-	WORD(port), WORD(protocol), WORD(app_name), HALVES(isn), HALVES(window),
-	HALVES(flags), HALVES(ids_low), HALVES(packets), HALVES(bytes),
-	HALVES(last), HALVES(last_data), HALVES(last_advance), HALVES(una_sends),
-	HALVES(rttvar_us), HALVES(rtt_max_us), HALVES(syns), WORD(host[CLIENT]),
-	WORD(host[SERVER]), WORD(last), WORD(last_asked), WORD(last_answered),
-	WORD(unheard_max), WORD(outcome), WORD(began), WORD(established),
-	WORD(first_frame),
-};
+#define BOTH(PAIR, field)						\
+	PAIR(WORD(half[CLIENT].field), WORD(half[SERVER].field))
+#define OFTEN_PAIRS(PAIR)						\
+	PAIR(WORD(id), WORD(port))					\
+	PAIR(WORD(addr[CLIENT].octet[8]), WORD(addr[SERVER].octet[8]))	\
+	PAIR(WORD(protocol), WORD(app_name))				\
+	BOTH(PAIR, isn)	BOTH(PAIR, window)			\
+	BOTH(PAIR, flags)	BOTH(PAIR, ids_low)			\
+	BOTH(PAIR, packets)	BOTH(PAIR, bytes)			\
+	BOTH(PAIR, last)	BOTH(PAIR, last_data)			\
+	BOTH(PAIR, last_advance) BOTH(PAIR, una_sends)		\
+	BOTH(PAIR, rttvar_us)	BOTH(PAIR, rtt_max_us)		\
+	BOTH(PAIR, syns)						\
+	PAIR(WORD(host[CLIENT]), WORD(host[SERVER]))			\
+	PAIR(WORD(last), WORD(outcome))					\
+	PAIR(WORD(last_asked), WORD(last_answered))			\
+	PAIR(WORD(unheard_max), WORD(began))				\
+	PAIR(WORD(established), WORD(first_frame))
 
 static const uint8_t seldom[] = {
 	WORD(addr[CLIENT]), WORD(addr[SERVER]), WORD(file), HALVES(acked),
@@ -285,19 +293,20 @@ static const uint8_t seldom[] = {
 
 /* Behind the words: the lengths of the frequent ones, and which of the others are
  * there, whole. */
+#define COUNT_PAIR(one, two) +1
 enum {
-	OFTEN = sizeof(often), SELDOM = sizeof(seldom),
+	PAIRS = 0 OFTEN_PAIRS(COUNT_PAIR), SELDOM = sizeof(seldom),
 	PADDING = 1,			/* the flow's last word is none of its */
 };
 
 struct lengths {
-	uint8_t pair[OFTEN / 2];
+	uint8_t pair[PAIRS];
 	uint8_t present[3];
 };
 
-_Static_assert(OFTEN + SELDOM + PADDING == sizeof(struct flow) / 8, "all of it");
+_Static_assert(2 * PAIRS + SELDOM + PADDING == sizeof(struct flow) / 8, "all of it");
 _Static_assert(WORD(first_frame) == sizeof(struct flow) / 8 - 1 - PADDING, "padding");
-_Static_assert(OFTEN % 2 == 0 && SELDOM <= 24, "they have a place each");
+_Static_assert(SELDOM <= 24, "they have a bit each");
 _Static_assert(sizeof(struct flow) + sizeof(struct lengths) <= REST_ROOM,
     "any flow has room");
 
@@ -310,6 +319,17 @@ static unsigned
 length_of(uint64_t word)
 {
 	return (71U - (unsigned)__builtin_clzll(word | 1)) / 8 - !word;
+}
+
+static inline uint8_t *
+pair_pack(uint64_t one, uint64_t two, uint8_t *at, uint8_t *lengths)
+{
+	unsigned a = length_of(one), b = length_of(two);
+
+	memcpy(at, &one, sizeof(one));
+	memcpy(at + a, &two, sizeof(two));
+	*lengths = (uint8_t)(a | b << 4);
+	return at + a + b;
 }
 
 static uint8_t *
@@ -339,20 +359,14 @@ rest_pack(struct rest_book *book, const struct flow *from, uint32_t second,
 	union words w = { .f = *from };
 	uint8_t *at = record;
 	struct lengths l;
+	uint8_t *pair = l.pair;
 	size_t used;
 	int class;
 
 	if (!foretell(book, &w.f, second))
 		return -1;
-	for (size_t i = 0; i < OFTEN; i += 2) {
-		uint64_t one = w.word[often[i]], two = w.word[often[i + 1]];
-		unsigned a = length_of(one), b = length_of(two);
-
-		memcpy(at, &one, sizeof(one));
-		memcpy(at + a, &two, sizeof(two));
-		at += a + b;
-		l.pair[i / 2] = (uint8_t)(a | b << 4);
-	}
+#define PACK(one, two) at = pair_pack(w.word[one], w.word[two], at, pair++);
+	OFTEN_PAIRS(PACK)
 	at = seldom_pack(&w, at, l.present);
 	used = (size_t)(at - (uint8_t *)record) + sizeof(l);
 	class = used <= REST_FIRST ? 0 :
@@ -384,6 +398,16 @@ word_at(const uint8_t *at, unsigned n)
 	return word & mask[n];
 }
 
+static inline const uint8_t *
+pair_unpack(uint64_t *one, uint64_t *two, const uint8_t *at, unsigned lengths)
+{
+	unsigned a = lengths & 15, b = lengths >> 4;
+
+	*one = word_at(at, a);
+	*two = word_at(at + a, b);
+	return at + a + b;
+}
+
 static void
 seldom_unpack(union words *w, const uint8_t *at, const uint8_t present[3])
 {
@@ -403,16 +427,12 @@ rest_unpack(const struct rest_book *book, const void *record, unsigned class,
     uint32_t second, struct flow *f)
 {
 	const struct lengths *l = lengths_of(record, class);
-	const uint8_t *at = record;
+	const uint8_t *at = record, *pair = l->pair;
 	union words w;
 
-	for (size_t i = 0; i < OFTEN; i += 2) {
-		unsigned a = l->pair[i / 2] & 15U, b = l->pair[i / 2] >> 4;
-
-		w.word[often[i]] = word_at(at, a);
-		w.word[often[i + 1]] = word_at(at + a, b);
-		at += a + b;
-	}
+#define UNPACK(one, two)						\
+	at = pair_unpack(&w.word[one], &w.word[two], at, *pair++);
+	OFTEN_PAIRS(UNPACK)
 	seldom_unpack(&w, at, l->present);
 	w.word[sizeof(w) / 8 - PADDING] = 0;
 	restore(book, &w.f, second);

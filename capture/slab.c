@@ -69,6 +69,7 @@ slab_take_raw(struct slab *s)
 	if (record) {
 		ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
 		s->unused = *(void **)record;
+		__builtin_prefetch(s->unused, 1);	/* the next one's */
 	} else {
 		if ((size_t)(s->end - s->fresh) < s->record_bytes && block_add(s))
 			return NULL;
