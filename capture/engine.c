@@ -364,8 +364,7 @@ is_held(const struct engine *e, const struct flow *f)
 static bool
 lay_to_rest(struct engine *e, struct flow *f, struct instant now)
 {
-	if (flow_pool_count(e->pool) <= e->config.awake_flows ||
-	    f->state == FLOW_NEW || instant_since(now, f->last) < TIRED_NS ||
+	if (f->state == FLOW_NEW || instant_since(now, f->last) < TIRED_NS ||
 	    is_held(e, f))
 		return false;
 	watch_give(e, f);
@@ -379,6 +378,8 @@ lay_tired_to_rest(struct engine *e, struct instant now)
 	for (size_t i = 0; i < e->tiring_count; i++) {
 		struct flow *f = flow_awake(e->pool, e->tiring[i]);
 
+		if (i + AHEAD < e->tiring_count)
+			flow_prefetch(e->flows, e->tiring[i + AHEAD]);
 		if (f && !(f->flags & (FLOW_TOUCHED | FLOW_ENDED)))
 			lay_to_rest(e, f, now);
 	}
@@ -390,14 +391,19 @@ lay_tired_to_rest(struct engine *e, struct instant now)
 static void
 let_touched_go(struct engine *e, size_t seen, struct instant now)
 {
+	bool crowded = flow_pool_count(e->pool) > e->config.awake_flows;
+
 	lay_tired_to_rest(e, now);
 	for (size_t i = 0; i < seen; i++) {
 		struct flow *f = e->touched[i].flow;
 
+		if (i + AHEAD < seen && crowded)
+			flow_fetch(e->touched[i + AHEAD].flow);
 		f->flags &= ~(uint32_t)FLOW_TOUCHED;
 		if (f->flags & FLOW_ENDED)
 			flow_dispose(e, f);
-		else if (!lay_to_rest(e, f, now))
+		else if (crowded && f->state != FLOW_NEW &&
+		    !lay_to_rest(e, f, now))
 			e->tiring[e->tiring_count++] = f->number;
 	}
 	e->touched_count -= seen;
