@@ -38,7 +38,7 @@ struct look {
 };
 
 struct app_ndpi {
-	struct ndpi_detection_module_struct *module;
+	struct ndpi_detection_module_struct *module;	/* NULL: nobody asked */
 	struct look *looks;		/* all records, `limit` of them */
 	struct look *unused;		/* by chain */
 	struct look *oldest, *newest;
@@ -138,8 +138,7 @@ app_ndpi_new(size_t limit)
 	n->bucket_mask = buckets - 1;
 	n->bucket = calloc(buckets, sizeof(struct look *));
 	n->looks = calloc(n->limit, sizeof(*n->looks));
-	n->module = n->bucket && n->looks ? make_module() : NULL;
-	if (!n->module) {
+	if (!n->bucket || !n->looks) {
 		app_ndpi_free(&n);
 		return NULL;
 	}
@@ -348,14 +347,20 @@ name_flow(struct flow *f)
 }
 
 static void
+give_names_up(void)
+{
+	if (!atomic_exchange(&is_over, true))
+		log_warn("out of memory: connections that no parser knows get no "
+		    "names any more");
+}
+
+static void
 give_up(struct flow *f, struct look *l)
 {
 	way_out = NULL;
 	l->state = NULL;
 	f->app_name = APP_NDPI_NOTHING;
-	if (!atomic_exchange(&is_over, true))
-		log_warn("out of memory: connections that no parser knows get no "
-		    "names any more");
+	give_names_up();
 }
 
 /* The name, or 0. */
@@ -399,6 +404,17 @@ show(struct app_ndpi *n, struct flow *f, const struct packet *p,
 	look_end(n, at);
 }
 
+/* A module takes 25 ms to make and some megabytes; many captures ask nothing. */
+static bool
+is_ready(struct app_ndpi *n)
+{
+	if (!n->module)
+		n->module = make_module();
+	if (!n->module)
+		give_names_up();
+	return n->module;
+}
+
 void
 app_ndpi_packet(struct app_ndpi *n, struct flow *f, const struct packet *p)
 {
@@ -410,7 +426,7 @@ app_ndpi_packet(struct app_ndpi *n, struct flow *f, const struct packet *p)
 		name_flow(f);
 		return;
 	}
-	if (atomic_load_explicit(&is_over, memory_order_relaxed))
+	if (atomic_load_explicit(&is_over, memory_order_relaxed) || !is_ready(n))
 		return;
 	at = look_place(n, f->id);
 	if (!*at)
@@ -422,7 +438,7 @@ app_ndpi_packet(struct app_ndpi *n, struct flow *f, const struct packet *p)
 const char *
 app_ndpi_name(const struct app_ndpi *n, uint16_t app_name)
 {
-	if (!n || app_name == APP_NDPI_NOT_YET || app_name == APP_NDPI_NOTHING)
+	if (!n || !n->module || app_name == APP_NDPI_NOT_YET || app_name == APP_NDPI_NOTHING)
 		return "";
 	return ndpi_get_proto_name(n->module, app_name);
 }
