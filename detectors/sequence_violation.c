@@ -26,14 +26,12 @@ enum { VALUE_END, VALUE_EDGE, VALUE_CONFIRMED };
 enum { VALUE_SEQ, VALUE_BYTES, VALUE_OTHER_BOX };
 
 /* What was sent lately, to compare with what is sent again: one slot for each
- * hash of flow and sequence number, overwritten by the next. */
+ * hash of flow, sequence number and length, overwritten by the next. */
 enum { RECENT_SLOTS = 32768 };
 
 struct sent {
-	uint32_t flow;		/* folded flow id and side; 0: empty */
-	uint32_t seq;
-	uint32_t bytes;
-	uint16_t sum;		/* of the payload */
+	uint32_t what;		/* more of the hash */
+	uint16_t sum;		/* of the header: see header_sum */
 };
 
 struct sequence {
@@ -42,41 +40,27 @@ struct sequence {
 
 /* --- the same numbers, other bytes ------------------------------------- */
 
-static uint32_t
-fold_flow(const struct flow *f, enum side side)
+static uint64_t
+hash_of(const struct flow *f, const struct segment *seg)
 {
-	uint64_t key = f->id * 2 + side + 2;
+	uint64_t key = f->id * 2 + seg->side + 2;
 
-	return (uint32_t)(key ^ key >> 32) | 1U << 31;
+	key = (key << 32 | seg->packet->seq) * UINT64_C(0x9e3779b97f4a7c15);
+	key = (key ^ key >> 32 ^ seg->packet->payload_bytes) *
+	    UINT64_C(0x9e3779b97f4a7c15);
+	return key ^ key >> 29;
 }
 
-static struct sent *
-slot_of(struct sequence *s, uint32_t flow, uint32_t seq)
-{
-	uint64_t h = ((uint64_t)flow << 32 | seq) * UINT64_C(0x9e3779b97f4a7c15);
-
-	return &s->recent[h >> 49];
-}
-
-/* The sum of the payload, from a good checksum without reading the payload:
- * all there is sums to 0xffff (RFC 1071), so the payload sums to what the
- * header and the pseudo-header leave. */
+/* All that a good checksum covers sums to 0xffff (RFC 1071): of two segments with
+ * the same ends and length, the payloads have one sum if the headers have. */
 static uint16_t
-payload_sum(const struct packet *p)
+header_sum(const struct packet *p)
 {
 	struct bytes b = p->transport;
 	const uint8_t *header = bytes_take(&b, p->tcp_header_bytes);
-	uint32_t rest;
-	uint16_t sum = 0;
 
-	if (!header)
-		return 0;
-	sum = checksum_sum(header, p->tcp_header_bytes, sum);
-	sum = checksum_sum(p->src.octet, 16, sum);
-	sum = checksum_sum(p->dst.octet, 16, sum);
-	rest = (uint32_t)sum + p->tcp_header_bytes + (p->payload_bytes >> 16) +
-	    (p->payload_bytes & UINT16_MAX);
-	return (uint16_t)(UINT16_MAX - rest % UINT16_MAX);
+	return header ? checksum_sum(header, p->tcp_header_bytes, 0) % UINT16_MAX :
+	    0;
 }
 
 static void
@@ -99,16 +83,15 @@ compare_bytes(struct sequence *s, struct flow_pool *pool, struct flow *f,
     const struct segment *seg)
 {
 	const struct packet *p = seg->packet;
-	uint32_t flow = fold_flow(f, seg->side);
-	struct sent *slot = slot_of(s, flow, p->seq), now;
+	uint64_t hash = hash_of(f, seg);
+	struct sent *slot = &s->recent[hash % RECENT_SLOTS], now;
 
 	if (p->checksum != CHECKSUM_GOOD || p->payload_bytes < 2 ||
 	    p->tcp_flags & TCP_SYN || seg->facts & SEG_KEEP_ALIVE)
 		return;
-	now = (struct sent){ .flow = flow, .seq = p->seq,
-		.bytes = p->payload_bytes, .sum = payload_sum(p) };
-	if (seg->facts & SEG_AGAIN && slot->flow == flow && slot->seq == p->seq &&
-	    slot->bytes == p->payload_bytes && slot->sum != now.sum)
+	now = (struct sent){ (uint32_t)(hash >> 32), header_sum(p) };
+	if (seg->facts & SEG_AGAIN && slot->what == now.what &&
+	    slot->sum != now.sum)
 		conflict(pool, f, seg);
 	else
 		*slot = now;
