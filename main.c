@@ -341,6 +341,8 @@ open_web(struct toewatch *t)
 		    "or -w none)", err);
 		return asked ? -1 : 0;
 	}
+	if (*err)
+		log_warn("%s", err);
 	if (!web_where_is_loopback(&settings.where) && !settings.certificate)
 		log_warn("the page goes over the network in the clear, and so does "
 		    "its token: web { certificate, key } in the configuration "

@@ -494,8 +494,22 @@ END
 	ask guarded 'with a token it opens to those who know it, by HTTPS'
 	stop TERM 0
 	at=127.0.0.1
+	openssl req -new -key "$scratch/key.pem" -subj /CN=localhost \
+	    -out "$scratch/old.csr" 2>>"$scratch/openssl"
+	openssl x509 -req -in "$scratch/old.csr" -signkey "$scratch/key.pem" \
+	    -days -1 -out "$scratch/cert.pem" >>"$scratch/openssl" 2>&1
+	serve -r "$capture" -c "$scratch/web.conf"
+	kill $pid
+	wait $pid
+	{
+		grep -q 'certificate is no longer valid, it was until ' \
+		    "$scratch/err" || cat "$scratch/openssl" "$scratch/err"
+	} >"$scratch/complaint"
+	tap_empty 'a certificate that has expired is served, with a warning' \
+	    "$scratch/complaint"
 else
 	tap_skip 'with a token and HTTPS' 'openssl makes no certificate'
+	tap_skip 'a certificate that has expired' 'openssl makes no certificate'
 fi
 
 # $1: exit status, $2: what the sentence names, the rest: options.

@@ -167,7 +167,8 @@ judge(const struct pair *p, const char *certificate, const char *key,
 	return 0;
 }
 
-static void
+/* Is it no longer valid? */
+static bool
 describe(const struct pair *p, bool same, char text[WEB_ERROR_BYTES])
 {
 	bool over = p->valid_until < time(NULL);
@@ -176,11 +177,13 @@ describe(const struct pair *p, bool same, char text[WEB_ERROR_BYTES])
 	day_text(p->valid_until, day);
 	if (over)
 		snprintf(text, WEB_ERROR_BYTES, "the page's certificate is no "
-		    "longer valid: it was until %s", day);
+		    "longer valid, it was until %s: browsers will not take it",
+		    day);
 	else
 		snprintf(text, WEB_ERROR_BYTES, "the page's certificate is %s, and "
 		    "valid until %s", same ? "the same as before" : "taken over",
 		    day);
+	return over;
 }
 
 int
@@ -188,7 +191,7 @@ certificate_read(const char *certificate, const char *key,
     char text[WEB_ERROR_BYTES])
 {
 	struct pair fresh = { 0 }, old;
-	bool same;
+	bool same, over;
 
 	if (read_chain(&fresh, certificate, text) ||
 	    read_key(&fresh, key, text)) {
@@ -203,12 +206,12 @@ certificate_read(const char *certificate, const char *key,
 	}
 	same = in_use.count && gnutls_x509_crt_equals(fresh.chain[0],
 	    in_use.chain[0]);
-	describe(&fresh, same, text);
+	over = describe(&fresh, same, text);
 	old = in_use;
 	in_use = fresh;
 	pthread_mutex_unlock(&lock);
 	pair_clear(&old);
-	return 0;
+	return over;
 }
 
 void

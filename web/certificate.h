@@ -9,9 +9,9 @@
 
 /* PEM files: the certificate with those it needs, and its key, not encrypted. What
  * they hold serves connections from now on; `text` gets a sentence about it, until
- * when it is valid. 0; or -1 with a sentence, and what was in use stays in use:
- * they cannot be read, do not belong together, or are no longer valid while what
- * is in use is. Any thread. */
+ * when it is valid. 0, or 1 when it no longer is; or -1 with a sentence, and what
+ * was in use stays in use: they cannot be read, do not belong together, or are no
+ * longer valid while what is in use is. Any thread. */
 int certificate_read(const char *certificate, const char *key,
     char text[WEB_ERROR_BYTES]);
 /* For MHD_OPTION_HTTPS_CERT_CALLBACK2. */

@@ -285,13 +285,15 @@ web_reload(struct web *web, char text[WEB_ERROR_BYTES])
 	*text = '\0';
 	if (!web->certificate)
 		return 0;
-	return certificate_read(web->certificate, web->key, text) ? -1 : 1;
+	return certificate_read(web->certificate, web->key, text) < 0 ? -1 : 1;
 }
 
 static int
 read_secrets(struct web *web, const struct web_settings *s,
     char err[WEB_ERROR_BYTES])
 {
+	int over;
+
 	if (s->token_file && access_read(&web->access, s->token_file, err))
 		return -1;
 	if (!web->loopback && !web->access.needed) {
@@ -308,7 +310,10 @@ read_secrets(struct web *web, const struct web_settings *s,
 		snprintf(err, WEB_ERROR_BYTES, "cannot serve the page: no memory");
 		return -1;
 	}
-	web->secure = web_reload(web, err) > 0;
+	over = certificate_read(web->certificate, web->key, err);
+	web->secure = over >= 0;
+	if (over == 0)
+		*err = '\0';
 	return web->secure ? 0 : -1;
 }
 
@@ -359,6 +364,7 @@ web_open(const struct web_settings *settings, char err[WEB_ERROR_BYTES])
 {
 	struct web *web = calloc(1, sizeof(*web));
 
+	*err = '\0';
 	if (!web) {
 		free(settings->findings_text);
 		snprintf(err, WEB_ERROR_BYTES, "cannot serve the page: no memory");

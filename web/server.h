@@ -48,7 +48,8 @@ struct web_settings {
 	char *findings_text;		/* JSON, from malloc, taken over; NULL */
 };
 
-/* Bind and serve. NULL with a sentence in `err`. */
+/* Bind and serve. NULL with a sentence in `err`; else that is "", or warns of a
+ * certificate that is no longer valid. */
 struct web *web_open(const struct web_settings *, char err[WEB_ERROR_BYTES]);
 /* The certificate and its key are read again, and served from the next connection
  * on. 1, or -1 when the old ones stay; a sentence says so. 0: there are none.
