@@ -57,6 +57,21 @@ wall_clock(void)
 	return (struct instant){ clock_ns(CLOCK_REALTIME) };
 }
 
+/* How far the wall clock is from one that nobody sets. Both have to be asked at once:
+ * not with a stop of this process in between. */
+static int64_t
+clock_apart_ns(void)
+{
+	int64_t before, wall, after;
+
+	do {
+		before = clock_ns(CLOCK_MONOTONIC);
+		wall = clock_ns(CLOCK_REALTIME);
+		after = clock_ns(CLOCK_MONOTONIC);
+	} while (after - before > CLOCK_SET_MS / 10 * NS_PER_MS);
+	return wall - after;
+}
+
 /* Nothing that was stamped by then is still on its way. What lies ahead was
  * stamped before the clock was set back. */
 static bool
@@ -74,8 +89,7 @@ is_past(struct instant t)
 static void
 note_clock(struct live *l)
 {
-	struct instant wall = wall_clock();
-	int64_t apart = wall.ns - clock_ns(CLOCK_MONOTONIC);
+	int64_t apart = clock_apart_ns();
 	int64_t set = apart - l->clock_apart_ns;
 
 	l->clock_apart_ns = apart;
@@ -89,7 +103,8 @@ note_clock(struct live *l)
 	log_warn("the machine's clock was set ahead by %.0f s, or it slept: what "
 	    "was open then is not judged", seconds_of(set));
 	l->broken = true;
-	l->break_at = instant_plus(wall, CLOCK_SET_MS / 2 * NS_PER_MS - set);
+	l->break_at = instant_plus(wall_clock(),
+	    CLOCK_SET_MS / 2 * NS_PER_MS - set);
 }
 
 /* Looking after the interfaces ------------------------------------------------- */
@@ -406,7 +421,7 @@ live_new(size_t count, const struct live_options *o)
 	if (!l)
 		return NULL;
 	l->watch = (struct nic_watch){ -1, -1 };
-	l->clock_apart_ns = wall_clock().ns - clock_ns(CLOCK_MONOTONIC);
+	l->clock_apart_ns = clock_apart_ns();
 	if (o)
 		l->options = *o;
 	if (l->options.filter)

@@ -21,6 +21,7 @@ thresholds {
 	zero_window_s = 0.8 retransmit_min = 1 keepalive_min = 1 witness_min = 1
 }
 END
+
 # Two interfaces, of which one is silent: what is at hand waits for it.
 # $1: the tests' programs; $2: the capture; the rest: what the clock is set to, one
 # after the other.
@@ -34,7 +35,7 @@ build=$1 capture=$2
 shift 2
 printf '%-23s' 0 >clock
 CLOCK_SET=$PWD/clock LD_PRELOAD=$build/tests/clock_set.so \
-    ASAN_OPTIONS=verify_asan_link_order=0 \
+    ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0 \
     "$TOEWATCH" -i x1 -i y1 -w none -T json -f "not ip6" -c quick.conf \
     >out 2>err &
 run=$!
