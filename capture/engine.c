@@ -91,7 +91,7 @@ static void
 apply_defaults(struct engine_config *c)
 {
 	if (!c->awake_flows)
-		c->awake_flows = 65536;
+		c->awake_flows = 32768;
 	if (!c->flow_limit)
 		c->flow_limit = 1000000;
 	if (!c->host_limit)

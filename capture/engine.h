@@ -26,7 +26,7 @@ struct engine;
 
 struct engine_config {
 	size_t flow_limit;		/* 0: 1,000,000 */
-	size_t awake_flows;		/* 0: 65,536: where there are more, those
+	size_t awake_flows;		/* 0: 32,768: where there are more, those
 					 * that say nothing are laid to rest
 					 * (flow.h) */
 	size_t host_limit;		/* 0: 65,536 */

@@ -380,6 +380,16 @@ outcome_fetch(const struct outcome *o)
 }
 
 static void
+fetch_more(const struct flow *f)
+{
+	const struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
+
+	outcome_fetch(outcome_of(f));
+	if (s)
+		server_client_fetch(s, &f->addr[CLIENT]);
+}
+
+static void
 flow_update(struct registry *r, struct flow *f, struct instant since)
 {
 	struct server *s = server_of_flow(r, f);
@@ -439,7 +449,7 @@ registry_update_servers(struct registry *r, struct engine *e, struct instant sin
 		if (i + FETCH_AHEAD < count)
 			flow_fetch(flows[i + FETCH_AHEAD]);
 		if (i + FETCH_AHEAD / 2 < count)
-			outcome_fetch(outcome_of(flows[i + FETCH_AHEAD / 2]));
+			fetch_more(flows[i + FETCH_AHEAD / 2]);
 		flow_update(r, flows[i], since);
 	}
 	for (struct server *s = r->unjudged; s; s = s->next)

@@ -89,19 +89,29 @@ octets_of(const struct clients *c, const struct address *a)
 	return a->octet + (c->stride == V4_STRIDE ? V4_OFFSET : 0);
 }
 
+/* Where the search for it begins. */
+static uint32_t *
+client_home(const struct clients *c, const struct address *a, uint64_t key)
+{
+	return &c->word[((size_t)address_hash(a, key) & (c->slots - 1)) *
+	    c->stride];
+}
+
 /* Where it is, or would be. */
 static uint32_t *
 client_slot(const struct clients *c, const struct address *a, uint64_t key)
 {
-	size_t i = (size_t)address_hash(a, key), bytes = (c->stride - 1) * 4;
+	const uint32_t *end = c->word + c->slots * c->stride;
 	const uint8_t *octets = octets_of(c, a);
+	size_t bytes = (c->stride - 1) * 4;
+	uint32_t *slot = client_home(c, a, key);
 
-	for (;; i++) {
-		uint32_t *slot = &c->word[(i & (c->slots - 1)) * c->stride];
-
-		if (!*slot || memcmp(slot + 1, octets, bytes) == 0)
-			return slot;
+	while (*slot && memcmp(slot + 1, octets, bytes) != 0) {
+		slot += c->stride;
+		if (slot == end)
+			slot = c->word;
 	}
+	return slot;
 }
 
 static struct address
@@ -188,6 +198,16 @@ server_client_heard(struct server *s, const struct address *a, struct instant t,
 	fresh = *slot != second;
 	*slot = second;
 	return fresh;
+}
+
+void
+server_client_fetch(const struct server *s, const struct address *a)
+{
+	struct client_set *set = s->client_set;
+	const struct clients *c = set ? family_of(set, a) : NULL;
+
+	if (c && c->slots)
+		__builtin_prefetch(client_home(c, a, set->key), 1);
 }
 
 struct instant
