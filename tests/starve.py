@@ -198,8 +198,12 @@ def complaint(way, sound, got, row):
         if re.match(r"toewatch: .*(memory|allocate|cannot)", last):
             return None
         return "no sentence: " + last[-200:]
-    if status == 2 and last.startswith("out of dynamic memory in yy_"):
-        return None  # libConfuse ends the program itself
+    # Two libraries end the program themselves, as it begins: libConfuse, and
+    # libgcrypt, which nDPI uses.
+    if status == 2 and last.startswith("out of dynamic memory in yy"):
+        return None
+    if status == -signal.SIGABRT and last == "Fatal error: Cannot allocate memory":
+        return None
     return f"status {status}: " + err.strip()[-1500:]
 
 
