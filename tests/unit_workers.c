@@ -100,8 +100,7 @@ write_capture(size_t frames)
 
 struct run {
 	uint64_t digest, frames, copies, pieces, whole, regressions;
-	int64_t seconds;
-	enum source_result end;
+	int64_t seconds, end;		/* enum source_result; no padding */
 };
 
 static void
