@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define S_NS ((uint64_t)NS_PER_S)
+
 /* --- what can be expected ---------------------------------------------------- */
 
 /* A time after which `base` came, or 0, which says that there is none; both are
@@ -223,7 +225,7 @@ foretell(struct rest_book *book, struct flow *f, uint32_t second)
 	sound &= time_off(&v->last, f->last);
 	sound &= time_off(&f->began, f->established);
 	sound &= time_off(&f->established, f->last);
-	f->last.ns -= second * NS_PER_S;
+	f->last.ns = (int64_t)((uint64_t)f->last.ns - second * S_NS);
 	return sound;
 }
 
@@ -232,7 +234,7 @@ restore(const struct rest_book *book, struct flow *f, uint32_t second)
 {
 	struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
 
-	f->last.ns += second * NS_PER_S;
+	f->last.ns = (int64_t)((uint64_t)f->last.ns + second * S_NS);
 	time_on(&f->established, f->last);
 	time_on(&f->began, f->established);
 	time_on(&v->last, f->last);
