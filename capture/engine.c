@@ -896,12 +896,13 @@ take(struct engine *e, struct arrival *a)
 static void
 fetch_more(const struct flow *f, const struct packet *p)
 {
-	enum { LINE_BYTES = 64, APP_STATE_BYTES = 128 /* what parsers use most */ };
+	enum { APP_STATE_BYTES = 128 };	/* what parsers use most */
 	enum side side = f->port[CLIENT] == p->sport ? CLIENT : SERVER;
 
 	if (f->waiting)
 		__builtin_prefetch(f->waiting, 1);
-	for (size_t n = 0; f->app_state && n < APP_STATE_BYTES; n += LINE_BYTES)
+	for (size_t n = 0; f->app_state && n < APP_STATE_BYTES;
+	    n += FLOW_LINE_BYTES)
 		__builtin_prefetch((const char *)f->app_state + n, 1);
 	stream_fetch(f);
 	host_fetch(f->host[side], true);

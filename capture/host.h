@@ -133,13 +133,11 @@ host_sums_are_sound(const struct host *h)
 static inline void
 host_fetch(const struct host *h, bool own)
 {
-	enum { LINE_BYTES = 64 };
-
 	if (!h)
 		return;
 	__builtin_prefetch(h, 1);
-	for (size_t n = LINE_BYTES; own && n < offsetof(struct host, hash_next);
-	    n += LINE_BYTES)
+	for (size_t n = FLOW_LINE_BYTES; own &&
+	    n < offsetof(struct host, hash_next); n += FLOW_LINE_BYTES)
 		__builtin_prefetch((const char *)h + n, 1);
 }
 

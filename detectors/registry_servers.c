@@ -373,9 +373,7 @@ push_update(struct flow *f)
 static void
 outcome_fetch(const struct outcome *o)
 {
-	enum { LINE_BYTES = 64 };
-
-	for (size_t n = 0; o && n < sizeof(*o); n += LINE_BYTES)
+	for (size_t n = 0; o && n < sizeof(*o); n += FLOW_LINE_BYTES)
 		__builtin_prefetch((const char *)o + n, 1);
 }
 
