@@ -92,6 +92,34 @@ complain(cfg_t *cfg, const char *format, va_list args)
 }
 
 /* Shares and probabilities end at 1. */
+/* Where memory was refused, libConfuse leaves sections without options behind, and
+ * options without values. */
+static bool is_whole(const cfg_t *);
+
+static bool
+has_values(const cfg_opt_t *o)
+{
+	if (!o->nvalues && !(o->flags & (CFGF_MULTI | CFGF_LIST | CFGF_NODEFAULT)))
+		return false;
+	for (unsigned i = 0; i < o->nvalues; i++)
+		if (!o->values[i] ||
+		    (o->type == CFGT_STR && !o->values[i]->string) ||
+		    (o->type == CFGT_SEC && !is_whole(o->values[i]->section)))
+			return false;
+	return true;
+}
+
+static bool
+is_whole(const cfg_t *cfg)
+{
+	if (!cfg || !cfg->opts)
+		return false;
+	for (const cfg_opt_t *o = cfg->opts; o->name; o++)
+		if (!has_values(o))
+			return false;
+	return true;
+}
+
 static bool
 is_share(const char *name)
 {
@@ -227,6 +255,8 @@ check_server(cfg_t *cfg, cfg_opt_t *opt)
 	const char *name = cfg_title(section);
 	unsigned count = cfg_size(section, "address");
 
+	if (!is_whole(section))
+		return -1;
 	if (!name || !*name || strlen(name) >= CONFIG_NAME_BYTES) {
 		cfg_error(cfg, "a server's name has from 1 to %d letters",
 		    CONFIG_NAME_BYTES - 1);
@@ -382,6 +412,8 @@ check_sink(cfg_t *cfg, cfg_opt_t *opt)
 	struct sink_config s = { .kinds = 0 };
 	const char *name = cfg_title(section);
 
+	if (!is_whole(section))
+		return -1;
 	if (!name || !*name || strlen(name) >= CONFIG_NAME_BYTES) {
 		cfg_error(cfg, "a sink's name has from 1 to %d letters",
 		    CONFIG_NAME_BYTES - 1);
@@ -451,6 +483,8 @@ check_live(cfg_t *cfg, cfg_opt_t *opt)
 	struct config_live *l = &reading->config->live;
 	unsigned count = cfg_size(section, "interfaces");
 
+	if (!is_whole(section))
+		return -1;
 	if (count > CONFIG_INTERFACES_MAX) {
 		cfg_error(cfg, "more than %d interfaces", CONFIG_INTERFACES_MAX);
 		return -1;
@@ -517,6 +551,8 @@ check_page(cfg_t *cfg, cfg_opt_t *opt)
 {
 	cfg_t *section = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
 
+	if (!is_whole(section))
+		return -1;
 	if (!*cfg_getstr(section, "certificate") == !*cfg_getstr(section, "key"))
 		return 0;
 	cfg_error(cfg, "certificate and key come together");
@@ -547,6 +583,14 @@ set_checks(cfg_t *cfg)
 	cfg_set_validate_func(cfg, "server|system", check_system);
 	cfg_set_validate_func(cfg, "server", check_server);
 	cfg_set_validate_func(cfg, "sink", check_sink);
+}
+
+/* What is not whole stays: cfg_free does not outlive it. */
+static int
+no_memory(struct reading *r)
+{
+	snprintf(r->err, r->errsize, "out of memory");
+	return -1;
 }
 
 static int
@@ -611,15 +655,15 @@ parse(struct reading *r, const char *text)
 	};
 	cfg_t *cfg = cfg_init(top, CFGF_NONE), *limits;
 
-	if (!cfg) {
-		snprintf(r->err, r->errsize, "out of memory");
-		return -1;
-	}
+	if (!is_whole(cfg))
+		return no_memory(r);
 	set_checks(cfg);
 	if (cfg_parse_buf(cfg, text) != CFG_SUCCESS && !r->failed) {
 		snprintf(r->err, r->errsize, "%s: it cannot be read", r->path);
 		r->failed = true;
 	}
+	if (!is_whole(cfg))
+		return no_memory(r);
 	limits = cfg_getsec(cfg, "thresholds");
 #define X(name, value, why) \
 	r->config->limit.name = cfg_getfloat(limits, #name);
