@@ -618,7 +618,7 @@ has_accepted(struct engine *e, const struct address *a)
 static enum side
 guess_sender(struct engine *e, const struct packet *p)
 {
-	bool src = has_accepted(e, &p->src), dst = has_accepted(e, &p->dst);
+	bool src, dst;
 
 	if (e->config.is_server) {
 		bool s = e->config.is_server(e->config.context, &p->src, p->sport);
@@ -629,6 +629,8 @@ guess_sender(struct engine *e, const struct packet *p)
 	}
 	if ((p->sport < 1024) != (p->dport < 1024))
 		return p->sport < 1024 ? SERVER : CLIENT;
+	src = has_accepted(e, &p->src);
+	dst = has_accepted(e, &p->dst);
 	if (src != dst)
 		return src ? SERVER : CLIENT;
 	return p->sport < p->dport ? SERVER : CLIENT;
@@ -899,11 +901,8 @@ fetch_more(const struct flow *f, const struct packet *p)
 	enum { APP_STATE_BYTES = 128 };	/* what parsers use most */
 	enum side side = f->port[CLIENT] == p->sport ? CLIENT : SERVER;
 
-	if (f->waiting)
-		__builtin_prefetch(f->waiting, 1);
-	for (size_t n = 0; f->app_state && n < APP_STATE_BYTES;
-	    n += FLOW_LINE_BYTES)
-		__builtin_prefetch((const char *)f->app_state + n, 1);
+	fetch_bytes(f->waiting, 1);
+	fetch_bytes(f->app_state, APP_STATE_BYTES);
 	stream_fetch(f);
 	host_fetch(f->host[side], true);
 	host_fetch(f->host[other_side(side)], false);

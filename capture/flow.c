@@ -251,12 +251,9 @@ static void
 fetch_record(const struct flow_pool *pool, uint32_t number)
 {
 	const struct place *at = &pool->place[number];
-	uintptr_t record = (uintptr_t)record_at(at);
-	size_t bytes = is_at_rest(at) ? rest_bytes(class_at(at)) :
-	    sizeof(struct flow);
 
-	for (size_t n = 0; n < bytes; n += FLOW_LINE_BYTES)
-		__builtin_prefetch((const void *)(record + n), 1);
+	fetch_bytes(record_at(at), is_at_rest(at) ? rest_bytes(class_at(at)) :
+	    sizeof(struct flow));
 }
 
 /* --- what hangs off them --------------------------------------------------------- */

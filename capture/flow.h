@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "capture/clock.h"
+#include "capture/fetch.h"
 #include "capture/packet.h"
 
 /* Sequence numbers wrap, so "a < b" is never the question (RFC 9293, 3.4). */
@@ -205,15 +206,13 @@ enum flow_flag {
 	FLOW_COUNTED_MADE = 65536, /* as a connection that was accepted */
 };
 
-enum { FLOW_LINE_BYTES = 64 };	/* of the processor's cache */
-
 struct host;			/* host.h */
 struct stream;			/* stream.h */
 struct watch;			/* engine: wakes a flow that waits */
 
 struct flow {
 	/* the first cache line: whose it is, and what each packet asks */
-	_Alignas(FLOW_LINE_BYTES) struct address addr[2];	/* by enum side */
+	_Alignas(CACHE_LINE_BYTES) struct address addr[2];	/* by enum side */
 	uint16_t port[2];
 	uint32_t tunnel_id;		/* VXLAN or Geneve network, else 0 */
 	uint8_t protocol;		/* IP_TCP, IP_UDP */
@@ -310,8 +309,7 @@ const struct flow *flow_foreseen(struct flow_table *, uint32_t number);
 static inline void
 flow_fetch(const struct flow *f)
 {
-	for (size_t n = 0; n < sizeof(*f); n += FLOW_LINE_BYTES)
-		__builtin_prefetch((const char *)f + n, 1);
+	fetch_bytes(f, sizeof(*f));
 }
 /* The live flow of `p`, or NULL. `side` says who sent `p`. */
 struct flow *flow_find(struct flow_table *, const struct packet *p, enum side *);

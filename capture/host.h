@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "capture/fetch.h"
 #include "capture/packet.h"
 #include "capture/tcp.h"
 
@@ -133,12 +134,7 @@ host_sums_are_sound(const struct host *h)
 static inline void
 host_fetch(const struct host *h, bool own)
 {
-	if (!h)
-		return;
-	__builtin_prefetch(h, 1);
-	for (size_t n = FLOW_LINE_BYTES; own &&
-	    n < offsetof(struct host, hash_next); n += FLOW_LINE_BYTES)
-		__builtin_prefetch((const char *)h + n, 1);
+	fetch_bytes(h, own ? offsetof(struct host, hash_next) : 1);
 }
 
 struct host_table;

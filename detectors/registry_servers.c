@@ -371,18 +371,11 @@ push_update(struct flow *f)
 }
 
 static void
-outcome_fetch(const struct outcome *o)
-{
-	for (size_t n = 0; o && n < sizeof(*o); n += FLOW_LINE_BYTES)
-		__builtin_prefetch((const char *)o + n, 1);
-}
-
-static void
 fetch_more(const struct flow *f)
 {
 	const struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
 
-	outcome_fetch(outcome_of(f));
+	fetch_bytes(f->outcome, sizeof(struct outcome));
 	if (s)
 		server_client_fetch(s, &f->addr[CLIENT]);
 }

@@ -491,16 +491,12 @@ review_late(struct judge *j, struct server *s, struct flow *f)
 	}
 }
 
-/* One that was answered late is reviewed for its server's sake: late answers are
- * a matter of review_server's then. */
+/* It was answered late, and owes nothing: it is here for its server's sake. */
 static bool
-only_was_late(struct server *s, const struct flow *f)
+only_was_late(const struct flow *f)
 {
-	if (!(f->marks & MARK_LATE))
-		return false;
-	server_remember(s, FINDING_reply_missing, sizeof(struct instant));
-	return !(f->marks & MARK_MISSING) && !f->waiting &&
-	    !stream_owes(f, SERVER);
+	return f->marks & MARK_LATE && !(f->marks & MARK_MISSING) &&
+	    !f->waiting && !stream_owes(f, SERVER);
 }
 
 /* Neither well nor ill. */
@@ -522,7 +518,9 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	double patience, waited, trust;
 
 	(void)state;
-	if (only_was_late(s, f) || f->protocol != IP_TCP ||
+	if (f->marks & MARK_LATE)	/* for review_server */
+		server_remember(s, FINDING_reply_missing, sizeof(struct instant));
+	if (only_was_late(f) || f->protocol != IP_TCP ||
 	    f->app == APP_RPC_HTTP)
 		return;
 	v = server_service_of(s, f, false);

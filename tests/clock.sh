@@ -23,27 +23,22 @@ thresholds {
 END
 
 # Two interfaces, of which one is silent: what is at hand waits for it.
-# $1: the tests' programs; $2: the capture; the rest: what the clock is set to, one
-# after the other.
+# $1: the tests' programs; $2: the capture; $3: the sources; the rest: what the clock
+# is set to, one after the other.
 cat >set.sh <<'END'
-for i in x y; do
-	ip link add ${i}0 type veth peer name ${i}1
-	ip link set ${i}0 mtu 65535 up && ip link set ${i}1 mtu 65535 up
-done
+. "$3/tests/net.sh"
+net_pair x0 x1
+net_pair y0 y1
 ip link set lo up
 build=$1 capture=$2
-shift 2
+shift 3
 printf '%-23s' 0 >clock
 CLOCK_SET=$PWD/clock LD_PRELOAD=$build/tests/clock_set.so \
     ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0 \
     "$TOEWATCH" -i x1 -i y1 -w none -T json -f "not ip6" -c quick.conf \
     >out 2>err &
 run=$!
-n=0
-until grep -q 'State.*sleeping' /proc/$run/status && [ $n -gt 9 ]; do
-	n=$((n + 1))
-	sleep 0.1
-done
+net_is_watched $run
 "$build/tests/live/send" -l -s 40 x0 "$capture" >sent &
 sender=$!
 for seconds in "$@"; do
@@ -88,7 +83,7 @@ END
 try() {
 	name=$1 pcap=$srcdir/pcaps/$2.pcap want=$3 words=$4
 	shift 4
-	unshare -rn sh set.sh "$BUILD" "$pcap" "$@" \
+	unshare -rn sh set.sh "$BUILD" "$pcap" "$srcdir" "$@" \
 	    >complaint 2>&1 || echo "exit status $?" >>complaint
 	# shellcheck disable=SC2086
 	python3 look.py $want >>complaint 2>&1

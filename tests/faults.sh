@@ -103,17 +103,15 @@ thresholds {
 }
 END
 # A replay a hundred times as fast, and every patience as short: two seconds are
-# three minutes. $1: the tests' programs; $2: the capture; $3: yes: stop it.
+# three minutes. $1: the tests' programs; $2: the capture; $3: yes: stop it; $4: the
+# sources.
 cat >stop.sh <<'END'
-ip link add x0 type veth peer name x1
-ip link set x0 mtu 65535 up && ip link set x1 mtu 65535 up && ip link set lo up
+. "$4/tests/net.sh"
+net_pair x0 x1
+ip link set lo up
 "$TOEWATCH" -i x1 -w none -T json -f "not ip6" -c stop.conf >out 2>err &
 run=$!
-n=0
-until grep -q 'State.*sleeping' /proc/$run/status && [ $n -gt 9 ]; do
-	n=$((n + 1))
-	sleep 0.1
-done
+net_is_watched $run
 "$1/tests/live/send" -l -s 100 x0 "$2" >sent &
 sender=$!
 sleep 1
@@ -126,7 +124,7 @@ kill $run
 wait $run
 END
 : >complaint
-unshare -rn sh stop.sh "$BUILD" "$srcdir/pcaps/healthy-office.pcap" yes ||
+unshare -rn sh stop.sh "$BUILD" "$srcdir/pcaps/healthy-office.pcap" yes "$srcdir" ||
     echo "exit status $?" >>complaint
 [ -s out ] || cat err >>complaint
 python3 - >>complaint 2>&1 <<'END'

@@ -32,3 +32,9 @@ wait_for() {
 		sleep 0.1
 	done
 }
+
+# Waits until the run $1 has nothing to do but wait for packets.
+net_is_watched() {
+	sleep 1
+	wait_for "grep -q 'State.*sleeping' /proc/$1/status"
+}
