@@ -39,7 +39,7 @@ next_random(uint32_t *state)
 static void
 run_copy(const uint8_t *from, size_t n, uint32_t *flips)
 {
-	uint8_t *copy = malloc(n ? n : 1);
+	uint8_t *copy = calloc(1, n ? n : 1);
 
 	if (!copy)
 		abort();
