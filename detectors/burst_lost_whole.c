@@ -36,6 +36,27 @@ struct burst {			/* of a sender */
 	uint32_t lost, lost_segments, passed;
 };
 
+static struct burst *
+burst_of(struct memo *bursts, const struct flow *f, enum side sender)
+{
+	return f->marks & MARK_BURST << sender ?
+	    memo_find(bursts, memo_key(f->id, sender)) : NULL;
+}
+
+static struct burst *
+burst_begin(struct memo *bursts, struct flow *f, enum side sender)
+{
+	f->marks |= (uint16_t)(MARK_BURST << sender);
+	return memo_make(bursts, memo_key(f->id, sender));
+}
+
+static void
+burst_forget(struct memo *bursts, struct flow *f, enum side sender)
+{
+	f->marks &= (uint16_t)~(MARK_BURST << sender);
+	memo_drop(bursts, memo_key(f->id, sender));
+}
+
 static void
 sent(struct memo *bursts, struct flow *f, const struct segment *seg)
 {
@@ -46,12 +67,11 @@ sent(struct memo *bursts, struct flow *f, const struct segment *seg)
 
 	if (!(seg->facts & SEG_DATA) || seg->facts & SEG_PROBE)
 		return;
-	b = memo_find(bursts, memo_key(f->id, seg->side));
+	b = burst_of(bursts, f, seg->side);
 	if (!b) {			/* a lone segment in flight is no burst */
 		if (seg->flight <= p->payload_bytes)
 			return;
-		b = memo_make(bursts, memo_key(f->id, seg->side));
-		f->marks |= MARK_BURST;
+		b = burst_begin(bursts, f, seg->side);
 		b->segments = 1;
 	}
 	after_timeout = instant_since(p->time, b->last_sent) >= TIMEOUT_MIN_NS &&
@@ -103,7 +123,7 @@ acknowledged(struct memo *bursts, struct flow_pool *pool, struct flow *f,
 {
 	enum side sender = other_side(seg->side);
 	const struct packet *p = seg->packet;
-	struct burst *b = memo_find(bursts, memo_key(f->id, sender));
+	struct burst *b = burst_of(bursts, f, sender);
 	uint32_t held;
 
 	if (!b)
@@ -122,7 +142,7 @@ acknowledged(struct memo *bursts, struct flow_pool *pool, struct flow *f,
 	}
 	if (!b->lost && p->ack == f->half[sender].next) {
 		/* all of it arrived: nothing to remember */
-		memo_drop(bursts, memo_key(f->id, sender));
+		burst_forget(bursts, f, sender);
 		return;
 	}
 	b->segments = 0;
@@ -136,7 +156,7 @@ burst_segment(void *state, struct flow_pool *pool, struct flow *f,
 {
 	if (seg->facts & (SEG_DAMAGED | SEG_STRAY))
 		return;
-	if (f->marks & MARK_BURST && seg->packet->tcp_flags & TCP_ACK)
+	if (seg->packet->tcp_flags & TCP_ACK)
 		acknowledged(state, pool, f, seg);
 	if (seg->packet->payload_bytes)
 		sent(state, f, seg);
@@ -182,11 +202,12 @@ burst_review(void *state, struct judge *j, struct server *v, struct flow *f)
 	if (f->protocol != IP_TCP || (!f->notes && !(f->flags & FLOW_ENDED)))
 		return;
 	for (unsigned side = CLIENT; side <= SERVER; side++) {
-		uint64_t key = memo_key(f->id, side);
-		const struct burst *b = memo_find(state, key);
+		const struct burst *b = burst_of(state, f, side);
 
-		if (!b)
+		if (!b) {		/* or it had to make room */
+			f->marks &= (uint16_t)~(MARK_BURST << side);
 			continue;
+		}
 		/* a SACK that the sniffer missed makes one loss whole */
 		trust = judge_trusts_repeated(j, v, f, b->lost,
 		    TRUST_BOTH_WAYS);
@@ -194,7 +215,7 @@ burst_review(void *state, struct judge *j, struct server *v, struct flow *f)
 		    b->passed * PASSED_SHARE <= b->lost)
 			raise(j, v, f, side, b, trust);
 		if (f->flags & FLOW_ENDED)
-			memo_drop(state, key);
+			burst_forget(state, f, side);
 	}
 }
 
@@ -222,7 +243,7 @@ const struct detector detector_burst_lost_whole = {
 	    "in size\" (15 KB/s: large frames vanish, small ones pass); "
 	    "Microsoft, \"Offloading the Segmentation of Large TCP Packets\".",
 	.facts = CUE_FLYING,
-	.mark = MARK_BURST,
+	.mark = MARK_BURSTS,
 	.on_segment = burst_segment,
 	.review_flow = burst_review,
 	.new = burst_new,

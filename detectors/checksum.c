@@ -403,7 +403,7 @@ checksum_segment(void *state, struct flow_pool *pool, struct flow *f,
 	enum sum_kind kind = sum_kind_of(seg->packet);
 	struct waiting *w;
 
-	if (kind == SUM_GOOD && !memo_count(c->waiting))
+	if (kind == SUM_GOOD && !(f->marks & MARK_CHECKSUM))
 		return;
 	w = memo_find(c->waiting, memo_key(f->id, other_side(seg->side)));
 	if (w && speaks(f, seg))

@@ -72,12 +72,18 @@ enum matter {
 };
 
 /* A flow of which a detector remembers more than notes hold (memo.h): only for
- * flows with its mark need it be called, or look. Never taken back. */
+ * flows with its mark need it be called, or look. Who drops the last of it may
+ * take the mark back. */
 enum flow_mark {
-	MARK_BURST = 1, MARK_CHECKSUM = 2, MARK_HANDOVER = 4, MARK_OVERSIZE = 8,
-	MARK_HOLE = 16, MARK_TRANSFER = 32, MARK_MISSING = 64, MARK_ORDER = 128,
-	MARK_CROSSED = 256,		/* counted for its gateway */
-	MARK_LATE = 512,		/* it was answered late */
+	MARK_BURST = 1,			/* << the side that sends */
+	MARK_TRANSFER = 4,		/* the same */
+	MARK_CHECKSUM = 16, MARK_HANDOVER = 32, MARK_OVERSIZE = 64,
+	MARK_HOLE = 128, MARK_MISSING = 256, MARK_ORDER = 512,
+	MARK_CROSSED = 1024,		/* counted for its gateway */
+	MARK_LATE = 2048,		/* it was answered late */
+
+	MARK_BURSTS = MARK_BURST << CLIENT | MARK_BURST << SERVER,
+	MARK_TRANSFERS = MARK_TRANSFER << CLIENT | MARK_TRANSFER << SERVER,
 };
 
 /* What of a server may make it worth a review. */

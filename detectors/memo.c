@@ -1,11 +1,14 @@
 /* memo.c - a fixed number of records found by key.
  *
- * Records lie in one array, each behind what finds it, so that both come from
- * memory together, and are chained by bucket through their numbers. A
- * hand goes round the array to find who makes room: a record that was found
- * since it last came by gets a second chance. */
+ * Nearly all who ask find nothing, so a look for what is not there must cost
+ * little: places, at least two to a record and filled in a row from where a key
+ * hashes to, say which record is there and carry some bits of its key's hash. A
+ * miss is then one cache line, and a hit that and the record's, which lies in one
+ * array behind its key. A hand goes round the array to find who makes room: a
+ * record that was found since it last came by gets a second chance. */
 #include "detectors/memo.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +16,12 @@
 #include "capture/hash.h"
 
 enum { NOBODY = UINT32_MAX };
+/* A place: the record's number + 1 and, above it, bits of the hash; 0: none. */
+enum { NUMBER_BITS = 20, NUMBER_MASK = (1 << NUMBER_BITS) - 1 };
 
 struct slot {
 	uint64_t key;		/* 0: free */
-	uint32_t next;		/* in its bucket, or among the free */
+	uint32_t next;		/* among the free */
 	bool used_lately;
 };
 
@@ -24,9 +29,9 @@ struct memo {
 	size_t limit, bytes, stride, count, made;
 	uint64_t evicted;
 	uint32_t hand, unused;
-	size_t buckets;		/* a power of two */
-	uint64_t mix;		/* odd, and nobody's guess: no bucket fills */
-	uint32_t *bucket;
+	size_t places;		/* a power of two */
+	uint64_t mix;		/* odd, and nobody's guess: no long rows */
+	uint32_t *place;
 	unsigned char *slots;	/* each a struct slot, then its record */
 };
 
@@ -37,21 +42,18 @@ memo_new(size_t limit, size_t bytes)
 
 	if (!m)
 		return NULL;
+	assert(limit < NUMBER_MASK);
 	m->limit = limit;
 	m->mix = hash_key();
 	m->bytes = (bytes + 15) & ~(size_t)15;
 	m->stride = sizeof(struct slot) + m->bytes;
 	m->unused = NOBODY;
-	for (m->buckets = 64; m->buckets < limit; m->buckets *= 2)
+	for (m->places = 64; m->places < 2 * limit; m->places *= 2)
 		;
-	m->bucket = malloc(m->buckets * sizeof(*m->bucket));
+	m->place = calloc(m->places, sizeof(*m->place));
 	m->slots = calloc(limit, m->stride);
-	if (!m->bucket || !m->slots) {
+	if (!m->place || !m->slots)
 		memo_free(&m);
-		return NULL;
-	}
-	for (size_t i = 0; i < m->buckets; i++)
-		m->bucket[i] = NOBODY;
 	return m;
 }
 
@@ -63,7 +65,7 @@ memo_free(struct memo **mp)
 	*mp = NULL;
 	if (!m)
 		return;
-	free(m->bucket);
+	free(m->place);
 	free(m->slots);
 	free(m);
 }
@@ -74,12 +76,6 @@ memo_free_state(void *memo)
 	struct memo *m = memo;
 
 	memo_free(&m);
-}
-
-static uint32_t *
-bucket_of(struct memo *m, uint64_t key)
-{
-	return &m->bucket[(key * m->mix >> 32) & (m->buckets - 1)];
 }
 
 static struct slot *
@@ -94,32 +90,79 @@ record_of(const struct memo *m, uint32_t i)
 	return slot_of(m, i) + 1;
 }
 
+static uint64_t
+hash_of(const struct memo *m, uint64_t key)
+{
+	uint64_t h = key * m->mix;
+
+	return (h ^ h >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static uint32_t
+tag_of(uint64_t hash)
+{
+	return (uint32_t)hash & ~(uint32_t)NUMBER_MASK;
+}
+
+static size_t
+home_of(const struct memo *m, uint64_t hash)
+{
+	return (size_t)(hash >> 32) & (m->places - 1);
+}
+
+/* Where its key is, or would go. */
+static uint32_t *
+place_of(const struct memo *m, uint64_t key)
+{
+	uint64_t hash = hash_of(m, key);
+	size_t i = home_of(m, hash);
+
+	for (; m->place[i]; i = (i + 1) & (m->places - 1))
+		if (tag_of(m->place[i]) == tag_of(hash) &&
+		    slot_of(m, (m->place[i] & NUMBER_MASK) - 1)->key == key)
+			break;
+	return &m->place[i];
+}
+
 void *
 memo_find(struct memo *m, uint64_t key)
 {
-	if (!m->count)
+	uint32_t place = m->count ? *place_of(m, key) : 0;
+
+	if (!place)
 		return NULL;
-	for (uint32_t i = *bucket_of(m, key); i != NOBODY; i = slot_of(m, i)->next) {
-		if (slot_of(m, i)->key != key)
+	slot_of(m, (place & NUMBER_MASK) - 1)->used_lately = true;
+	return record_of(m, (place & NUMBER_MASK) - 1);
+}
+
+/* Who stands in the row behind the gap moves up to it, unless that is before
+ * where its key hashes to. */
+static void
+close_gap(struct memo *m, size_t gap)
+{
+	const size_t mask = m->places - 1;
+
+	for (size_t i = (gap + 1) & mask; m->place[i]; i = (i + 1) & mask) {
+		const struct slot *s = slot_of(m, (m->place[i] & NUMBER_MASK) - 1);
+		size_t home = home_of(m, hash_of(m, s->key));
+
+		if (((i - home) & mask) < ((i - gap) & mask))
 			continue;
-		slot_of(m, i)->used_lately = true;
-		return record_of(m, i);
+		m->place[gap] = m->place[i];
+		gap = i;
 	}
-	return NULL;
+	m->place[gap] = 0;
 }
 
 void
 memo_drop(struct memo *m, uint64_t key)
 {
-	uint32_t *link = bucket_of(m, key);
+	uint32_t *place = m->count ? place_of(m, key) : NULL, i;
 
-	while (*link != NOBODY && slot_of(m, *link)->key != key)
-		link = &slot_of(m, *link)->next;
-	if (*link == NOBODY)
+	if (!place || !*place)
 		return;
-	uint32_t i = *link;
-
-	*link = slot_of(m, i)->next;
+	i = (*place & NUMBER_MASK) - 1;
+	close_gap(m, (size_t)(place - m->place));
 	*slot_of(m, i) = (struct slot){ .next = m->unused };
 	m->unused = i;
 	m->count--;
@@ -160,14 +203,13 @@ void *
 memo_make(struct memo *m, uint64_t key)
 {
 	void *found = memo_find(m, key);
-	uint32_t i, *bucket;
+	uint32_t i;
 
 	if (found)
 		return found;
 	i = take_slot(m);
-	bucket = bucket_of(m, key);
-	*slot_of(m, i) = (struct slot){ .key = key, .next = *bucket };
-	*bucket = i;
+	*place_of(m, key) = tag_of(hash_of(m, key)) | (i + 1);
+	*slot_of(m, i) = (struct slot){ .key = key };
 	m->count++;
 	memset(record_of(m, i), 0, m->bytes);
 	return record_of(m, i);

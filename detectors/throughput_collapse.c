@@ -189,17 +189,22 @@ take_sent(struct flow_pool *pool, struct flow *f, struct transfer *t,
 }
 
 static struct transfer *
-transfer_of(struct collapse *c, struct flow *f, const struct segment *seg)
+transfer_of(struct collapse *c, const struct flow *f, enum side sender)
 {
-	uint64_t key = memo_key(f->id, seg->side);
-	struct transfer *t = f->marks & MARK_TRANSFER ?
-	    memo_find(c->transfers, key) : NULL;
+	return f->marks & MARK_TRANSFER << sender ?
+	    memo_find(c->transfers, memo_key(f->id, sender)) : NULL;
+}
+
+static struct transfer *
+transfer_sent(struct collapse *c, struct flow *f, const struct segment *seg)
+{
+	struct transfer *t = transfer_of(c, f, seg->side);
 
 	if (t || !seg->packet->payload_bytes ||
 	    f->half[seg->side].bytes < TRANSFER_BYTES)
 		return t;
-	t = memo_make(c->transfers, key);
-	f->marks |= MARK_TRANSFER;
+	t = memo_make(c->transfers, memo_key(f->id, seg->side));
+	f->marks |= (uint16_t)(MARK_TRANSFER << seg->side);
 	begin_anew(t, seg->packet->time);
 	return t;
 }
@@ -214,14 +219,13 @@ collapse_segment(void *state, struct flow_pool *pool, struct flow *f,
 
 	if (seg->facts & (SEG_DAMAGED | SEG_STRAY | SEG_RST))
 		return;
-	theirs = f->marks & MARK_TRANSFER ? memo_find(c->transfers,
-	    memo_key(f->id, other_side(seg->side))) : NULL;
+	theirs = transfer_of(c, f, other_side(seg->side));
 	if (theirs) {
 		if (seg->packet->tcp_flags & TCP_ACK)
 			take_ack(f, theirs, seg);
 		theirs->prev = now;
 	}
-	mine = transfer_of(c, f, seg);
+	mine = transfer_sent(c, f, seg);
 	if (!mine)
 		return;
 	if (seg->packet->payload_bytes && !(seg->facts & SEG_KEEP_ALIVE)) {
@@ -435,8 +439,8 @@ collapse_review(void *state, struct judge *j, struct server *v, struct flow *f)
 	if (f->protocol != IP_TCP || !memo_count(c->transfers))
 		return;
 	for (unsigned side = CLIENT; side <= SERVER; side++) {
-		uint64_t key = memo_key(f->id, side), both = pair_key(f, side);
-		const struct transfer *t = memo_find(c->transfers, key);
+		const struct transfer *t = transfer_of(c, f, side);
+		uint64_t both = pair_key(f, side);
 
 		if (!t)
 			continue;
@@ -444,7 +448,7 @@ collapse_review(void *state, struct judge *j, struct server *v, struct flow *f)
 		judge_transfer(j, v, f, side, t,
 		    both ? memo_find(c->pairs, both) : NULL);
 		if (f->flags & FLOW_ENDED)
-			memo_drop(c->transfers, key);
+			memo_drop(c->transfers, memo_key(f->id, side));
 	}
 }
 
@@ -509,7 +513,7 @@ const struct detector detector_throughput_collapse = {
 	    "(delayed ACK, 200 ms); RFC 7323, 2.2; KB 948496 (slow network).",
 	.kinds = kinds,
 	.facts = CUE_BULK,
-	.mark = MARK_TRANSFER,
+	.mark = MARK_TRANSFERS,
 	.on_segment = collapse_segment,
 	.review_flow = collapse_review,
 	.new = collapse_new,
