@@ -286,6 +286,7 @@ flow_note(struct flow_pool *pool, struct flow *f, unsigned what, unsigned kind,
 	n->kind = (uint8_t)kind;
 	n->side = (uint8_t)side;
 	n->next = f->notes;
+	n->among = note_bit(what) | (f->notes ? f->notes->among : 0);
 	f->notes = n;
 	return n;
 }

@@ -141,6 +141,7 @@ struct note {
 	uint8_t frame_count;
 	bool open;		/* a run that is still going on */
 	uint32_t count;
+	uint32_t among;		/* note_bit()s of this and those behind it */
 	struct instant first, last;
 	uint64_t value[NOTE_VALUES];
 	uint64_t frame[NOTE_FRAMES];	/* the first ones and the last one */
@@ -255,13 +256,22 @@ struct flow {
 /* Eight cache lines, as they are fetched, and no flow shares one with another. */
 _Static_assert(sizeof(struct flow) == 512, "a flow fills its cache lines");
 
-/* The note (what, kind, side) of a flow, or NULL. */
+/* Others may share it: it says what is not there. */
+static inline uint32_t
+note_bit(unsigned what)
+{
+	return UINT32_C(1) << what % 32;
+}
+
+/* The note (what, kind, side) of a flow, or NULL. Most flows have none, and the
+ * others hardly ever the one that is looked for. */
 struct note *flow_note_among(struct note *first, unsigned what, unsigned kind,
     enum side);
 static inline struct note *
 flow_note_find(const struct flow *f, unsigned what, unsigned kind, enum side s)
 {
-	return f->notes ? flow_note_among(f->notes, what, kind, s) : NULL;
+	return f->notes && f->notes->among & note_bit(what) ?
+	    flow_note_among(f->notes, what, kind, s) : NULL;
 }
 
 struct flow_pool;		/* where pooled records come from (engine) */
