@@ -62,6 +62,7 @@ review_server(void *state, struct judge *j, struct server *s)
 	uint32_t asks = 0;
 	struct finding *x = NULL;
 	unsigned hangs = 0;
+	bool news;
 
 	(void)state;
 	if (trust <= 0)
@@ -91,9 +92,12 @@ review_server(void *state, struct judge *j, struct server *s)
 	x->confidence = (hangs > 1 ? 0.85 : 0.7) * trust;
 	x->side = FAULT_SERVER;
 	x->ended = true;
+	news = x->count != hangs;
 	x->count = hangs;
-	finding_metric(x, "longest_s", longest);
-	finding_metric(x, "asks", asks);
+	news |= finding_metric(x, "longest_s", longest);
+	news |= finding_metric(x, "asks", asks);
+	if (!news)
+		return;
 	finding_say(x, "%u time%s the host sent no frame at all, for up to %.0f s, "
 	    "while %u packets asked it; then its old connections went on", hangs,
 	    hangs > 1 ? "s" : "", longest, asks);

@@ -96,19 +96,20 @@ finding_frame(struct finding *f, uint64_t frame)
 	f->frame[at] = frame;
 }
 
-void
+bool
 finding_metric(struct finding *f, const char *name, double value)
 {
-	unsigned i;
+	struct metric *m = f->metric, *end = f->metric + f->metric_count;
 
-	for (i = 0; i < f->metric_count; i++)
-		if (strcmp(f->metric[i].name, name) == 0)
-			break;
-	if (i == FINDING_METRICS)
-		return;
-	f->metric[i] = (struct metric){ name, value };
-	if (i == f->metric_count)
-		f->metric_count++;
+	while (m < end && m->name != name && strcmp(m->name, name) != 0)
+		m++;
+	if (m < end && m->value == value)
+		return false;
+	if (m == f->metric + FINDING_METRICS)
+		return true;
+	*m = (struct metric){ name, value };
+	f->metric_count += m == end;
+	return true;
 }
 
 void

@@ -115,8 +115,9 @@ struct finding {
 void finding_touch(struct finding *);
 /* One more frame of evidence. Kept: the first ones and always the last. */
 void finding_frame(struct finding *, uint64_t frame);
-/* Set a figure (overwrites one of the same name). */
-void finding_metric(struct finding *, const char *name, double value);
+/* Set a figure (overwrites one of the same name). Is it another than it was?
+ * A sentence that says no more than the figures need not be made again then. */
+bool finding_metric(struct finding *, const char *name, double value);
 /* The sentence a person reads, with figures. */
 void finding_say(struct finding *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

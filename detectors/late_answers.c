@@ -197,6 +197,8 @@ raise(struct judge *j, struct server *v, uint16_t port, const struct habit *h,
 {
 	struct finding *fd = finding_raise(j, &detector_reply_missing, "late", v,
 	    NULL, port);
+	double least_s = usual_least_s(h), most_s = seconds_of(h->took.max_ns);
+	bool news;
 
 	for (unsigned i = 0; i < h->frames; i++)
 		finding_frame(fd, h->frame[i]);
@@ -206,16 +208,18 @@ raise(struct judge *j, struct server *v, uint16_t port, const struct habit *h,
 	fd->severity = SEVERITY_MEDIUM;
 	fd->side = FAULT_SERVER;
 	fd->confidence = 0.7 * trust;
-	finding_metric(fd, "late_answers", h->late);
-	finding_metric(fd, "soon_answers", h->soon);
-	finding_metric(fd, "p10_s", usual_least_s(h));
-	finding_metric(fd, "longest_s", seconds_of(h->took.max_ns));
+	news = finding_metric(fd, "late_answers", h->late);
+	news |= finding_metric(fd, "soon_answers", h->soon);
+	news |= finding_metric(fd, "p10_s", least_s);
+	news |= finding_metric(fd, "longest_s", most_s);
 	finding_metric(fd, "asked_again_at_once", h->at_once);
 	finding_metric(fd, "asked_again_later", h->later);
-	finding_say(fd, "port %u answers, but late: %u answers took up to %.1f s, nine "
-	    "of ten more than %.0f s, and since then %u came within a second; it "
-	    "is no long poll, for its clients think before they ask again", port,
-	    h->late, seconds_of(h->took.max_ns), usual_least_s(h), h->soon);
+	if (news)
+		finding_say(fd, "port %u answers, but late: %u answers took up to "
+		    "%.1f s, nine of ten more than %.0f s, and since then %u came "
+		    "within a second; it is no long poll, for its clients think "
+		    "before they ask again", port, h->late, most_s, least_s,
+		    h->soon);
 	finding_against(fd, "a service may be meant to take so long: ask who runs "
 	    "it");
 }

@@ -17,6 +17,7 @@ raise_range(struct judge *j, struct server *s, struct flow *f,
 	    "ip_id_range", s, NULL, 0);
 	uint32_t offloaded = s->flows_by_stack[STACK_OFFLOADED];
 	uint32_t host = s->flows_by_stack[STACK_HOST];
+	bool news;
 
 	x->severity = SEVERITY_INFO;
 	x->confidence = s->host && s->host->ids.wraps_high ? 0.97 : 0.9;
@@ -25,8 +26,10 @@ raise_range(struct judge *j, struct server *s, struct flow *f,
 	x->file = f->file;
 	finding_time(x, flip ? flip->first : f->began);
 	finding_frame(x, flip ? flip->frame[0] : f->first_frame);
-	finding_metric(x, "flows_offloaded", offloaded);
-	finding_metric(x, "flows_host", host);
+	news = finding_metric(x, "flows_offloaded", offloaded);
+	news |= finding_metric(x, "flows_host", host);
+	if (!news)
+		return;
 	finding_say(x, "%u connections are carried by the network card (IP IDs "
 	    "from 0x8000 on after the handshake), %u by the host's own stack",
 	    offloaded, host);

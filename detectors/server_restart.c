@@ -69,7 +69,9 @@ review_server(void *state, struct judge *j, struct server *s)
 	const struct outage *o = s->outage_count ?
 	    &s->outage[s->outage_count - 1] : NULL;
 	struct host_counts after;
+	double silent_s;
 	struct finding *x;
+	bool news;
 
 	(void)state;
 	if (!o || instant_since(j->now, o->to) > EPISODE_S * NS_PER_S ||
@@ -88,13 +90,15 @@ review_server(void *state, struct judge *j, struct server *s)
 	finding_time(x, o->to);
 	finding_frame(x, o->frame_before);
 	finding_frame(x, o->frame_after);
-	finding_metric(x, "silent_s", seconds_of(instant_since(o->to, o->from)));
-	finding_metric(x, "resets", after.rst_out);
-	finding_metric(x, "accepted_since", after.syn_ack_out);
+	silent_s = seconds_of(instant_since(o->to, o->from));
+	news = finding_metric(x, "silent_s", silent_s);
+	news |= finding_metric(x, "resets", after.rst_out);
+	news |= finding_metric(x, "accepted_since", after.syn_ack_out);
+	if (!news)
+		return;
 	finding_say(x, "after %.0f s of silence the host came back with new TCP "
 	    "state: %u resets to old connections, none of them served any more, "
-	    "%u new ones accepted", seconds_of(instant_since(o->to, o->from)),
-	    after.rst_out, after.syn_ack_out);
+	    "%u new ones accepted", silent_s, after.rst_out, after.syn_ack_out);
 }
 
 const struct detector detector_server_restart = {

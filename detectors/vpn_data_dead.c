@@ -279,9 +279,27 @@ way_of(struct vpn *v, uint64_t key)
 	return key ? memo_find(v->ways, key) : NULL;
 }
 
+/* Did anything come on it or its calls since then? If not, there is no more to
+ * say than was said. */
+static bool
+has_news(struct vpn *v, const struct flow *f, const struct control *c,
+    struct instant since)
+{
+	if (!instant_before(f->last, since))
+		return true;
+	for (size_t i = 0; i < c->calls; i++)
+		for (int side = CLIENT; side <= SERVER; side++) {
+			const struct way *w = way_of(v, c->way[i][side]);
+
+			if (w && !instant_before(w->last, since))
+				return true;
+		}
+	return false;
+}
+
 static void
 raise_dead(struct judge *j, struct server *s, struct flow *f, enum side sender,
-    const struct way *w, const struct way *mute, double trust)
+    const struct way *w, const struct way *mute, double trust, bool news)
 {
 	bool spoke = mute && mute->packets, deaf = mute && mute->deaf;
 	double span = seconds_of(instant_since(w->last, w->run_first));
@@ -293,6 +311,8 @@ raise_dead(struct judge *j, struct server *s, struct flow *f, enum side sender,
 	x->count = w->run;
 	x->ended = false;
 	x->file = w->file;
+	if (!news)
+		return;
 	finding_time(x, w->run_first);
 	finding_time(x, w->last);
 	x->frame_count = 0;
@@ -318,7 +338,7 @@ raise_dead(struct judge *j, struct server *s, struct flow *f, enum side sender,
  * silent side's control connection was heard. */
 static void
 review_way(struct vpn *v, struct judge *j, struct server *s, struct flow *f,
-    enum side sender, const uint64_t way[2])
+    enum side sender, const uint64_t way[2], bool news)
 {
 	const struct way *w = way_of(v, way[sender]);
 	const struct way *mute = way_of(v, way[other_side(sender)]);
@@ -332,19 +352,14 @@ review_way(struct vpn *v, struct judge *j, struct server *s, struct flow *f,
 		return;
 	trust = judge_trusts(j, s, f, TRUST_LOSS | TRUST_BOTH_WAYS);
 	if (trust > 0)
-		raise_dead(j, s, f, sender, w, mute, trust);
+		raise_dead(j, s, f, sender, w, mute, trust, news);
 }
 
 static void
-review_recovery(struct vpn *v, struct judge *j, struct server *s,
-    struct flow *f, const struct control *c)
+review_recovery(struct vpn *v, const struct control *c, struct finding *x)
 {
-	struct finding *x = finding_lookup(j, &detector_vpn_data_dead, NULL, s, f,
-	    0);
 	const struct way *a, *b;
 
-	if (!x || x->ended)
-		return;
 	for (size_t i = 0; i < c->calls; i++) {
 		a = way_of(v, c->way[i][CLIENT]);
 		b = way_of(v, c->way[i][SERVER]);
@@ -362,16 +377,21 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	struct vpn *v = state;
 	struct control made;
 	const struct control *c;
+	struct finding *x;
+	bool news;
 
 	if (f->app != APP_PPTP || f->protocol != IP_TCP)
 		return;
 	c = control_of(v, f, &made);
 	if (!c)
 		return;
-	review_recovery(v, j, s, f, c);
+	x = finding_lookup(j, &detector_vpn_data_dead, NULL, s, f, 0);
+	news = !x || has_news(v, f, c, x->raised);
+	if (x && !x->ended)
+		review_recovery(v, c, x);
 	for (size_t i = 0; i < c->calls; i++) {
-		review_way(v, j, s, f, CLIENT, c->way[i]);
-		review_way(v, j, s, f, SERVER, c->way[i]);
+		review_way(v, j, s, f, CLIENT, c->way[i], news);
+		review_way(v, j, s, f, SERVER, c->way[i], news);
 	}
 	if (!(f->flags & FLOW_ENDED))
 		judge_wake(j, f, instant_plus(j->now, AGAIN_S * NS_PER_S));
