@@ -82,17 +82,20 @@ struct finding {
 	enum fault_side side;
 	struct finding *hash_next;
 
+	/* what says which one it is, and changes each time, in the next */
 	uint64_t id;			/* 1, 2, ... */
 	const char *kind;		/* literal, or NULL */
 	const struct detector *detector;
-	double confidence;		/* 0..1 */
 	struct server *server;		/* NULL: the capture itself */
-	bool has_client;
-	struct address client;
-	uint8_t protocol;		/* IP_TCP, IP_UDP; 0: no one flow */
-	uint16_t client_port, server_port; /* 0: no one flow / service */
 	uint64_t flow_id;		/* 0: no one flow */
+	double confidence;		/* 0..1 */
+	struct instant raised;		/* when its detector raised it last */
+	uint16_t client_port, server_port; /* 0: no one flow / service */
+	uint8_t protocol;		/* IP_TCP, IP_UDP; 0: no one flow */
 	uint8_t app;			/* enum app_protocol */
+	bool has_client;
+
+	struct address client;
 	uint64_t count;
 	uint32_t file;			/* of its frames */
 	unsigned frame_count;
@@ -102,7 +105,6 @@ struct finding {
 	char text[FINDING_TEXT_BYTES];
 	char against[FINDING_TEXT_BYTES]; /* what speaks against it, or "" */
 	char filter[FINDING_FILTER_BYTES]; /* Wireshark; made by the report if "" */
-	struct instant raised;		/* when its detector raised it last */
 	struct instant published;	/* when, and as what: feed.c; 0: not yet */
 	uint64_t published_print;
 	enum severity published_severity;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/fetch.h"
 #include "capture/hash.h"
 #include "capture/stream.h"
 #include "detectors/server_internal.h"
@@ -141,6 +142,8 @@ registry_new(const struct config *config)
 	r->server_key = hash_key();
 	r->servers_end = &r->servers;
 	r->server_slab.record_bytes = sizeof(struct server);
+	r->finding_slab.record_bytes = (sizeof(struct finding) +
+	    CACHE_LINE_BYTES - 1) / CACHE_LINE_BYTES * CACHE_LINE_BYTES;
 	r->findings_end = &r->findings;
 	r->judge = (struct judge){ .config = config, .limit = &config->limit,
 		.registry = r };
@@ -188,13 +191,8 @@ registry_free(struct registry **rp)
 		server_release(s);
 	}
 	slab_release(&r->server_slab);
+	slab_release(&r->finding_slab);
 	slab_release(&r->budget.outcomes);
-	while (r->findings) {
-		struct finding *f = r->findings;
-
-		r->findings = f->next;
-		free(f);
-	}
 	free(r->answers);
 	free(r->busy);
 	free(r);

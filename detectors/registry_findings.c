@@ -92,7 +92,7 @@ finding_make(struct registry *r, struct server *s, enum finding_name name)
 
 	if (r->finding_count < FINDINGS_MAX &&
 	    !(s && s->finding_count[name] >= FINDINGS_PER_NAME))
-		x = calloc(1, sizeof(*x));
+		x = slab_take(&r->finding_slab);
 	if (!x)
 		return finding_scrap(r);
 	x->id = ++r->next_finding;
@@ -259,7 +259,7 @@ registry_forget(struct registry *r, bool (*is_history)(void *context,
 		}
 		*at = x->next;
 		unlink_finding(r, x);
-		free(x);
+		slab_give(&r->finding_slab, x);
 	}
 	r->findings_end = at;
 }

@@ -8,7 +8,7 @@
 
 enum {
 	DETECTORS_MAX = 64,		/* on_segment: sets of 64 */
-	FINDING_BUCKETS = 32768,
+	FINDING_BUCKETS = 131072,	/* each link of a chain is a cache miss */
 	SERVER_BUCKETS = 4096,
 	FETCH_AHEAD = 8,		/* flows of a step, from memory */
 };
@@ -82,6 +82,7 @@ struct registry {
 	struct tally minute[2];		/* at the last full minute, and before */
 	uint64_t refused_before;	/* budget.refused at the last step */
 	struct finding *findings, **findings_end;
+	struct slab finding_slab;
 	struct finding *bucket[FINDING_BUCKETS];
 	struct finding scrap;
 	uint64_t next_finding, findings_refused, answers_refused;
