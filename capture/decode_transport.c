@@ -139,6 +139,9 @@ decode_tcp(struct walk *w)
 	p->payload = rest;
 	p->payload_bytes = wire > header_bytes ? wire - header_bytes : 0;
 	transport_checksum(w, IP_TCP, whole, wire, TCP_CHECKSUM_AT);
+	if (p->checksum == CHECKSUM_GOOD)	/* so all of it is there */
+		p->header_sum = checksum_sum(whole.at, header_bytes, 0) %
+		    UINT16_MAX;
 	return w->cut ? DECODE_TRUNCATED : DECODE_OK;
 }
 

@@ -149,6 +149,8 @@ struct packet {
 	uint16_t window;		/* raw */
 	uint16_t urgent;
 	uint8_t tcp_header_bytes;
+	uint16_t header_sum;		/* TCP, where the checksum is good: of the
+					 * header (checksum.h), and 0 for 0xffff */
 	struct tcp_options options;
 	uint8_t icmp_type, icmp_code;
 	uint16_t icmp_id, icmp_seq;	/* echo */

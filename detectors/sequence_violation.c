@@ -11,7 +11,6 @@
  * checksums only. */
 #include <stdlib.h>
 
-#include "capture/checksum.h"
 #include "detectors/wire.h"
 
 extern const struct detector detector_sequence_violation;
@@ -31,7 +30,10 @@ enum { RECENT_SLOTS = 32768 };
 
 struct sent {
 	uint32_t what;		/* more of the hash */
-	uint16_t sum;		/* of the header: see header_sum */
+	/* All that a good checksum covers sums to 0xffff (RFC 1071): of two
+	 * segments with the same ends and length, the payloads have one sum if
+	 * the headers have. */
+	uint16_t header_sum;
 };
 
 struct sequence {
@@ -49,18 +51,6 @@ hash_of(const struct flow *f, const struct segment *seg)
 	key = (key ^ key >> 32 ^ seg->packet->payload_bytes) *
 	    UINT64_C(0x9e3779b97f4a7c15);
 	return key ^ key >> 29;
-}
-
-/* All that a good checksum covers sums to 0xffff (RFC 1071): of two segments with
- * the same ends and length, the payloads have one sum if the headers have. */
-static uint16_t
-header_sum(const struct packet *p)
-{
-	struct bytes b = p->transport;
-	const uint8_t *header = bytes_take(&b, p->tcp_header_bytes);
-
-	return header ? checksum_sum(header, p->tcp_header_bytes, 0) % UINT16_MAX :
-	    0;
 }
 
 static void
@@ -89,9 +79,9 @@ compare_bytes(struct sequence *s, struct flow_pool *pool, struct flow *f,
 	if (p->checksum != CHECKSUM_GOOD || p->payload_bytes < 2 ||
 	    p->tcp_flags & TCP_SYN || seg->facts & SEG_KEEP_ALIVE)
 		return;
-	now = (struct sent){ (uint32_t)(hash >> 32), header_sum(p) };
+	now = (struct sent){ (uint32_t)(hash >> 32), p->header_sum };
 	if (seg->facts & SEG_AGAIN && slot->what == now.what &&
-	    slot->sum != now.sum)
+	    slot->header_sum != now.header_sum)
 		conflict(pool, f, seg);
 	else
 		*slot = now;
