@@ -27,6 +27,7 @@
 struct judge {
 	struct instant now;		/* end of this step */
 	bool finishing;			/* the capture is over: nothing more comes */
+	bool settled;			/* see judge_settled */
 	const struct config *config;
 	const struct thresholds *limit;	/* &config->limit */
 	struct engine *engine;
@@ -125,7 +126,8 @@ struct detector {
 	void (*review_flow)(void *state, struct judge *, struct server *,
 	    struct flow *);		/* touched, woken or ended in this step */
 	/* review_server is called each step, for servers with any of `servers`
-	 * (enum server_matter); where it is 0, for each */
+	 * (enum server_matter); where it is 0, for each. It may say that it has
+	 * no more to say: judge_settled */
 	unsigned servers;
 	void (*review_server)(void *state, struct judge *, struct server *);
 	void (*review_capture)(void *state, struct judge *); /* each step */
@@ -157,6 +159,10 @@ enum { EPISODE_S = 3600 };
 struct finding *finding_lookup(struct judge *, const struct detector *,
     const char *kind, const struct server *, const struct flow *,
     uint16_t service_port);
+/* The same, to look at only. */
+const struct finding *finding_known(struct judge *, const struct detector *,
+    const char *kind, const struct server *, const struct flow *,
+    uint16_t service_port);
 /* Explained away by later packets. */
 void finding_retract(struct finding *);
 /* Copy a note's frames, times and count into a finding. */
@@ -182,6 +188,18 @@ double judge_trusts(const struct judge *, const struct server *,
  * each of those. Instead of judge_trusts(TRUST_LOSS and `needs`). */
 double judge_trusts_repeated(const struct judge *, const struct server *,
     const struct flow *, unsigned times, unsigned needs);
+
+/* In a review_server: as far as this detector can tell, it would find the same
+ * again however much time goes by, and touch nothing, unless something happens: a
+ * packet from or to this server, a flow of its touched, a finding about it raised,
+ * changed or looked up, something remembered of it. When all that were asked say
+ * so, nobody is asked again until then, or until the capture is over; without a
+ * word, a detector is called each time. */
+static inline void
+judge_settled(struct judge *j)
+{
+	j->settled = true;
+}
 
 /* Have the flow reviewed again at `at`, though it stays silent. */
 static inline void

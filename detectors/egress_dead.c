@@ -86,8 +86,10 @@ review_server(void *state, struct judge *j, struct server *s)
 		finding_frame(x, o->frame_last_ask);
 		finding_frame(x, o->frame_after);
 	}
-	if (!x)
+	if (!x) {
+		judge_settled(j);
 		return;
+	}
 	x->severity = SEVERITY_HIGH;
 	x->confidence = (hangs > 1 ? 0.85 : 0.7) * trust;
 	x->side = FAULT_SERVER;

@@ -39,8 +39,10 @@ void
 finding_touch(struct finding *x)
 {
 	x->changed = true;
-	if (x->server)
-		x->server->findings_changed = true;
+	if (!x->server)
+		return;
+	x->server->findings_changed = true;
+	server_stir(x->server);
 }
 
 const char *

@@ -109,20 +109,25 @@ review_server(void *state, struct judge *j, struct server *s)
 	double lasted, trust;
 
 	(void)state;
-	if (!s->host || kinds_asked(s, instant_plus(j->now, -WINDOW_NS)) < 2)
+	if (!s->host || kinds_asked(s, instant_plus(j->now, -WINDOW_NS)) < 2) {
+		judge_settled(j);
 		return;
+	}
 	since = s->host->last_stack;
 	from = window_start(j, since);
 	lasted = seconds_of(instant_since(j->now, since));
-	if (!instant_is_set(since) || lasted < j->limit->silent_s ||
-	    kinds_asked(s, from) < 2)
+	if (!instant_is_set(since) || kinds_asked(s, from) < 2) {
+		judge_settled(j);
 		return;
+	}
 	trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS);
-	if (trust <= 0)
+	if (lasted < j->limit->silent_s || trust <= 0)
 		return;
 	server_counts(s, from, j->now, &c);
-	if (kinds_unanswered(&c, s->host) < 2)
+	if (kinds_unanswered(&c, s->host) < 2) {
+		judge_settled(j);
 		return;
+	}
 	count_alive_seconds(s, from, j->now, &c);
 	if (c.syn_ack_out || c.arp_answered || c.echo_answered || c.udp_out ||
 	    c.acks_out < DEAD_MIN_ACKS ||

@@ -224,13 +224,14 @@ raise(struct judge *j, struct server *v, uint16_t port, const struct habit *h,
 	    "it");
 }
 
-void
+bool
 late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 {
 	const unsigned needs = TRUST_BOTH_WAYS | TRUST_LOSS;
+	bool has_habits = false;
 
 	if (!v->host || !may_have_habits(l, &v->address))
-		return;
+		return false;
 	for (size_t i = 0; i < v->service_count; i++) {
 		const struct service_place *s = &v->place[i];
 		const struct habit *h = memo_find(l->habits,
@@ -239,6 +240,7 @@ late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 
 		if (!h)
 			continue;
+		has_habits = true;
 		if (is_late(j, h) && judge_trusts(j, v, NULL, needs) > 0) {
 			raise(j, v, s->port, h, judge_trusts(j, v, NULL, needs));
 			s->service->late = true;
@@ -249,6 +251,7 @@ late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 		if (before && !before->retracted)
 			finding_retract(before);
 	}
+	return has_habits;
 }
 
 struct late_answers *

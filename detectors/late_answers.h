@@ -13,8 +13,9 @@ void late_answers_free(struct late_answers **);
 void late_answers_segment(struct late_answers *, const struct flow *,
     const struct segment *);
 void late_answers_app(struct late_answers *, const struct app_event *);
-/* Step phase: raise (or let go) reply_missing "late" for this server. */
-void late_answers_review(struct late_answers *, struct judge *,
+/* Step phase: raise (or let go) reply_missing "late" for this server. False: it is
+ * not known to have answered anything late. */
+bool late_answers_review(struct late_answers *, struct judge *,
     struct server *);
 
 #endif

@@ -83,14 +83,16 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 static void
 review_server(void *state, struct judge *j, struct server *s)
 {
-	struct finding *x;
+	static const struct detector *const self = &detector_offload_active;
+	const struct finding *x;
 
 	(void)state;
+	judge_settled(j);
 	if (s->ids_split)
 		return;
-	x = finding_lookup(j, &detector_offload_active, "ip_id_range", s, NULL, 0);
+	x = finding_known(j, self, "ip_id_range", s, NULL, 0);
 	if (x && !x->retracted)
-		finding_retract(x);
+		finding_retract(finding_lookup(j, self, "ip_id_range", s, NULL, 0));
 }
 
 const struct detector detector_offload_active = {

@@ -433,6 +433,14 @@ server_matters_of(const struct registry *r, struct server *s)
 	return m;
 }
 
+/* Nothing happened since all said that they had no more to say. */
+static bool
+is_settled(const struct registry *r, const struct server *s, uint32_t matters)
+{
+	return s->settled && !r->judge.finishing &&
+	    (s->minute_settled || !(matters & SERVER_EACH_MINUTE));
+}
+
 /* Of a server that nobody has heard of or spoken to for a while, only time can
  * tell more: each tenth second is enough. */
 static void
@@ -442,10 +450,21 @@ review_server(struct registry *r, struct server *s)
 	const struct review_server *end = d + r->review_servers;
 	uint32_t m = server_matters_of(r, s);
 
-	for (; d < end; d++)
-		if (d->matters & m || d->found & s->found ||
-		    d->remembered & s->remembered)
-			d->call(d->state, &r->judge, s);
+	if (is_settled(r, s, m))
+		return;
+	s->settled = !server_may_fall_mute(s, r->now);
+	s->minute_settled |= m & SERVER_EACH_MINUTE;
+	for (; d < end; d++) {
+		if (!(d->matters & m || d->found & s->found ||
+		    d->remembered & s->remembered))
+			continue;
+		r->judge.settled = false;
+		d->call(d->state, &r->judge, s);
+		if (r->judge.settled)
+			continue;
+		s->minute_settled = false;
+		s->settled &= d->matters == SERVER_EACH_MINUTE;
+	}
 }
 
 static void

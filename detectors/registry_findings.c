@@ -52,9 +52,8 @@ outcome_raised(struct outcome *o, enum finding_name name)
 		o->raised |= UINT32_C(1) << name % 32;
 }
 
-/* Whoever looks a finding up may change it. */
-struct finding *
-finding_lookup(struct judge *j, const struct detector *d, const char *kind,
+static struct finding *
+find(struct judge *j, const struct detector *d, const char *kind,
     const struct server *s, const struct flow *f, uint16_t port)
 {
 	uint32_t subject;
@@ -70,6 +69,23 @@ finding_lookup(struct judge *j, const struct detector *d, const char *kind,
 	while (x && (x->subject != subject || x->name != d->finding ||
 	    !is_subject(x, kind, s, f, port)))
 		x = x->hash_next;
+	return x;
+}
+
+const struct finding *
+finding_known(struct judge *j, const struct detector *d, const char *kind,
+    const struct server *s, const struct flow *f, uint16_t port)
+{
+	return find(j, d, kind, s, f, port);
+}
+
+/* Whoever looks a finding up may change it. */
+struct finding *
+finding_lookup(struct judge *j, const struct detector *d, const char *kind,
+    const struct server *s, const struct flow *f, uint16_t port)
+{
+	struct finding *x = find(j, d, kind, s, f, port);
+
 	if (x)
 		finding_touch(x);
 	return x;
@@ -236,6 +252,7 @@ unlink_finding(struct registry *r, struct finding *x)
 	r->finding_count--;
 	if (!x->server)
 		return;
+	server_stir(x->server);
 	at = &x->server->findings;
 	while (*at != x)
 		at = &(*at)->next_of_server;

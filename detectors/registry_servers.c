@@ -33,6 +33,7 @@ registry_reconfigure(struct registry *r)
 		s->system = NULL;
 		s->name[0] = '\0';
 		server_configure(s, config_server_of(r->config, &s->address));
+		server_stir(s);
 	}
 }
 
@@ -163,6 +164,7 @@ server_heard(struct server *s, const struct host *h, struct instant now)
 	const struct host_counts *c = &h->step;
 
 	s->heard = now;
+	server_stir(s);
 	if (!instant_is_set(s->first))
 		s->first = c->packets_out ? c->first_out : c->first_in;
 	if (c->packets_out)
@@ -222,8 +224,10 @@ forget_outcomes(struct registry *r)
 	r->crowded = false;
 	for (struct server *s = r->servers; s; s = s->next)
 		if (s->outcome_count > SERVER_OUTCOMES / 4 * 3 ||
-		    (tight && s->outcome_count > SERVER_OUTCOMES / 64))
+		    (tight && s->outcome_count > SERVER_OUTCOMES / 64)) {
 			server_forget_outcomes(s);
+			server_stir(s);
+		}
 	for (struct server *s = r->servers; s; s = s->next)
 		r->crowded |= s->outcome_count > SERVER_OUTCOMES / 4 * 3;
 }
@@ -390,6 +394,7 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 	push_update(f);
 	if (!s)
 		return;
+	server_stir(s);
 	if (f->protocol == IP_TCP) {
 		outcome_update(r, s, f, since);
 		if (!instant_before(f->last_answered, since))
@@ -526,6 +531,8 @@ registry_forget_before_break(struct registry *r)
 		return;
 	r->resumed = resumed;
 	for (struct server *s = r->servers; s; s = s->next)
-		if (instant_before(s->last_sent, resumed))
+		if (instant_before(s->last_sent, resumed)) {
 			s->last_sent.ns = 0;
+			server_stir(s);
+		}
 }

@@ -441,14 +441,15 @@ most_are_served(const struct server *s, const struct finding *x)
 static void
 review_server(void *state, struct judge *j, struct server *s)
 {
-	const struct instant *last;
+	bool is_late = late_answers_review(state, j, s);
+	const struct instant *last = s->detector_state[FINDING_reply_missing];
 
-	late_answers_review(state, j, s);
-	if (!(s->found >> FINDING_reply_missing & 1))
+	if (!(s->found >> FINDING_reply_missing & 1) || !last ||
+	    instant_since(j->now, *last) > SETTLED_NS) {
+		if (!is_late)
+			judge_settled(j);
 		return;
-	last = s->detector_state[FINDING_reply_missing];
-	if (!last || instant_since(j->now, *last) > SETTLED_NS)
-		return;
+	}
 	for (struct finding *x = s->findings; x; x = x->next_of_server) {
 		int64_t since = instant_since(j->now, x->last_seen);
 

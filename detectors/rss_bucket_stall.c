@@ -400,6 +400,7 @@ review_server(void *state, struct judge *j, struct server *s)
 	struct queue_state *q = s->detector_state[FINDING_rss_bucket_stall];
 	size_t more = q ? q->count - q->judged_at : 0;
 
+	judge_settled(j);
 	/* a table of many changes little with one more */
 	if (more && more < q->judged_at / 16 && !j->finishing)
 		return;

@@ -447,6 +447,7 @@ server_remember(struct server *s, enum finding_name name, size_t bytes)
 		*state = calloc(1, bytes);
 	if (*state)
 		s->remembered |= UINT64_C(1) << name;
+	server_stir(s);
 	return *state;
 }
 

@@ -177,7 +177,9 @@ struct server {
 	struct instant newest;		/* second of its life: when it began */
 	uint32_t minute;		/* of its last review, since 1970 */
 	uint16_t outage_count;		/* see `outage` */
-	bool busy;			/* registry: heard of lately */
+	bool busy : 1;			/* registry: heard of lately */
+	bool settled : 1;		/* ... and see server_stir */
+	bool minute_settled : 1;
 	bool ids_split;			/* the IP-ID halves tell stacks apart */
 	struct host *host;		/* what capture/ knows; may be NULL later */
 	struct address address;
@@ -228,6 +230,13 @@ struct server {
 					 * last SERVER_OUTAGES are kept */
 };
 
+/* Something happened to it, so that all who said that they had no more to say of
+ * it (judge_settled in detector.h) are to be asked again. */
+static inline void
+server_stir(struct server *s)
+{
+	s->settled = s->minute_settled = false;
+}
 /* What a detector remembers of the server: made of zeros if new. NULL: no
  * memory. */
 void *server_remember(struct server *, enum finding_name, size_t bytes);
@@ -264,6 +273,14 @@ server_may_be_mute(const struct server *s, struct instant now)
 	return instant_is_set(s->last_sent) &&
 	    instant_before(s->last_sent, s->newest) &&
 	    instant_since(now, s->last_sent) >= OUTAGE_MIN_S * NS_PER_S;
+}
+/* Not now, but when it goes on saying nothing? */
+static inline bool
+server_may_fall_mute(const struct server *s, struct instant now)
+{
+	return instant_is_set(s->last_sent) &&
+	    instant_before(s->last_sent, s->newest) &&
+	    !server_may_be_mute(s, now);
 }
 /* Is the host mute since its last packet, though asked? Fills `out`. */
 bool server_is_mute(const struct server *, struct instant now,

@@ -75,8 +75,11 @@ review_server(void *state, struct judge *j, struct server *s)
 
 	(void)state;
 	if (!o || instant_since(j->now, o->to) > EPISODE_S * NS_PER_S ||
-	    judge_trusts(j, s, NULL, TRUST_BOTH_WAYS) <= 0 ||
-	    !is_restart(j, s, o, &after))
+	    !is_restart(j, s, o, &after)) {
+		judge_settled(j);
+		return;
+	}
+	if (judge_trusts(j, s, NULL, TRUST_BOTH_WAYS) <= 0)
 		return;
 	x = finding_raise_episode(j, &detector_server_restart, NULL, s, 0,
 	    o->from);

@@ -36,21 +36,20 @@ describe(struct finding *x, const struct outage *o, double lasted)
 	    o->arp_asked, o->echo_asked);
 }
 
-static void
+/* False: nor will it be, however long it says nothing. */
+static bool
 review_silence(struct judge *j, struct server *s)
 {
 	double trust, lasted;
 	struct finding *x;
 	struct outage o;
 
-	if (!s->flows || !server_is_mute(s, j->now, &o))
-		return;
+	if (!s->flows || !server_is_mute(s, j->now, &o) || !counts_as_silent(j, &o))
+		return false;
 	trust = judge_trusts(j, s, NULL, TRUST_BOTH_WAYS);
 	if (trust <= 0)
-		return;
+		return true;
 	lasted = seconds_of(instant_since(o.last_ask, o.from));
-	if (!counts_as_silent(j, &o))
-		return;
 	x = finding_raise_episode(j, &detector_server_silent, NULL, s, 0, o.from);
 	x->severity = SEVERITY_CRITICAL;
 	x->confidence = 0.85 * trust;
@@ -59,6 +58,7 @@ review_silence(struct judge *j, struct server *s)
 	x->ended = false;
 	describe(x, &o, lasted);
 	finding_time(x, o.last_ask);
+	return true;
 }
 
 /* Nothing but data of a few connections came meanwhile, none of it was taken in
@@ -114,7 +114,8 @@ static void
 review_server(void *state, struct judge *j, struct server *s)
 {
 	(void)state;
-	review_silence(j, s);
+	if (!review_silence(j, s))
+		judge_settled(j);
 	review_hidden(j, s);
 	review_end(j, s);
 }

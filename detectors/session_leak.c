@@ -140,12 +140,16 @@ review_server(void *state, struct judge *j, struct server *s)
 	(void)state;
 	if (!(s->found >> FINDING_orphaned_session & 1) ||
 	    s->finding_count[FINDING_orphaned_session] <
-	    j->limit->leak_min_sessions)
+	    j->limit->leak_min_sessions) {
+		judge_settled(j);
 		return;
+	}
 	l = leak_of(s);
 	if ((double)l.held < j->limit->leak_min_sessions ||
-	    l.hours <= 0 || l.hours < j->limit->leak_hours)
+	    l.hours <= 0 || l.hours < j->limit->leak_hours) {
+		judge_settled(j);
 		return;
+	}
 	x = finding_raise(j, &detector_session_leak, NULL, s, NULL, 0);
 	x->severity = SEVERITY_MEDIUM;
 	x->confidence = 0.75;
