@@ -130,6 +130,14 @@ list_callbacks(struct registry *r)
 	}
 }
 
+/* So that no two share a cache line, and each lies in as few as can be. */
+static size_t
+whole_lines(size_t bytes)
+{
+	return (bytes + CACHE_LINE_BYTES - 1) / CACHE_LINE_BYTES *
+	    CACHE_LINE_BYTES;
+}
+
 struct registry *
 registry_new(const struct config *config)
 {
@@ -141,9 +149,8 @@ registry_new(const struct config *config)
 	r->budget.limit = SERVERS_BYTES;
 	r->server_key = hash_key();
 	r->servers_end = &r->servers;
-	r->server_slab.record_bytes = sizeof(struct server);
-	r->finding_slab.record_bytes = (sizeof(struct finding) +
-	    CACHE_LINE_BYTES - 1) / CACHE_LINE_BYTES * CACHE_LINE_BYTES;
+	r->server_slab.record_bytes = whole_lines(sizeof(struct server));
+	r->finding_slab.record_bytes = whole_lines(sizeof(struct finding));
 	r->findings_end = &r->findings;
 	r->judge = (struct judge){ .config = config, .limit = &config->limit,
 		.registry = r };
@@ -413,6 +420,9 @@ review_flows(struct registry *r, struct engine *e)
 	for (size_t n = 0; n < count; n++) {
 		if (n + FETCH_AHEAD < count)
 			flow_fetch(flows[n + FETCH_AHEAD]);
+		if (n + FETCH_AHEAD / 2 < count)
+			fetch_bytes(flows[n + FETCH_AHEAD / 2]->notes,
+			    sizeof(struct note));
 		review_flow(r, flows[n]);
 	}
 }

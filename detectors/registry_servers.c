@@ -375,16 +375,6 @@ push_update(struct flow *f)
 }
 
 static void
-fetch_more(const struct flow *f)
-{
-	const struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
-
-	fetch_bytes(f->outcome, sizeof(struct outcome));
-	if (s)
-		server_client_fetch(s, &f->addr[CLIENT]);
-}
-
-static void
 flow_update(struct registry *r, struct flow *f, struct instant since)
 {
 	struct server *s = server_of_flow(r, f);
@@ -431,6 +421,46 @@ answer_count(struct registry *r, const struct answer *a)
 	latency_add(a->parked || slow ? &v->parked : &v->took, a->took_ns);
 }
 
+/* What a step asks for lies anywhere, and one thing says where the next one is. So
+ * each is asked for some places before its turn, and after what leads to it. */
+enum { FIRST = FETCH_AHEAD, SECOND = 6, THIRD = 4, FOURTH = 2 };
+
+static const struct server *
+server_at_hand(const struct flow *f)
+{
+	return f->host[SERVER] ? f->host[SERVER]->server : NULL;
+}
+
+static void
+fetch_flows(struct flow *const *flows, size_t left)
+{
+	const struct server *s;
+
+	if (left > FIRST)
+		flow_fetch(flows[FIRST]);
+	if (left > SECOND) {
+		fetch_bytes(flows[SECOND]->outcome, sizeof(struct outcome));
+		fetch_bytes(flows[SECOND]->host[SERVER], 1);
+	}
+	if (left > THIRD && (s = server_at_hand(flows[THIRD]))) {
+		server_fetch(s);
+		server_clients_fetch(s);
+	}
+	if (left > FOURTH && (s = server_at_hand(flows[FOURTH])))
+		server_client_fetch(s, &flows[FOURTH]->addr[CLIENT]);
+}
+
+static void
+fetch_hosts(struct host *const *hosts, size_t left)
+{
+	if (left > FIRST)
+		host_fetch(hosts[FIRST], true);
+	if (left > THIRD && hosts[THIRD]->server)
+		server_fetch(hosts[THIRD]->server);
+	if (left > FOURTH && hosts[FOURTH]->server)
+		server_second_fetch(hosts[FOURTH]->server);
+}
+
 void
 registry_update_servers(struct registry *r, struct engine *e, struct instant since)
 {
@@ -439,13 +469,12 @@ registry_update_servers(struct registry *r, struct engine *e, struct instant sin
 	struct host *const *hosts = engine_touched_hosts(e, &host_count);
 
 	forget_outcomes(r);
-	for (size_t i = 0; i < host_count; i++)
+	for (size_t i = 0; i < host_count; i++) {
+		fetch_hosts(hosts + i, host_count - i);
 		close_second(r, hosts[i], since);
+	}
 	for (size_t i = 0; i < count; i++) {
-		if (i + FETCH_AHEAD < count)
-			flow_fetch(flows[i + FETCH_AHEAD]);
-		if (i + FETCH_AHEAD / 2 < count)
-			fetch_more(flows[i + FETCH_AHEAD / 2]);
+		fetch_flows(flows + i, count - i);
 		flow_update(r, flows[i], since);
 	}
 	for (struct server *s = r->unjudged; s; s = s->next)

@@ -201,6 +201,12 @@ server_client_heard(struct server *s, const struct address *a, struct instant t,
 }
 
 void
+server_clients_fetch(const struct server *s)
+{
+	fetch_bytes(s->client_set, sizeof(*s->client_set));
+}
+
+void
 server_client_fetch(const struct server *s, const struct address *a)
 {
 	struct client_set *set = s->client_set;
@@ -492,6 +498,14 @@ second_at(const struct server *s, size_t back)
 	if (back >= s->second_count || back >= s->second_slots)
 		return NULL;
 	return &s->seconds[(s->second_count - 1 - back) % s->second_slots];
+}
+
+void
+server_second_fetch(const struct server *s)
+{
+	if (s->second_slots)
+		fetch_bytes(&s->seconds[s->second_count % s->second_slots],
+		    sizeof(*s->seconds));
 }
 
 const struct second *

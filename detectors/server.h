@@ -167,7 +167,7 @@ enum { SERVER_PUSHES = 256, SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERV
     OUTAGE_MIN_S = 2, OUTAGE_MIN_ASKS = 3, OUTAGE_MIN_SURE = 2 };
 
 struct server {
-	/* what is asked of all servers again and again, in two cache lines */
+	/* what is asked of all servers again and again, in a cache line */
 	struct server *next;		/* in order of appearance */
 	struct finding *findings;	/* by next_of_server, newest first */
 	uint64_t found, remembered;	/* sets of 1 << enum finding_name: those
@@ -181,46 +181,49 @@ struct server {
 	bool settled : 1;		/* ... and see server_stir */
 	bool minute_settled : 1;
 	bool ids_split;			/* the IP-ID halves tell stacks apart */
+
+	/* what a step asks of those heard of in it, in four more */
 	struct host *host;		/* what capture/ knows; may be NULL later */
 	struct address address;
 	/* the latest seconds in which it was asked what its own stack answers */
 	struct instant asked_syn, asked_arp, asked_echo;
-	uint64_t flows;
+	uint64_t flows, bytes;
 
-	uint64_t bytes;
 	struct instant first, last;
-	size_t number;			/* in the order of appearance, from 0 */
+	struct second *seconds;		/* ring, up to SERVER_SECONDS */
+	size_t second_slots;
+	size_t second_count;		/* ever written; newest at (count - 1) */
+	uint64_t last_sent_frame;	/* see `last_sent` */
+	struct instant last_unseen;	/* newest proof that it lives and is not
+					 * seen (host_counts.acks_unseen), and */
+	uint8_t mac[6];
+	bool has_mac, configured;
+
+	struct instant unseen_since;	/* ... the oldest after `last_sent` */
+	const char *ids_why;		/* why `ids_split`, or not: for people */
+	struct client_set *client_set;	/* server.c */
+	size_t clients;			/* distinct, capped at 65,536 */
+	struct timeline *timeline;	/* NULL: nobody was answered yet */
+	struct service_place *place;	/* where each of the services is */
+	size_t service_count, number;	/* in the order of appearance, from 0 */
+
+	struct served served[2];	/* latest first; different connections */
+	uint32_t flows_by_stack[STACK_MIXED + 1];	/* ever, by enum stack */
+	size_t outcome_count, outcome_slots;
+
+	struct outcome **outcome;	/* in order of appearance */
+	uint64_t outcomes_refused, outcomes_forgotten;
 	struct server *hash_next;	/* by address (registry) */
 	struct server_budget *budget;	/* NULL: none */
 	size_t taken;			/* of it */
 	char name[64];			/* configured, or "" */
 	const char *system;		/* configured (config_server.system), "" or
 					 * NULL: not */
-	bool configured;
-	uint8_t mac[6];
-	bool has_mac;
 	const char *vendor;		/* of the MAC, "" unknown */
 	struct service *services;	/* in order of appearance */
-	size_t service_count, service_slots;
-	struct service_place *place;	/* where each of them is */
-	size_t outcome_count, outcome_slots;
-	struct outcome **outcome;	/* in order of appearance */
-	uint64_t outcomes_refused, outcomes_forgotten;
-	uint32_t flows_by_stack[STACK_MIXED + 1];	/* ever, by enum stack */
-	struct served served[2];	/* latest first; different connections */
-	size_t clients;			/* distinct, capped at 65,536 */
-	struct client_set *client_set;	/* server.c */
-	struct second *seconds;		/* ring, up to SERVER_SECONDS */
-	size_t second_slots;
-	size_t second_count;		/* ever written; newest at (count - 1) */
-	struct timeline *timeline;	/* NULL: nobody was answered yet */
+	size_t service_slots;
 	size_t push_count;
 	struct push *push;		/* up to SERVER_PUSHES */
-	uint64_t last_sent_frame;	/* see `last_sent` */
-	struct instant last_unseen;	/* newest proof that it lives and is not
-					 * seen (host_counts.acks_unseen), and */
-	struct instant unseen_since;	/* the oldest after `last_sent` */
-	const char *ids_why;		/* why `ids_split`, or not: for people */
 	bool findings_changed;		/* since incidents were judged last: */
 	struct incident *incidents;	/* by next_of_server and start */
 	struct told_response *told;
@@ -230,6 +233,16 @@ struct server {
 					 * last SERVER_OUTAGES are kept */
 };
 
+_Static_assert(offsetof(struct server, host) == CACHE_LINE_BYTES &&
+    offsetof(struct server, outcome) == 5 * CACHE_LINE_BYTES,
+    "they fill their cache lines");
+
+/* Have fetched from memory what a step asks of it. */
+static inline void
+server_fetch(const struct server *s)
+{
+	fetch_bytes(s, offsetof(struct server, outcome));
+}
 /* Something happened to it, so that all who said that they had no more to say of
  * it (judge_settled in detector.h) are to be asked again. */
 static inline void

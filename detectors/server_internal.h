@@ -33,8 +33,12 @@ void server_close_second(struct server *, const struct host_counts *,
  * fill no more than half of the places. */
 bool server_client_heard(struct server *, const struct address *,
     struct instant t, bool sure);
-/* Have fetched from memory where a client is, or would be. */
+/* Have fetched from memory what finds its clients; and, that being at hand, where
+ * one of them is, or would be. */
+void server_clients_fetch(const struct server *);
 void server_client_fetch(const struct server *, const struct address *);
+/* ... its newest second. */
+void server_second_fetch(const struct server *);
 /* The server sent this client an unasked datagram (`total` of them by now). */
 void server_note_push(struct server *, const struct address *client,
     struct instant first, struct instant last, uint32_t total, uint64_t frame);
