@@ -159,10 +159,6 @@ enum { EPISODE_S = 3600 };
 struct finding *finding_lookup(struct judge *, const struct detector *,
     const char *kind, const struct server *, const struct flow *,
     uint16_t service_port);
-/* The same, to look at only. */
-const struct finding *finding_known(struct judge *, const struct detector *,
-    const char *kind, const struct server *, const struct flow *,
-    uint16_t service_port);
 /* Explained away by later packets. */
 void finding_retract(struct finding *);
 /* Copy a note's frames, times and count into a finding. */

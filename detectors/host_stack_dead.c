@@ -31,6 +31,19 @@ kinds_unanswered(const struct host_counts *c, const struct host *h)
 	return kinds;
 }
 
+/* So many kinds did it ever answer. */
+static unsigned
+kinds_answered(const struct host *h)
+{
+	struct host_ever ever = host_ever(h);
+	unsigned kinds = 0;
+
+	kinds += ever.syn_ack_out > 0;
+	kinds += ever.arp_answered > 0;
+	kinds += ever.echo_answered > 0;
+	return kinds;
+}
+
 /* At most so many kinds were asked since `from`; a quick look. */
 static unsigned
 kinds_asked(const struct server *s, struct instant from)
@@ -116,7 +129,8 @@ review_server(void *state, struct judge *j, struct server *s)
 	since = s->host->last_stack;
 	from = window_start(j, since);
 	lasted = seconds_of(instant_since(j->now, since));
-	if (!instant_is_set(since) || kinds_asked(s, from) < 2) {
+	if (!instant_is_set(since) || kinds_asked(s, from) < 2 ||
+	    kinds_answered(s->host) < 2) {
 		judge_settled(j);
 		return;
 	}

@@ -5,6 +5,8 @@
  * offloaded, so a flow's SYN-ACK is low and its data goes high at the moment of
  * the offload. Whether the halves mean anything on this host is settled in
  * server.c (whole-host contrast, wrap test) before anything is said here. */
+#include <stdlib.h>
+
 #include "detectors/detector.h"
 
 extern const struct detector detector_offload_active;
@@ -19,6 +21,7 @@ raise_range(struct judge *j, struct server *s, struct flow *f,
 	uint32_t host = s->flows_by_stack[STACK_HOST];
 	bool news;
 
+	server_remember(s, FINDING_offload_active, 1);	/* for review_server */
 	x->severity = SEVERITY_INFO;
 	x->confidence = s->host && s->host->ids.wraps_high ? 0.97 : 0.9;
 	x->side = FAULT_UNKNOWN;
@@ -83,16 +86,16 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 static void
 review_server(void *state, struct judge *j, struct server *s)
 {
-	static const struct detector *const self = &detector_offload_active;
-	const struct finding *x;
+	struct finding *x;
 
 	(void)state;
 	judge_settled(j);
 	if (s->ids_split)
 		return;
-	x = finding_known(j, self, "ip_id_range", s, NULL, 0);
+	server_seen_to(s, FINDING_offload_active);
+	x = finding_lookup(j, &detector_offload_active, "ip_id_range", s, NULL, 0);
 	if (x && !x->retracted)
-		finding_retract(finding_lookup(j, self, "ip_id_range", s, NULL, 0));
+		finding_retract(x);
 }
 
 const struct detector detector_offload_active = {
@@ -111,6 +114,7 @@ const struct detector detector_offload_active = {
 	.kinds = (const char *const[]){ "ip_id_range", "stack_change", NULL },
 	.matters = MATTER_NOTES | MATTER_HIGH_IDS,
 	.review_flow = review_flow,
-	.servers = SERVER_FOUND,
+	.servers = SERVER_REMEMBERED,
 	.review_server = review_server,
+	.release = free,
 };

@@ -412,6 +412,13 @@ review_flow(struct registry *r, struct flow *f)
 }
 
 static void
+fetch_rest(const struct flow *f)
+{
+	fetch_bytes(f->notes, sizeof(struct note));
+	fetch_bytes(f->waiting, sizeof(struct exchange));
+}
+
+static void
 review_flows(struct registry *r, struct engine *e)
 {
 	size_t count;
@@ -421,8 +428,7 @@ review_flows(struct registry *r, struct engine *e)
 		if (n + FETCH_AHEAD < count)
 			flow_fetch(flows[n + FETCH_AHEAD]);
 		if (n + FETCH_AHEAD / 2 < count)
-			fetch_bytes(flows[n + FETCH_AHEAD / 2]->notes,
-			    sizeof(struct note));
+			fetch_rest(flows[n + FETCH_AHEAD / 2]);
 		review_flow(r, flows[n]);
 	}
 }

@@ -52,8 +52,9 @@ outcome_raised(struct outcome *o, enum finding_name name)
 		o->raised |= UINT32_C(1) << name % 32;
 }
 
-static struct finding *
-find(struct judge *j, const struct detector *d, const char *kind,
+/* Whoever looks a finding up may change it. */
+struct finding *
+finding_lookup(struct judge *j, const struct detector *d, const char *kind,
     const struct server *s, const struct flow *f, uint16_t port)
 {
 	uint32_t subject;
@@ -69,23 +70,6 @@ find(struct judge *j, const struct detector *d, const char *kind,
 	while (x && (x->subject != subject || x->name != d->finding ||
 	    !is_subject(x, kind, s, f, port)))
 		x = x->hash_next;
-	return x;
-}
-
-const struct finding *
-finding_known(struct judge *j, const struct detector *d, const char *kind,
-    const struct server *s, const struct flow *f, uint16_t port)
-{
-	return find(j, d, kind, s, f, port);
-}
-
-/* Whoever looks a finding up may change it. */
-struct finding *
-finding_lookup(struct judge *j, const struct detector *d, const char *kind,
-    const struct server *s, const struct flow *f, uint16_t port)
-{
-	struct finding *x = find(j, d, kind, s, f, port);
-
 	if (x)
 		finding_touch(x);
 	return x;

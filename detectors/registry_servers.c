@@ -423,7 +423,7 @@ answer_count(struct registry *r, const struct answer *a)
 
 /* What a step asks for lies anywhere, and one thing says where the next one is. So
  * each is asked for some places before its turn, and after what leads to it. */
-enum { FIRST = FETCH_AHEAD, SECOND = 6, THIRD = 4, FOURTH = 2 };
+enum { FIRST = 10, SECOND = 8, THIRD = 6, FOURTH = 4, FIFTH = 2 };
 
 static const struct server *
 server_at_hand(const struct flow *f)
@@ -442,12 +442,12 @@ fetch_flows(struct flow *const *flows, size_t left)
 		fetch_bytes(flows[SECOND]->outcome, sizeof(struct outcome));
 		fetch_bytes(flows[SECOND]->host[SERVER], 1);
 	}
-	if (left > THIRD && (s = server_at_hand(flows[THIRD]))) {
+	if (left > THIRD && (s = server_at_hand(flows[THIRD])))
 		server_fetch(s);
-		server_clients_fetch(s);
-	}
 	if (left > FOURTH && (s = server_at_hand(flows[FOURTH])))
-		server_client_fetch(s, &flows[FOURTH]->addr[CLIENT]);
+		server_flow_fetch(s, flows[FOURTH]);
+	if (left > FIFTH && (s = server_at_hand(flows[FIFTH])))
+		server_client_fetch(s, flows[FIFTH]);
 }
 
 static void

@@ -446,8 +446,10 @@ review_server(void *state, struct judge *j, struct server *s)
 
 	if (!(s->found >> FINDING_reply_missing & 1) || !last ||
 	    instant_since(j->now, *last) > SETTLED_NS) {
-		if (!is_late)
-			judge_settled(j);
+		if (is_late)
+			return;
+		server_seen_to(s, FINDING_reply_missing);
+		judge_settled(j);
 		return;
 	}
 	for (struct finding *x = s->findings; x; x = x->next_of_server) {
@@ -611,6 +613,6 @@ const struct detector detector_reply_missing = {
 	.matters = MATTER_WAITING | MATTER_SPEECHLESS | MATTER_HALF_ANSWER,
 	.review_flow = review_flow,
 	.release = free,
-	.servers = SERVER_FOUND | SERVER_REMEMBERED,
+	.servers = SERVER_REMEMBERED,
 	.review_server = review_server,
 };

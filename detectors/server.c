@@ -200,20 +200,33 @@ server_client_heard(struct server *s, const struct address *a, struct instant t,
 	return fresh;
 }
 
-void
-server_clients_fetch(const struct server *s)
+static const struct service_place *
+place_of(const struct server *s, const struct flow *f)
 {
-	fetch_bytes(s->client_set, sizeof(*s->client_set));
+	const struct outcome *o = f->outcome;
+
+	return o && o->service ? &s->place[o->service - 1] : NULL;
 }
 
 void
-server_client_fetch(const struct server *s, const struct address *a)
+server_flow_fetch(const struct server *s, const struct flow *f)
 {
+	fetch_bytes(s->client_set, sizeof(*s->client_set));
+	fetch_bytes(place_of(s, f), 1);
+}
+
+void
+server_client_fetch(const struct server *s, const struct flow *f)
+{
+	const struct address *a = &f->addr[CLIENT];
 	struct client_set *set = s->client_set;
 	const struct clients *c = set ? family_of(set, a) : NULL;
+	const struct service_place *at = place_of(s, f);
 
 	if (c && c->slots)
 		__builtin_prefetch(client_home(c, a, set->key), 1);
+	if (at)
+		fetch_bytes(at->service, offsetof(struct service, took));
 }
 
 struct instant

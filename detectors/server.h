@@ -253,6 +253,12 @@ server_stir(struct server *s)
 /* What a detector remembers of the server: made of zeros if new. NULL: no
  * memory. */
 void *server_remember(struct server *, enum finding_name, size_t bytes);
+/* Does it, since the last server_seen_to? At hand, as what it remembers is not. */
+static inline bool
+server_remembers(const struct server *s, enum finding_name name)
+{
+	return s->remembered >> name & 1;
+}
 /* It need not be reviewed for that again before it is remembered anew. */
 static inline void
 server_seen_to(struct server *s, enum finding_name name)

@@ -33,10 +33,10 @@ void server_close_second(struct server *, const struct host_counts *,
  * fill no more than half of the places. */
 bool server_client_heard(struct server *, const struct address *,
     struct instant t, bool sure);
-/* Have fetched from memory what finds its clients; and, that being at hand, where
- * one of them is, or would be. */
-void server_clients_fetch(const struct server *);
-void server_client_fetch(const struct server *, const struct address *);
+/* Have fetched from memory what finds the client and the service of a flow; and,
+ * that being at hand, where they are, or would be. */
+void server_flow_fetch(const struct server *, const struct flow *);
+void server_client_fetch(const struct server *, const struct flow *);
 /* ... its newest second. */
 void server_second_fetch(const struct server *);
 /* The server sent this client an unasked datagram (`total` of them by now). */

@@ -232,7 +232,8 @@ judge_stuck(struct judge *j, struct server *v, struct flow *f,
 static void
 count_well(const struct server *v, const struct flow *f)
 {
-	struct changes *all = v->detector_state[FINDING_stale_neighbor];
+	struct changes *all = server_remembers(v, FINDING_stale_neighbor) ?
+	    v->detector_state[FINDING_stale_neighbor] : NULL;
 	uint64_t mac = mac_number(f->half[CLIENT].mac);
 
 	for (unsigned i = 0; all && i < all->used; i++) {
