@@ -91,6 +91,7 @@ struct record {
 
 struct logon {
 	struct memo *records;
+	bool unjudged;			/* one of them is */
 };
 
 extern const struct detector detector_logon_slow;
@@ -212,11 +213,18 @@ sample_of(struct record *r, const struct flow *f, struct instant asked,
 	return s;
 }
 
-static void
-measure(struct record *r, const struct flow *f, struct instant asked,
-    uint64_t frame_asked, int64_t took_ns, uint64_t frame_answered,
-    double factor)
+static bool
+is_unjudged(const struct record *r)
 {
+	return r->slow && r->judged != r->samples + r->slow;
+}
+
+static void
+measure(struct logon *l, enum step step, const struct flow *f,
+    struct instant asked, uint64_t frame_asked, int64_t took_ns,
+    uint64_t frame_answered, double factor)
+{
+	struct record *r = record_of(l, f, step);
 	bool slow = is_slow(r, took_ns, factor);
 	struct sample *s;
 
@@ -230,6 +238,7 @@ measure(struct record *r, const struct flow *f, struct instant asked,
 	r->answers += frame_answered != 0;
 	if (!s->slow)
 		latency_add(&r->sound, took_ns);
+	l->unjudged |= is_unjudged(r);
 }
 
 static void
@@ -243,9 +252,8 @@ on_app(void *state, const struct app_event *e)
 		return;
 	step = step_of(e->label);
 	if (step >= 0)
-		measure(record_of(state, e->flow, (enum step)step), e->flow,
-		    e->asked, e->asked_frame, e->took_ns, e->frame,
-		    BASELINE_FACTOR);
+		measure(state, (enum step)step, e->flow, e->asked,
+		    e->asked_frame, e->took_ns, e->frame, BASELINE_FACTOR);
 }
 
 /* What waits: TCP must have taken it in, or its loss is the network's. */
@@ -266,8 +274,8 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 		waited = instant_since(f->flags & FLOW_ENDED &&
 		    f->end != FLOW_END_CAPTURE ? f->last : j->now, x->asked);
 		if (waited >= WAIT_NS)
-			measure(record_of(state, f, (enum step)step), f,
-			    x->asked, x->frame_last, waited, 0,
+			measure(state, (enum step)step, f, x->asked,
+			    x->frame_last, waited, 0,
 			    j->limit->baseline_factor);
 		else if (!(f->flags & FLOW_ENDED))
 			judge_wake(j, f, instant_plus(x->asked, WAIT_NS));
@@ -451,8 +459,11 @@ review_capture(void *state, struct judge *j)
 	size_t cursor = 0;
 	struct record *r;
 
+	if (!l->unjudged)
+		return;
+	l->unjudged = false;
 	while ((r = memo_each(l->records, &cursor, NULL))) {
-		if (!r->slow || r->judged == r->samples + r->slow)
+		if (!is_unjudged(r))
 			continue;
 		r->judged = r->samples + r->slow;
 		review_record(j, l, r);

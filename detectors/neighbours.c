@@ -18,17 +18,23 @@ struct trouble {
 	struct instant latest, second;	/* ends of those of this name so far */
 };
 
+/* The same, whatever its name: asked of each server, so short. */
+struct ill {
+	struct instant first, latest;
+};
+
 struct neighbour {
 	const struct server *server;
 	struct instant last;		/* seen */
 	struct instant ill_from, ill_to; /* all of its troubles lie between */
 	size_t first, count;		/* its troubles */
+	uint64_t names;			/* of them: set of 1 << finding_name */
 };
 
 struct neighbours {
 	size_t count;
 	struct neighbour *neighbour;
-	struct trouble *any;		/* all under one name: 0 */
+	struct ill *any;
 	struct trouble *named;
 };
 
@@ -71,26 +77,44 @@ put_in_order(struct trouble *t, size_t count)
 	}
 }
 
+static int
+by_time(const void *a, const void *b)
+{
+	const struct ill *x = a, *y = b;
+
+	return x->first.ns < y->first.ns ? -1 : x->first.ns > y->first.ns;
+}
+
+static void
+put_all_in_order(struct ill *any, size_t count)
+{
+	qsort(any, count, sizeof(*any), by_time);
+	for (size_t i = 1; i < count; i++)
+		if (instant_before(any[i].latest, any[i - 1].latest))
+			any[i].latest = any[i - 1].latest;
+}
+
 static void
 take_server(struct neighbours *n, const struct server *s, size_t at)
 {
 	struct neighbour *o = &n->neighbour[n->count++];
+	uint64_t names = 0;
 	size_t end = at;
 
 	for (const struct finding *x = s->findings; x; x = x->next_of_server) {
 		if (!is_trouble(x))
 			continue;
-		n->named[end] = (struct trouble){ .name = x->name,
+		n->any[end] = (struct ill){ x->first_seen, x->last_seen };
+		n->named[end++] = (struct trouble){ .name = x->name,
 			.first = x->first_seen, .last = x->last_seen };
-		n->any[end] = n->named[end];
-		n->any[end++].name = 0;
+		names |= UINT64_C(1) << x->name;
 	}
 	*o = (struct neighbour){ .server = s, .last = s->last, .first = at,
-		.count = end - at };
+		.count = end - at, .names = names };
 	if (!o->count)
 		return;
 	put_in_order(n->named + at, o->count);
-	put_in_order(n->any + at, o->count);
+	put_all_in_order(n->any + at, o->count);
 	o->ill_from = n->any[at].first;
 	o->ill_to = n->any[end - 1].latest;
 }
@@ -159,6 +183,27 @@ begun_by(const struct trouble *t, size_t count, enum finding_name name,
 	return high && t[high - 1].name == name ? &t[high - 1] : NULL;
 }
 
+static bool
+was_ill(const struct neighbours *n, const struct neighbour *o,
+    struct instant from, struct instant to)
+{
+	const struct ill *t = n->any + o->first;
+	size_t low = 0, high = o->count;
+
+	if (!o->count || instant_before(to, o->ill_from) ||
+	    instant_before(o->ill_to, from))
+		return false;
+	while (low < high) {		/* those that had begun by then */
+		size_t mid = low + (high - low) / 2;
+
+		if (instant_before(to, t[mid].first))
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return high && !instant_before(t[high - 1].latest, from);
+}
+
 struct neighbours_count
 neighbours_between(const struct neighbours *n, const struct server *but,
     struct instant from, struct instant to, enum finding_name name)
@@ -171,13 +216,12 @@ neighbours_between(const struct neighbours *n, const struct server *but,
 
 		if (o->server == but || instant_before(o->last, from))
 			continue;
-		t = o->count && !instant_before(to, o->ill_from) &&
-		    !instant_before(o->ill_to, from) ?
-		    begun_by(n->any + o->first, o->count, 0, to) : NULL;
-		if (!t || instant_before(t->latest, from)) {
+		if (!was_ill(n, o, from, to)) {
 			c.well++;
 			continue;
 		}
+		if (!(o->names >> name & 1))
+			continue;
 		t = begun_by(n->named + o->first, o->count, name, to);
 		c.alike += t && !instant_before(t->second, from);
 	}
