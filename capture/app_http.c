@@ -130,12 +130,12 @@ lower(uint8_t octet)
 static bool
 take_word(struct bytes *b, const char *word)
 {
-	struct bytes rest = *b;
+	size_t n = 0;
 
-	for (; *word; word++)
-		if (lower(bytes_u8(&rest)) != (uint8_t)*word || rest.ran_out)
+	for (; word[n]; n++)
+		if (n == b->left || lower(b->at[n]) != (uint8_t)word[n])
 			return false;
-	*b = rest;
+	bytes_skip(b, n);
 	return true;
 }
 
@@ -154,8 +154,8 @@ take_line(struct bytes *b, struct bytes *line)
 
 	if (!end)
 		return false;
-	*line = bytes_sub(b, (size_t)(end - b->at));
-	bytes_skip(b, 1);
+	*line = bytes_of(b->at, (size_t)(end - b->at));
+	bytes_skip(b, line->left + 1);
 	if (line->left && line->at[line->left - 1] == '\r')
 		line->left--;
 	return true;
@@ -165,36 +165,49 @@ take_line(struct bytes *b, struct bytes *line)
 static size_t
 head_bytes(struct bytes b)
 {
-	struct bytes rest = b, line;
+	struct bytes rest = b;
+	const uint8_t *end;
 
-	while (take_line(&rest, &line))
-		if (!line.left)
+	while (rest.left && (end = memchr(rest.at, '\n', rest.left))) {
+		size_t n = (size_t)(end - rest.at);
+		bool empty = !n || (n == 1 && *rest.at == '\r');
+
+		bytes_skip(&rest, n + 1);
+		if (empty)
 			return b.left - rest.left;
+	}
 	return 0;
+}
+
+/* 16 and more: none, in any base. */
+static unsigned
+digit_of(uint8_t octet)
+{
+	octet = lower(octet);
+	if (octet >= '0' && octet <= '9')
+		return octet - (unsigned)'0';
+	return octet >= 'a' && octet <= 'f' ? octet - (unsigned)'a' + 10 : 16;
 }
 
 /* A number in base 10 or 16; false: none, or too large to be one. */
 static bool
-take_number(struct bytes *b, int base, uint64_t *out)
+take_number(struct bytes *b, unsigned base, uint64_t *out)
 {
 	uint64_t n = 0;
-	bool any = false;
+	size_t digits = 0;
 
-	while (b->left) {
-		uint8_t octet = lower(*b->at);
-		const char *digits = "0123456789abcdef";
-		const char *digit = octet ? strchr(digits, octet) : NULL;
+	for (; digits < b->left; digits++) {
+		unsigned digit = digit_of(b->at[digits]);
 
-		if (!digit || digit - digits >= base)
+		if (digit >= base)
 			break;
 		if (n > UINT64_MAX / 32)
 			return false;
-		n = n * (unsigned)base + (unsigned)(digit - digits);
-		any = true;
-		bytes_skip(b, 1);
+		n = n * base + digit;
 	}
+	bytes_skip(b, digits);
 	*out = n;
-	return any;
+	return digits;
 }
 
 static enum http_method
@@ -665,7 +678,7 @@ state_of(struct flow *f)
 		return s;
 	s = malloc(sizeof(*s));
 	if (s)
-		memset(s, 0, sizeof(*s));	/* dearer in one: calloc */
+		*s = (struct http_state){ 0 };	/* dearer in one: calloc */
 	f->app_state = s;
 	return s;
 }

@@ -200,11 +200,10 @@ const char *mac_text(const uint8_t mac[6], char out[MAC_TEXT_BYTES]);
 static inline uint64_t
 mac_number(const uint8_t mac[6])
 {
-	uint64_t n = 0;
+	uint32_t low = (uint32_t)mac[2] << 24 | (uint32_t)mac[3] << 16 |
+	    (uint32_t)mac[4] << 8 | mac[5];
 
-	for (int i = 0; i < 6; i++)
-		n = n << 8 | mac[i];
-	return n;
+	return (uint64_t)(mac[0] << 8 | mac[1]) << 32 | low;
 }
 
 #endif
