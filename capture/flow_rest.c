@@ -114,13 +114,17 @@ zip(uint32_t *a, uint32_t *b)
 	*b = high;
 }
 
-enum { MAC_BYTES = 6, BITS = 8 };
+enum { MAC_BYTES = 6 };
 
 static void
-mac_set(struct tcp_half *h, uint64_t n)
+mac_set(uint8_t mac[MAC_BYTES], uint64_t n)
 {
-	for (int i = MAC_BYTES - 1; i >= 0; i--, n >>= BITS)
-		h->mac[i] = (uint8_t)n;
+	mac[0] = (uint8_t)(n >> 40);
+	mac[1] = (uint8_t)(n >> 32);
+	mac[2] = (uint8_t)(n >> 24);
+	mac[3] = (uint8_t)(n >> 16);
+	mac[4] = (uint8_t)(n >> 8);
+	mac[5] = (uint8_t)n;
 }
 
 /* Where the book has it, its place there. */
@@ -136,8 +140,7 @@ mac_off(struct rest_book *book, struct tcp_half *h)
 		book->mac[i] = n;
 	if (book->mac[i] != n)
 		return;
-	mac_set(h, 0);
-	h->mac[0] = (uint8_t)i;
+	mac_set(h->mac, (uint64_t)i << 40);
 	h->mac_is_noted = true;
 }
 
@@ -147,7 +150,7 @@ mac_on(const struct rest_book *book, struct tcp_half *h)
 	if (!h->mac_is_noted)
 		return;
 	h->mac_is_noted = false;
-	mac_set(h, book->mac[h->mac[0]]);
+	mac_set(h->mac, book->mac[h->mac[0]]);
 }
 
 static bool
@@ -264,8 +267,6 @@ restore(const struct rest_book *book, struct flow *f, uint32_t second)
 /* The words that most flows at rest have something in: the id, which is asked for
  * alone, first. In pairs, as their lengths are kept. And those that few have. */
 #define WORD(field) (offsetof(struct flow, field) / sizeof(uint64_t))
-#define HALVES(field) WORD(half[CLIENT].field), WORD(half[SERVER].field)
-
 #define BOTH(PAIR, field)						\
 	PAIR(WORD(half[CLIENT].field), WORD(half[SERVER].field))
 #define OFTEN_PAIRS(PAIR)						\
@@ -285,19 +286,23 @@ restore(const struct rest_book *book, struct flow *f, uint32_t second)
 	PAIR(WORD(unheard_max), WORD(began))				\
 	PAIR(WORD(established), WORD(first_frame))
 
-static const uint8_t seldom[] = {
-	WORD(addr[CLIENT]), WORD(addr[SERVER]), WORD(file), HALVES(acked),
-	HALVES(retransmissions), HALVES(zero_windows), HALVES(una_since),
-	HALVES(rtt_since), WORD(stream[CLIENT]), WORD(stream[SERVER]),
-	WORD(waiting), WORD(waiting_last), WORD(notes), WORD(app_state),
-	WORD(wait_max_ns), WORD(watch),
-};
+#define BOTH_ALONE(ONE, field)						\
+	ONE(WORD(half[CLIENT].field))	ONE(WORD(half[SERVER].field))
+#define SELDOM_WORDS(ONE)						\
+	ONE(WORD(addr[CLIENT]))	ONE(WORD(addr[SERVER]))	ONE(WORD(file))	\
+	BOTH_ALONE(ONE, acked)	BOTH_ALONE(ONE, retransmissions)	\
+	BOTH_ALONE(ONE, zero_windows) BOTH_ALONE(ONE, una_since)	\
+	BOTH_ALONE(ONE, rtt_since)					\
+	ONE(WORD(stream[CLIENT])) ONE(WORD(stream[SERVER]))		\
+	ONE(WORD(waiting))	ONE(WORD(waiting_last))	ONE(WORD(notes)) \
+	ONE(WORD(app_state))	ONE(WORD(wait_max_ns))	ONE(WORD(watch))
 
 /* Behind the words: the lengths of the frequent ones, and which of the others are
  * there, whole. */
 #define COUNT_PAIR(one, two) +1
+#define COUNT_ONE(one) +1
 enum {
-	PAIRS = 0 OFTEN_PAIRS(COUNT_PAIR), SELDOM = sizeof(seldom),
+	PAIRS = 0 OFTEN_PAIRS(COUNT_PAIR), SELDOM = 0 SELDOM_WORDS(COUNT_ONE),
 	PADDING = 1,			/* the flow's last word is none of its */
 };
 
@@ -312,15 +317,27 @@ _Static_assert(SELDOM <= 24, "they have a bit each");
 _Static_assert(sizeof(struct flow) + sizeof(struct lengths) <= REST_ROOM,
     "any flow has room");
 
-union words {
-	struct flow f;
-	uint64_t word[sizeof(struct flow) / sizeof(uint64_t)];
-};
+static inline uint64_t
+word_of(const struct flow *f, size_t i)
+{
+	uint64_t word;
 
-static unsigned
+	memcpy(&word, (const char *)f + i * sizeof(word), sizeof(word));
+	return word;
+}
+
+static inline void
+word_set(struct flow *f, size_t i, uint64_t word)
+{
+	memcpy((char *)f + i * sizeof(word), &word, sizeof(word));
+}
+
+static inline unsigned
 length_of(uint64_t word)
 {
-	return (71U - (unsigned)__builtin_clzll(word | 1)) / 8 - !word;
+	unsigned highest = 63 ^ (unsigned)__builtin_clzll(word | 1);
+
+	return (highest + 8) / 8 - !word;
 }
 
 static inline uint8_t *
@@ -334,20 +351,22 @@ pair_pack(uint64_t one, uint64_t two, uint8_t *at, uint8_t *lengths)
 	return at + a + b;
 }
 
-static uint8_t *
-seldom_pack(const union words *w, uint8_t *at, uint8_t present[3])
+static inline uint8_t *
+seldom_pack(const struct flow *f, uint8_t *at, uint8_t present[3])
 {
-	uint32_t set = 0;
+	uint32_t set = 0, bit = 1;
+	uint64_t word;
 
-	for (size_t i = 0; i < SELDOM; i++) {
-		uint64_t word = w->word[seldom[i]];
-
-		if (!word)
-			continue;
-		set |= UINT32_C(1) << i;
-		memcpy(at, &word, sizeof(word));
-		at += sizeof(word);
-	}
+#define PACK(one)							\
+	word = word_of(f, one);						\
+	if (word) {							\
+		set |= bit;						\
+		memcpy(at, &word, sizeof(word));			\
+		at += sizeof(word);					\
+	}								\
+	bit <<= 1;
+	SELDOM_WORDS(PACK)
+#undef PACK
 	present[0] = (uint8_t)set;
 	present[1] = (uint8_t)(set >> 8);
 	present[2] = (uint8_t)(set >> 16);
@@ -358,18 +377,20 @@ int
 rest_pack(struct rest_book *book, const struct flow *from, uint32_t second,
     void *record)
 {
-	union words w = { .f = *from };
+	struct flow f = *from;
 	uint8_t *at = record;
 	struct lengths l;
 	uint8_t *pair = l.pair;
 	size_t used;
 	int class;
 
-	if (!foretell(book, &w.f, second))
+	if (!foretell(book, &f, second))
 		return -1;
-#define PACK(one, two) at = pair_pack(w.word[one], w.word[two], at, pair++);
+#define PACK(one, two)							\
+	at = pair_pack(word_of(&f, one), word_of(&f, two), at, pair++);
 	OFTEN_PAIRS(PACK)
-	at = seldom_pack(&w, at, l.present);
+#undef PACK
+	at = seldom_pack(&f, at, l.present);
 	used = (size_t)(at - (uint8_t *)record) + sizeof(l);
 	class = used <= REST_FIRST ? 0 :
 	    (int)((used - REST_FIRST + REST_UNIT - 1) / REST_UNIT);
@@ -401,27 +422,31 @@ word_at(const uint8_t *at, unsigned n)
 }
 
 static inline const uint8_t *
-pair_unpack(uint64_t *one, uint64_t *two, const uint8_t *at, unsigned lengths)
+pair_unpack(struct flow *f, size_t one, size_t two, const uint8_t *at,
+    unsigned lengths)
 {
 	unsigned a = lengths & 15, b = lengths >> 4;
 
-	*one = word_at(at, a);
-	*two = word_at(at + a, b);
+	word_set(f, one, word_at(at, a));
+	word_set(f, two, word_at(at + a, b));
 	return at + a + b;
 }
 
-static void
-seldom_unpack(union words *w, const uint8_t *at, const uint8_t present[3])
+static inline void
+seldom_unpack(struct flow *f, const uint8_t *at, const uint8_t present[3])
 {
 	uint32_t set = present[0] | (uint32_t)present[1] << 8 |
 	    (uint32_t)present[2] << 16;
 
-	for (size_t i = 0; i < SELDOM; i++)
-		w->word[seldom[i]] = 0;
-	for (; set; set &= set - 1) {
-		memcpy(&w->word[seldom[__builtin_ctz(set)]], at, 8);
-		at += 8;
-	}
+#define UNPACK(one)							\
+	word_set(f, one, 0);						\
+	if (set & 1) {							\
+		memcpy((char *)f + (one) * 8, at, 8);			\
+		at += 8;						\
+	}								\
+	set >>= 1;
+	SELDOM_WORDS(UNPACK)
+#undef UNPACK
 }
 
 void
@@ -430,15 +455,14 @@ rest_unpack(const struct rest_book *book, const void *record, unsigned class,
 {
 	const struct lengths *l = lengths_of(record, class);
 	const uint8_t *at = record, *pair = l->pair;
-	union words w;
 
 #define UNPACK(one, two)						\
-	at = pair_unpack(&w.word[one], &w.word[two], at, *pair++);
+	at = pair_unpack(f, one, two, at, *pair++);
 	OFTEN_PAIRS(UNPACK)
-	seldom_unpack(&w, at, l->present);
-	w.word[sizeof(w) / 8 - PADDING] = 0;
-	restore(book, &w.f, second);
-	*f = w.f;
+#undef UNPACK
+	seldom_unpack(f, at, l->present);
+	word_set(f, sizeof(*f) / sizeof(uint64_t) - PADDING, 0);
+	restore(book, f, second);
 }
 
 uint64_t
