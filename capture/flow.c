@@ -968,8 +968,8 @@ flow_finish(struct flow_table *t, struct flow *f, enum flow_end how)
 /* --- all of them ------------------------------------------------------------------ */
 
 /* So many end together, and no more than a list more: all that most captures have
- * left, and few enough to be awake at once. */
-enum { LEAVE_TOGETHER = 65536, LEAVING_IDS = 4096, LEAVING_LISTS_MAX = 65536,
+ * left, and few enough that they are still at hand when they are judged and freed. */
+enum { LEAVE_TOGETHER = 8192, LEAVING_IDS = 4096, LEAVING_LISTS_MAX = 65536,
 	LEAVING_AHEAD = 8 };
 
 /* 0: it is not there, or has ended. */
