@@ -60,11 +60,8 @@ kinds_asked(const struct server *s, struct instant from)
 static bool
 near_acks(const struct server *s, struct instant t)
 {
-	struct host_counts before, after;
-
-	server_counts(s, instant_plus(t, -NEAR_NS), t, &before);
-	server_counts(s, t, instant_plus(t, NEAR_NS), &after);
-	return before.acks_out && after.acks_out;
+	return server_acked(s, instant_plus(t, -NEAR_NS), t) &&
+	    server_acked(s, t, instant_plus(t, NEAR_NS));
 }
 
 /* Long silences of the stack are judged by their newest part. */

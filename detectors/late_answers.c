@@ -19,10 +19,10 @@
 extern const struct detector detector_reply_missing;
 
 enum { FLOWS_MAX = 4096, PORTS_MAX_LATE = 512, LATE_FRAMES = 12,
-    HOST_BITS = 16384 };
+    BITS_LOG = 14, BITS = 1 << BITS_LOG };
 
 /* No output depends on who shares a bit. */
-#define HOST_KEY UINT64_C(0x9e3779b97f4a7c15)
+#define BIT_KEY UINT64_C(0x9e3779b97f4a7c15)
 
 /* Shorter waits are not even looked at, whatever the configuration. */
 #define LATE_FLOOR_NS NS_PER_S
@@ -55,31 +55,51 @@ struct habit {
 
 struct late_answers {
 	struct memo *askers, *habits;
-	uint64_t habits_made;		/* when `hosts` was made */
-	uint64_t hosts[HOST_BITS / 64];	/* bits of those that have a habit */
+	uint64_t habits_made;		/* when these were made: */
+	uint64_t hosts[BITS / 64];	/* bits of those that have a habit */
+	uint64_t ports[BITS / 64];	/* likewise */
 };
 
 static uint32_t
 host_bit(const struct address *a)
 {
-	return (uint32_t)(address_hash(a, HOST_KEY) % HOST_BITS);
+	return (uint32_t)(address_hash(a, BIT_KEY) % BITS);
 }
 
-/* Nearly all hosts are in time: one look says so. */
-static bool
-may_have_habits(struct late_answers *l, const struct address *a)
+static uint32_t
+port_bit(uint64_t key)
 {
-	uint64_t made = memo_count(l->habits) + memo_evicted(l->habits);
-	uint32_t bit = host_bit(a);
+	return (uint32_t)(key * BIT_KEY >> (64 - BITS_LOG));
+}
+
+static void
+set_bit(uint64_t *bits, uint32_t bit)
+{
+	bits[bit / 64] |= UINT64_C(1) << bit % 64;
+}
+
+static bool
+has_bit(const uint64_t *bits, uint32_t bit)
+{
+	return bits[bit / 64] >> bit % 64 & 1;
+}
+
+/* Nearly all hosts are in time, and most ports of the others: one look says so. */
+static void
+renew_bits(struct late_answers *l)
+{
+	uint64_t made = memo_count(l->habits) + memo_evicted(l->habits), key;
 	struct habit *h;
 
-	if (made != l->habits_made) {
-		memset(l->hosts, 0, sizeof(l->hosts));
-		for (size_t i = 0; (h = memo_each(l->habits, &i, NULL)); )
-			l->hosts[h->host / 64] |= UINT64_C(1) << h->host % 64;
-		l->habits_made = made;
+	if (made == l->habits_made)
+		return;
+	l->habits_made = made;
+	memset(l->hosts, 0, sizeof(l->hosts));
+	memset(l->ports, 0, sizeof(l->ports));
+	for (size_t i = 0; (h = memo_each(l->habits, &i, &key)); ) {
+		set_bit(l->hosts, h->host);
+		set_bit(l->ports, port_bit(key));
 	}
-	return l->hosts[bit / 64] >> bit % 64 & 1;
 }
 
 static uint64_t
@@ -186,9 +206,9 @@ is_late(const struct judge *j, const struct habit *h)
 	if (h->late < LATE_MIN || h->clients < 2 ||
 	    h->clients < j->limit->witness_min)
 		return false;
-	return usual_least_s(h) >= j->limit->user_notices_s &&
-	    h->soon * SOON_SHARE <= h->late &&
-	    h->at_once * THINK_SHARE <= h->later;
+	return h->soon * SOON_SHARE <= h->late &&
+	    h->at_once * THINK_SHARE <= h->later &&
+	    usual_least_s(h) >= j->limit->user_notices_s;
 }
 
 static void
@@ -230,12 +250,14 @@ late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 	const unsigned needs = TRUST_BOTH_WAYS | TRUST_LOSS;
 	bool has_habits = false;
 
-	if (!v->host || !may_have_habits(l, &v->address))
+	renew_bits(l);
+	if (!v->host || !has_bit(l->hosts, host_bit(&v->address)))
 		return false;
 	for (size_t i = 0; i < v->service_count; i++) {
 		const struct service_place *s = &v->place[i];
-		const struct habit *h = memo_find(l->habits,
-		    port_key(v->host, s->port));
+		uint64_t key = port_key(v->host, s->port);
+		const struct habit *h = has_bit(l->ports, port_bit(key)) ?
+		    memo_find(l->habits, key) : NULL;
 		struct finding *before;
 
 		if (!h)

@@ -521,15 +521,32 @@ server_second_fetch(const struct server *s)
 		    sizeof(*s->seconds));
 }
 
+/* How many of the newest began after `t`? */
+static size_t
+seconds_after(const struct server *s, struct instant t)
+{
+	size_t low = 0, high = s->second_count < s->second_slots ?
+	    s->second_count : s->second_slots;
+
+	if (high && !instant_before(t, second_at(s, 0)->at))
+		return 0;		/* nearly always */
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (instant_before(t, second_at(s, mid)->at))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 const struct second *
 server_second(const struct server *s, struct instant t)
 {
-	const struct second *x;
+	const struct second *x = second_at(s, seconds_after(s, t));
 
-	for (size_t back = 0; (x = second_at(s, back)); back++)
-		if (!instant_before(t, x->at))
-			return instant_since(t, x->at) < ENGINE_STEP_NS ? x : NULL;
-	return NULL;
+	return x && instant_since(t, x->at) < ENGINE_STEP_NS ? x : NULL;
 }
 
 void
@@ -539,12 +556,21 @@ server_counts(const struct server *s, struct instant from, struct instant to,
 	const struct second *x;
 
 	memset(out, 0, sizeof(*out));
-	for (size_t back = 0; (x = second_at(s, back)); back++) {
-		if (instant_since(from, x->at) >= ENGINE_STEP_NS)
-			break;
-		if (!instant_before(to, x->at))
-			host_counts_add(out, &x->counts);
-	}
+	for (size_t back = seconds_after(s, to); (x = second_at(s, back)) &&
+	    instant_since(from, x->at) < ENGINE_STEP_NS; back++)
+		host_counts_add(out, &x->counts);
+}
+
+bool
+server_acked(const struct server *s, struct instant from, struct instant to)
+{
+	const struct second *x;
+
+	for (size_t back = seconds_after(s, to); (x = second_at(s, back)) &&
+	    instant_since(from, x->at) < ENGINE_STEP_NS; back++)
+		if (x->counts.acks_out)
+			return true;
+	return false;
 }
 
 bool

@@ -282,6 +282,8 @@ const struct second *server_second(const struct server *, struct instant t);
 /* Sum of the host's doings in [from, to], as far back as is kept. */
 void server_counts(const struct server *, struct instant from, struct instant to,
     struct host_counts *out);
+/* Did it send an acknowledgment meanwhile? */
+bool server_acked(const struct server *, struct instant from, struct instant to);
 /* A flow's stack by its server side's IP IDs: unknown unless ids_split. */
 enum stack server_flow_stack(const struct server *, const struct flow *);
 /* Can it be mute? Quick: most servers cannot, for nobody asked them anything
