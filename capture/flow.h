@@ -256,11 +256,14 @@ struct flow {
 /* Eight cache lines, as they are fetched, and no flow shares one with another. */
 _Static_assert(sizeof(struct flow) == 512, "a flow fills its cache lines");
 
-/* Others may share it: it says what is not there. */
+/* Detectors may share one: it says what is not there. */
+#define NOTE_BIT(what)							\
+	(UINT32_C(1) << ((what) < NOTE_DETECTOR ? (what) :		\
+	    NOTE_OVERSIZE + 1 + (what) % (31 - NOTE_OVERSIZE)))
 static inline uint32_t
 note_bit(unsigned what)
 {
-	return UINT32_C(1) << what % 32;
+	return NOTE_BIT(what);
 }
 
 /* The note (what, kind, side) of a flow, or NULL. Most flows have none, and the

@@ -796,7 +796,7 @@ const struct detector detector_checksum_discarded = {
 	    "1630 (DHCP).",
 	.facts = CUE_BAD_SUM,
 	.mark = MARK_CHECKSUM,
-	.matters = MATTER_NOTES,
+	.notes = NOTE_BIT(NOTE_CHECKSUM),
 	.on_segment = checksum_segment,
 	.on_packet = checksum_packet,
 	.review_flow = checksum_review,

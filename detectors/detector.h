@@ -98,6 +98,9 @@ enum server_matter {
 					 * judge.finishing */
 };
 
+/* What stands for a detector's own notes (detector_note) in struct detector. */
+#define OWN_NOTE(name) NOTE_BIT(NOTE_DETECTOR + FINDING_##name)
+
 struct detector {
 	enum finding_name finding;	/* what it raises (its own name only) */
 	/* for --explain, the man page and the web page; whole sentences */
@@ -118,8 +121,9 @@ struct detector {
 	void (*on_app)(void *state, const struct app_event *);
 
 	/* step phase. review_flow is called for flows with any of `matters` (enum
-	 * matter), and those with `mark`; where both are 0, for each */
-	unsigned matters;
+	 * matter) or of `notes` (NOTE_BIT, OWN_NOTE), and those with `mark`; where
+	 * all three are 0, for each. Now and then for others, too */
+	unsigned matters, notes;
 	/* optional: a number in the state. While it is 0, and the flow has no
 	 * notes, review_flow may be left out */
 	const size_t *(*awake)(const void *state);

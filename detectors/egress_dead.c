@@ -118,7 +118,7 @@ const struct detector detector_egress_dead = {
 	    "direction for a time (other hosts vanish too).",
 	.source = "Linux e1000e: Detected Hardware Unit Hang; transmit queue "
 	    "time-outs of 5 s",
-	.matters = MATTER_NOTES,
+	.notes = NOTE_BIT(NOTE_RETRANSMIT),
 	.review_flow = review_flow,
 	.servers = SERVER_WAS_OUT,
 	.review_server = review_server,

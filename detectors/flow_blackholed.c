@@ -124,6 +124,6 @@ const struct detector detector_flow_blackholed = {
 	    "a firewall behind the mirror port.",
 	.source = "RFC 9293, 3.8.1; RFC 6298; KB 170359 (five retransmissions, "
 	    "about 19 s on a LAN)",
-	.matters = MATTER_NOTES,
+	.notes = NOTE_BIT(NOTE_RETRANSMIT),
 	.review_flow = review_flow,
 };

@@ -82,6 +82,6 @@ const struct detector detector_keepalive_unanswered = {
 	    "or less sure).",
 	.source = "RFC 9293, 3.8.4; Windows: KeepAliveTime 2 h, "
 	    "KeepAliveInterval 1 s; KB 948496",
-	.matters = MATTER_NOTES,
+	.notes = NOTE_BIT(NOTE_KEEP_ALIVE),
 	.review_flow = review_flow,
 };

@@ -112,7 +112,8 @@ const struct detector detector_offload_active = {
 	.source = "Microsoft NDIS documentation: Sending Data from an Offload "
 	    "Target; Offloading the Segmentation of Large TCP Packets",
 	.kinds = (const char *const[]){ "ip_id_range", "stack_change", NULL },
-	.matters = MATTER_NOTES | MATTER_HIGH_IDS,
+	.matters = MATTER_HIGH_IDS,
+	.notes = NOTE_BIT(NOTE_ID_FLIP),
 	.review_flow = review_flow,
 	.servers = SERVER_REMEMBERED,
 	.review_server = review_server,

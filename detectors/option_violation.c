@@ -229,7 +229,7 @@ const struct detector detector_option_violation = {
 	.kinds = kinds,
 	.facts = CUE_SACKS,
 	.odd = ODD_STAMPS,
-	.matters = MATTER_NOTES,
+	.notes = OWN_NOTE(option_violation),
 	.on_segment = option_segment,
 	.review_flow = option_review,
 };

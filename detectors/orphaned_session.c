@@ -80,8 +80,10 @@ asks_in_vain(const struct judge *j, const struct flow *f, struct instant *since)
 static void
 review_returned(struct judge *j, struct server *s, struct flow *f)
 {
-	struct finding *x = finding_lookup(j, &detector_orphaned_session,
-	    "client_vanished", s, f, 0);
+	bool asked = flow_note_find(f, NOTE_KEEP_ALIVE, 0, SERVER) ||
+	    flow_note_find(f, NOTE_RETRANSMIT, 0, SERVER);
+	struct finding *x = asked ? finding_lookup(j, &detector_orphaned_session,
+	    "client_vanished", s, f, 0) : NULL;
 
 	if (x && !x->retracted && !(f->half[CLIENT].flags & HALF_RST) &&
 	    instant_before(x->last_seen, f->half[CLIENT].last))
@@ -245,7 +247,9 @@ const struct detector detector_orphaned_session = {
 	    "server_never_closed", "stale_tuple", NULL },
 	.facts = SEG_FIN,
 	.odd = ODD_CLOSED,
-	.matters = MATTER_NOTES,
+	.notes = NOTE_BIT(NOTE_RESET) | NOTE_BIT(NOTE_KEEP_ALIVE) |
+	    NOTE_BIT(NOTE_RETRANSMIT) | NOTE_BIT(NOTE_SYN_AGAIN) |
+	    OWN_NOTE(orphaned_session),
 	.on_segment = on_segment,
 	.review_flow = review_flow,
 };

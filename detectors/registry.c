@@ -96,8 +96,9 @@ list_review_flow(struct registry *r, const struct detector *d, void *state)
 
 	r->review_flow[r->review_flows++] = (struct review_flow){
 	    d->awake ? d->awake(state) : NULL, state, d->review_flow };
-	put_in_sets(r->of_matter, or_all(d->matters, d->matters | d->mark),
-	    member);
+	put_in_sets(r->of_matter, or_all(d->matters,
+	    d->matters | d->notes | d->mark), member);
+	put_in_sets(r->of_note, d->notes, member);
 	put_in_sets(r->of_flow_mark, d->mark, member);
 }
 
@@ -389,7 +390,27 @@ static uint64_t
 concerned_by(const struct registry *r, const struct flow *f)
 {
 	return sets_of(r->of_matter, matters_of(f)) |
+	    sets_of(r->of_note, f->notes ? f->notes->among : 0) |
 	    sets_of(r->of_flow_mark, f->marks);
+}
+
+/* What a review may change of what concerns the next one. */
+struct concern {
+	const struct note *notes;
+	uint32_t flags;
+	uint16_t marks;
+};
+
+static struct concern
+concern_of(const struct flow *f)
+{
+	return (struct concern){ f->notes, f->flags, f->marks };
+}
+
+static bool
+is_same(struct concern a, struct concern b)
+{
+	return a.notes == b.notes && a.flags == b.flags && a.marks == b.marks;
 }
 
 static void
@@ -397,17 +418,21 @@ review_flow(struct registry *r, struct flow *f)
 {
 	struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
 	uint64_t due = s ? concerned_by(r, f) : 0;
+	struct concern before = concern_of(f);
 
 	while (due) {
 		const struct review_flow *d =
 		    &r->review_flow[__builtin_ctzll(due)];
-		uint64_t later = ~((due & -due) | ((due & -due) - 1));
+		uint64_t later = ~(due ^ (due - 1));
 
 		due &= later;
 		if (d->awake && !*d->awake && !f->notes)
 			continue;
 		d->call(d->state, &r->judge, s, f);
+		if (is_same(before, concern_of(f)))
+			continue;
 		due = concerned_by(r, f) & later;
+		before = concern_of(f);
 	}
 }
 

@@ -62,8 +62,8 @@ struct registry {
 	uint64_t of_each, of_fact[32], of_odd[32], of_mark[16];
 	struct on_app on_app[DETECTORS_MAX];
 	struct review_flow review_flow[DETECTORS_MAX];
-	/* the same of review_flow, by matters and marks of a flow */
-	uint64_t of_matter[32], of_flow_mark[16];
+	/* the same of review_flow, by matters, notes and marks of a flow */
+	uint64_t of_matter[32], of_note[32], of_flow_mark[16];
 	struct review_server review_server[DETECTORS_MAX];
 	struct judge judge;
 	struct server *servers, **servers_end;

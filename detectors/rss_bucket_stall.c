@@ -434,7 +434,8 @@ const struct detector detector_rss_bucket_stall = {
 	    "the frames do not reach this mirror), chance (the p-value).",
 	.source = "Microsoft: RSS Hashing Functions, Verifying the RSS Hash "
 	    "Calculation; the Toeplitz hash is linear over GF(2)",
-	.matters = MATTER_NOTES | MATTER_CONNECT,
+	.matters = MATTER_CONNECT,
+	.notes = NOTE_BIT(NOTE_RETRANSMIT),
 	.review_flow = review_flow,
 	.servers = SERVER_REMEMBERED,
 	.review_server = review_server,

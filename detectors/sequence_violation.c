@@ -406,7 +406,8 @@ const struct detector detector_sequence_violation = {
 	    "TCP_OFFLOAD_STATE_DELEGATED (RcvNxt, SndUna, SndNxt).",
 	.kinds = kinds,
 	.facts = SEG_ACK_BACK | CUE_NOTES | CUE_PAYLOAD,
-	.matters = MATTER_NOTES,
+	.notes = NOTE_BIT(NOTE_ACK_AHEAD) | NOTE_BIT(NOTE_ACK_BACK) |
+	    OWN_NOTE(sequence_violation),
 	.on_segment = sequence_segment,
 	.review_flow = sequence_review,
 	.new = sequence_new,

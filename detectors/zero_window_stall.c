@@ -219,7 +219,7 @@ const struct detector detector_zero_window_stall = {
 	.source = "RFC 9293, 3.8.6.1; Microsoft, NDIS \"Persist Timer\".",
 	.kinds = kinds,
 	.facts = SEG_KEEP_ALIVE | SEG_ZERO_WINDOW,
-	.matters = MATTER_NOTES,
+	.notes = NOTE_BIT(NOTE_ZERO_WINDOW),
 	.on_segment = zero_window_segment,
 	.review_flow = zero_window_review,
 };
