@@ -189,12 +189,11 @@ double judge_trusts(const struct judge *, const struct server *,
 double judge_trusts_repeated(const struct judge *, const struct server *,
     const struct flow *, unsigned times, unsigned needs);
 
-/* In a review_server: as far as this detector can tell, it would find the same
- * again however much time goes by, and touch nothing, unless something happens: a
- * packet from or to this server, a flow of its touched, a finding about it raised,
- * changed or looked up, something remembered of it. When all that were asked say
- * so, nobody is asked again until then, or until the capture is over; without a
- * word, a detector is called each time. */
+/* In a review_server: this detector would find the same again however much time
+ * goes by, and touch nothing, unless something happens: a packet from or to this
+ * server, a flow of its touched, a finding about it raised, changed or looked up,
+ * something remembered of it. It is not called for the server again until then, or
+ * until the capture is over; without a word, it is called each time. */
 static inline void
 judge_settled(struct judge *j)
 {

@@ -107,6 +107,7 @@ list_review_server(struct registry *r, const struct detector *d, void *state)
 {
 	uint64_t own = UINT64_C(1) << d->finding;
 
+	r->of_servers |= UINT64_C(1) << r->review_servers;
 	r->review_server[r->review_servers++] = (struct review_server){
 	    d->servers ? d->servers : UINT32_MAX,
 	    d->servers & SERVER_FOUND ? own : 0,
@@ -474,37 +475,45 @@ server_matters_of(const struct registry *r, struct server *s)
 	return m;
 }
 
-/* Nothing happened since all said that they had no more to say. */
-static bool
-is_settled(const struct registry *r, const struct server *s, uint32_t matters)
+/* What of a server time alone may bring about. */
+static uint32_t
+matters_to_come(const struct registry *r, const struct server *s)
 {
-	return s->settled && !r->judge.finishing &&
-	    (s->minute_settled || !(matters & SERVER_EACH_MINUTE));
+	return SERVER_EACH_MINUTE |
+	    (server_may_fall_mute(s, r->now) ? SERVER_MAY_BE_MUTE : 0);
+}
+
+static bool
+is_concerned(const struct review_server *d, const struct server *s, uint32_t matters)
+{
+	return d->matters & matters || d->found & s->found ||
+	    d->remembered & s->remembered;
 }
 
 /* Of a server that nobody has heard of or spoken to for a while, only time can
- * tell more: each tenth second is enough. */
+ * tell more: each tenth second is enough; and those who then have no more to say
+ * of it are not asked. */
 static void
 review_server(struct registry *r, struct server *s)
 {
-	const struct review_server *d = r->review_server;
-	const struct review_server *end = d + r->review_servers;
-	uint32_t m = server_matters_of(r, s);
+	uint32_t m = server_matters_of(r, s), to_come = 0;
+	uint64_t due = r->of_servers;
 
-	if (is_settled(r, s, m))
-		return;
-	s->settled = !server_may_fall_mute(s, r->now);
-	s->minute_settled |= m & SERVER_EACH_MINUTE;
-	for (; d < end; d++) {
-		if (!(d->matters & m || d->found & s->found ||
-		    d->remembered & s->remembered))
-			continue;
-		r->judge.settled = false;
-		d->call(d->state, &r->judge, s);
+	if (!r->judge.finishing)
+		due &= ~s->settled;
+	if (due)
+		to_come = matters_to_come(r, s);
+	for (; due; due &= due - 1) {
+		const struct review_server *d =
+		    &r->review_server[__builtin_ctzll(due)];
+
+		r->judge.settled = !(d->matters & to_come);
+		if (is_concerned(d, s, m)) {
+			r->judge.settled = false;
+			d->call(d->state, &r->judge, s);
+		}
 		if (r->judge.settled)
-			continue;
-		s->minute_settled = false;
-		s->settled &= d->matters == SERVER_EACH_MINUTE;
+			s->settled |= due & -due;
 	}
 }
 

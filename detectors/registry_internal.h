@@ -65,6 +65,7 @@ struct registry {
 	/* the same of review_flow, by matters, notes and marks of a flow */
 	uint64_t of_matter[32], of_note[32], of_flow_mark[16];
 	struct review_server review_server[DETECTORS_MAX];
+	uint64_t of_servers;			/* all of them, as a set */
 	struct judge judge;
 	struct server *servers, **servers_end;
 	struct slab server_slab;		/* each step looks at thousands */

@@ -169,25 +169,25 @@ enum { SERVER_PUSHES = 256, SERVER_SECONDS = 1024, SERVER_OUTCOMES = 65536, SERV
 struct server {
 	/* what is asked of all servers again and again, in a cache line */
 	struct server *next;		/* in order of appearance */
-	struct finding *findings;	/* by next_of_server, newest first */
 	uint64_t found, remembered;	/* sets of 1 << enum finding_name: those
 					 * of `findings`; see server_remember */
+	uint64_t settled;		/* registry: who has no more to say of it;
+					 * see server_stir */
 	struct instant heard;		/* anything from or to it, to the step */
 	struct instant last_sent;	/* newest packet of its in a closed step */
 	struct instant newest;		/* second of its life: when it began */
 	uint32_t minute;		/* of its last review, since 1970 */
 	uint16_t outage_count;		/* see `outage` */
-	bool busy : 1;			/* registry: heard of lately */
-	bool settled : 1;		/* ... and see server_stir */
-	bool minute_settled : 1;
+	bool busy;			/* registry: heard of lately */
 	bool ids_split;			/* the IP-ID halves tell stacks apart */
 
-	/* what a step asks of those heard of in it, in four more */
+	/* what a step asks of those heard of in it, in five more */
 	struct host *host;		/* what capture/ knows; may be NULL later */
 	struct address address;
 	/* the latest seconds in which it was asked what its own stack answers */
 	struct instant asked_syn, asked_arp, asked_echo;
-	uint64_t flows, bytes;
+	uint64_t flows;
+	struct finding *findings;	/* by next_of_server, newest first */
 
 	struct instant first, last;
 	struct second *seconds;		/* ring, up to SERVER_SECONDS */
@@ -212,19 +212,21 @@ struct server {
 	size_t outcome_count, outcome_slots;
 
 	struct outcome **outcome;	/* in order of appearance */
-	uint64_t outcomes_refused, outcomes_forgotten;
+	uint64_t bytes;
 	struct server *hash_next;	/* by address (registry) */
 	struct server_budget *budget;	/* NULL: none */
 	size_t taken;			/* of it */
+	struct service *services;	/* in order of appearance */
+	size_t service_slots;
+	bool findings_changed;		/* since incidents were judged last */
+
+	uint64_t outcomes_refused, outcomes_forgotten;
 	char name[64];			/* configured, or "" */
 	const char *system;		/* configured (config_server.system), "" or
 					 * NULL: not */
 	const char *vendor;		/* of the MAC, "" unknown */
-	struct service *services;	/* in order of appearance */
-	size_t service_slots;
 	size_t push_count;
 	struct push *push;		/* up to SERVER_PUSHES */
-	bool findings_changed;		/* since incidents were judged last: */
 	struct incident *incidents;	/* by next_of_server and start */
 	struct told_response *told;
 	uint32_t finding_count[FINDING_COUNT];
@@ -234,21 +236,21 @@ struct server {
 };
 
 _Static_assert(offsetof(struct server, host) == CACHE_LINE_BYTES &&
-    offsetof(struct server, outcome) == 5 * CACHE_LINE_BYTES,
+    offsetof(struct server, outcomes_refused) == 6 * CACHE_LINE_BYTES,
     "they fill their cache lines");
 
 /* Have fetched from memory what a step asks of it. */
 static inline void
 server_fetch(const struct server *s)
 {
-	fetch_bytes(s, offsetof(struct server, outcome));
+	fetch_bytes(s, offsetof(struct server, outcomes_refused));
 }
 /* Something happened to it, so that all who said that they had no more to say of
  * it (judge_settled in detector.h) are to be asked again. */
 static inline void
 server_stir(struct server *s)
 {
-	s->settled = s->minute_settled = false;
+	s->settled = 0;
 }
 /* What a detector remembers of the server: made of zeros if new. NULL: no
  * memory. */
