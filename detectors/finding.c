@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "detectors/decimal.h"
 #include "detectors/server.h"
 
 static const char *const finding_names[FINDING_COUNT] = {
@@ -150,21 +151,26 @@ struct filter {
 	bool cut;
 };
 
-static void __attribute__((format(printf, 2, 3)))
-filter_add(struct filter *f, const char *format, ...)
+static void
+filter_add(struct filter *f, const char *text)
 {
-	size_t room = FINDING_FILTER_BYTES - f->used;
-	va_list args;
-	int n;
+	size_t n = strlen(text);
 
-	va_start(args, format);
-	n = vsnprintf(f->text + f->used, room, format, args);
-	va_end(args);
-	if (n < 0 || (size_t)n >= room)
+	if (n >= FINDING_FILTER_BYTES - f->used) {
 		f->cut = true;
-	else
-		f->used += (size_t)n;
-	f->text[f->used] = '\0';
+		return;
+	}
+	memcpy(f->text + f->used, text, n + 1);
+	f->used += n;
+}
+
+static void
+filter_add_number(struct filter *f, const char *before, uint64_t n)
+{
+	char text[DECIMAL_BYTES];
+
+	filter_add(f, before);
+	filter_add(f, decimal_text(n, text));
 }
 
 static void
@@ -172,8 +178,8 @@ filter_add_address(struct filter *out, const struct address *a)
 {
 	char text[ADDRESS_TEXT_BYTES];
 
-	filter_add(out, "%s==%s", address_is_v4(a) ? "ip.addr" : "ipv6.addr",
-	    address_text(a, text));
+	filter_add(out, address_is_v4(a) ? "ip.addr==" : "ipv6.addr==");
+	filter_add(out, address_text(a, text));
 }
 
 /* The one conversation the finding is about. */
@@ -181,13 +187,14 @@ static void
 filter_add_flow(struct filter *out, const struct finding *f,
     const struct address *server)
 {
-	const char *layer = f->protocol == IP_UDP ? "udp" : "tcp";
+	const char *port = f->protocol == IP_UDP ? " && udp.port==" :
+	    " && tcp.port==";
 
 	filter_add_address(out, server);
 	filter_add(out, " && ");
 	filter_add_address(out, &f->client);
-	filter_add(out, " && %s.port==%u && %s.port==%u", layer,
-	    f->server_port, layer, f->client_port);
+	filter_add_number(out, port, f->server_port);
+	filter_add_number(out, port, f->client_port);
 }
 
 /* "frame.number in {3, 8..12}", runs folded. */
@@ -202,11 +209,9 @@ filter_add_frames(struct filter *out, const struct finding *f)
 		while (last + 1 < f->frame_count &&
 		    f->frame[last + 1] == f->frame[last] + 1)
 			last++;
-		filter_add(out, "%s%llu", i ? ", " : "",
-		    (unsigned long long)f->frame[i]);
+		filter_add_number(out, i ? ", " : "", f->frame[i]);
 		if (last > i)
-			filter_add(out, "..%llu",
-			    (unsigned long long)f->frame[last]);
+			filter_add_number(out, "..", f->frame[last]);
 	}
 	filter_add(out, "}");
 }
@@ -227,13 +232,13 @@ finding_display_filter(const struct finding *f,
 
 	text[0] = '\0';
 	if (f->filter[0]) {
-		filter_add(&out, "%s", f->filter);
+		filter_add(&out, f->filter);
 		return text;
 	}
 	if (has_flow(f, server)) {
-		filter_add(&out, "%s", f->frame_count ? "(" : "");
+		filter_add(&out, f->frame_count ? "(" : "");
 		filter_add_flow(&out, f, server);
-		filter_add(&out, "%s", f->frame_count ? ") || " : "");
+		filter_add(&out, f->frame_count ? ") || " : "");
 	} else if (server && !f->frame_count) {
 		filter_add_address(&out, server);
 	}
@@ -241,9 +246,9 @@ finding_display_filter(const struct finding *f,
 		filter_add_frames(&out, f);
 	if (out.cut) {			/* frame numbers of nine digits and more */
 		out = (struct filter){ .text = text };
-		filter_add(&out, "frame.number>=%llu && frame.number<=%llu",
-		    (unsigned long long)f->frame[0],
-		    (unsigned long long)f->frame[f->frame_count - 1]);
+		filter_add_number(&out, "frame.number>=", f->frame[0]);
+		filter_add_number(&out, " && frame.number<=",
+		    f->frame[f->frame_count - 1]);
 	}
 	return text[0] ? text : strcpy(text, "frame");
 }

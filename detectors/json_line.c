@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "detectors/decimal.h"
+
 enum { NUMBER_BYTES = 32, DEPTH_MAX = 16 };
 
 struct line {
@@ -33,16 +35,32 @@ put(struct line *l, const char *text, size_t n)
 	l->at += n;
 }
 
+/* Up to what is to be escaped. */
+static size_t
+plain_bytes(const char *text, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && (unsigned char)text[i] >= ' ' && text[i] != '"' &&
+	    text[i] != '\\')
+		i++;
+	return i;
+}
+
 static void
 put_string(struct line *l, const char *text, size_t n)
 {
-	bool odd = false;
+	size_t plain;
 
-	for (size_t i = 0; i < n; i++)
-		odd |= (unsigned char)text[i] < ' ' || text[i] == '"' ||
-		    text[i] == '\\';
-	l->failed |= odd;
 	put(l, "\"", 1);
+	while ((plain = plain_bytes(text, n)) < n) {
+		put(l, text, plain);
+		put(l, "\\", 1);
+		put(l, text + plain, 1);
+		l->failed |= (unsigned char)text[plain] < ' ';
+		text += plain + 1;
+		n -= plain + 1;
+	}
 	put(l, text, n);
 	put(l, "\"", 1);
 }
@@ -50,15 +68,13 @@ put_string(struct line *l, const char *text, size_t n)
 static void
 put_integer(struct line *l, int64_t v)
 {
-	char text[NUMBER_BYTES], *at = text + sizeof(text);
-	uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
+	char text[DECIMAL_BYTES];
+	const char *digits = decimal_text(v < 0 ? -(uint64_t)v : (uint64_t)v,
+	    text);
 
-	do
-		*--at = (char)('0' + left % 10);
-	while (left /= 10);
 	if (v < 0)
-		*--at = '-';
-	put(l, at, (size_t)(text + sizeof(text) - at));
+		put(l, "-", 1);
+	put(l, digits, strlen(digits));
 }
 
 /* That a number is real shows in what is written: 3.0. */

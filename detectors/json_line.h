@@ -12,8 +12,8 @@ enum { JSON_LINE_DIGITS = 9 };
 
 /* Write it to `out`, without an end, as json_dumpb() does with JSON_COMPACT and
  * JSON_REAL_PRECISION(JSON_LINE_DIGITS), and return how many bytes that were. 0: it
- * does not fit, or has something that is rare in records (a character to be escaped,
- * a number with an exponent): ask the library. */
+ * does not fit, or has something that is rare in records (a control character, a
+ * number with an exponent): ask the library. */
 size_t json_line(struct json_t *, char *out, size_t size);
 
 #endif

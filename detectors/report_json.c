@@ -27,9 +27,13 @@ enum { REMEDIES_MAX = 32, RECORD_BYTES = 16384 };
 static json_t *
 text_value(const char *text)
 {
-	json_t *v = json_string(text);
 	char safe[4096];
+	size_t n = 0;
+	json_t *v;
 
+	while ((signed char)text[n] > 0)
+		n++;
+	v = text[n] ? json_string(text) : json_stringn_nocheck(text, n);
 	return v ? v : json_string(text_safe(text, safe, sizeof(safe)));
 }
 

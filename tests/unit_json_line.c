@@ -68,15 +68,19 @@ test_reals_are_rounded_as_the_library_rounds_them(void **state)
 }
 
 static void
-test_what_must_be_escaped_is_left_to_the_library(void **state)
+test_quotes_are_escaped_and_control_characters_left_to_the_library(void **state)
 {
-	static const char *const odd[] = { "\"", "\\", "a\n", "\t", "\x01" };
+	static const char *const quoted[] = { "\"", "\\", "a \"word\"", "C:\\a\\",
+		"\\\"\"\\" };
+	static const char *const odd[] = { "a\n", "\t", "\x01", "\x1f\"" };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-		CHECK(!is_ours(json_pack("[s]", odd[i])));
-		CHECK(!is_ours(json_pack("{s:i}", odd[i], 1)));
+	for (size_t i = 0; i < sizeof(quoted) / sizeof(quoted[0]); i++) {
+		CHECK(is_ours(json_pack("[s]", quoted[i])));
+		CHECK(is_ours(json_pack("{s:i}", quoted[i], 1)));
 	}
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		CHECK(!is_ours(json_pack("[s]", odd[i])));
 }
 
 static void
@@ -100,6 +104,6 @@ UNIT_TESTS(
     cmocka_unit_test(test_what_is_plain_reads_as_the_library_writes_it),
     cmocka_unit_test(test_whole_numbers_are_written_to_their_last_digit),
     cmocka_unit_test(test_reals_are_rounded_as_the_library_rounds_them),
-    cmocka_unit_test(test_what_must_be_escaped_is_left_to_the_library),
+    cmocka_unit_test(test_quotes_are_escaped_and_control_characters_left_to_the_library),
     cmocka_unit_test(test_a_line_that_does_not_fit_is_none),
 )
