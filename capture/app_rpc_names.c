@@ -7,6 +7,7 @@
  * others are due. */
 #include "capture/app_dcerpc.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static const struct {
@@ -356,12 +357,6 @@ static const char *const operations[RPC_INTERFACE_COUNT] = {
  * other operations, nearly two hundred, the number must do. */
 static const uint16_t cluster_waits[] = { 65, 139, 147 };
 
-/* Opnums at which any of these interfaces parks: on a connection whose bind was
- * not seen, such a call may be one that does. */
-static const uint16_t may_park[] = {
-	0, 1, 2, 3, 4, 5, 6, 7, 9, 14, 16, 28, 48, 61, 65, 139, 147,
-};
-
 enum { OPERATION_NAME_BYTES = 56 };
 
 const char *
@@ -409,29 +404,48 @@ rpc_operation_name(unsigned interface, unsigned opnum)
 	return name;
 }
 
-static bool
-is_in(const uint16_t *list, size_t n, unsigned opnum)
+/* --- which calls park ----------------------------------------------------------- */
+
+enum { OPNUMS = 256 };		/* none parks beyond */
+
+static bool parks[RPC_INTERFACE_COUNT][OPNUMS];
+
+static void
+mark_parking(unsigned interface, unsigned opnum)
 {
-	for (size_t i = 0; i < n; i++)
-		if (list[i] == opnum)
-			return true;
-	return false;
+	parks[interface][opnum] = true;
+	/* where the bind was not seen, it may be a call of this interface */
+	parks[RPC_OTHER][opnum] = true;
+}
+
+static void
+mark_all_parking(void)
+{
+	for (unsigned i = 1; i < RPC_INTERFACE_COUNT; i++) {
+		const char *at = operations[i];
+
+		for (unsigned opnum = 0; at && opnum < OPNUMS; opnum++) {
+			if (*at == '+')
+				mark_parking(i, opnum);
+			at = strchr(at, ' ');
+			at = at ? at + 1 : NULL;
+		}
+	}
+	for (size_t i = 0; i < sizeof(cluster_waits) / sizeof(*cluster_waits); i++)
+		mark_parking(RPC_CLUSAPI, cluster_waits[i]);
 }
 
 bool
 rpc_parks(unsigned interface, unsigned opnum)
 {
-	const char *at;
-	size_t n;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	if (interface == RPC_OTHER)
-		return is_in(may_park, sizeof(may_park) / sizeof(*may_park), opnum);
-	if (interface == RPC_CLUSAPI)
-		return is_in(cluster_waits,
-		    sizeof(cluster_waits) / sizeof(*cluster_waits), opnum);
-	at = operation_entry(interface, opnum, &n);
-	return at && *at == '+';
+	pthread_once(&once, mark_all_parking);
+	return interface < RPC_INTERFACE_COUNT && opnum < OPNUMS &&
+	    parks[interface][opnum];
 }
+
+/* --- interfaces ------------------------------------------------------------------ */
 
 /* C706, appendix A: the last eight bytes are always as written. */
 unsigned
