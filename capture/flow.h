@@ -245,6 +245,8 @@ struct flow {
 	 * second after data or more; since its last data; and how many of those
 	 * runs took two or more. All saturate. */
 	uint8_t unheard_max, heard, unheard, heard_late;
+	uint16_t datagram_max[2];	/* by sender: the longest IP packet with
+				 * data, in bytes; saturates */
 	struct watch *watch;
 	void *outcome;			/* the step phase's record of this flow */
 	struct instant began;

@@ -1039,6 +1039,9 @@ remember_packet(struct step *s)
 	me->packets++;
 	me->bad_sums += p->checksum == CHECKSUM_BAD;
 	me->bytes += s->length;
+	if (s->length && p->ip_bytes > s->f->datagram_max[s->side])
+		s->f->datagram_max[s->side] = p->ip_bytes < UINT16_MAX ?
+		    (uint16_t)p->ip_bytes : UINT16_MAX;
 	me->last = s->now;
 	me->ttl = p->ttl;
 	if (p->ip_version == 4 && p->ip_id)

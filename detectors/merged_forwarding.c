@@ -6,8 +6,7 @@
  * send less, quoting a datagram larger than any on the wire. The sender, who
  * never sent anything so large, has nothing to change, and the transfer crawls
  * at one segment a timeout. The hard part is only to know what was really sent:
- * the largest datagram of each side of each flow is kept by a hash of the flow,
- * and without that knowledge nothing is said. */
+ * without the longest datagram of that side of that flow nothing is said. */
 #include <stdlib.h>
 
 #include "detectors/registry.h"
@@ -15,16 +14,11 @@
 
 extern const struct detector detector_merged_forwarding;
 
-enum { SIZE_SLOTS = 16384, COMPLAINTS = 64 };
+enum { COMPLAINTS = 64 };
 
 /* Headers that a tunnel on the way adds may show in a quote; a merged datagram
  * is longer by a segment. */
 enum { MARGIN_BYTES = 64, QUOTE_SLACK_BYTES = 60 };
-
-struct size {
-	uint32_t flow;		/* folded flow id and side; 0: empty */
-	uint32_t max_bytes;
-};
 
 struct complaint {
 	struct icmp_quote quote;	/* the largest of them */
@@ -36,43 +30,10 @@ struct complaint {
 };
 
 struct merging {
-	struct size size[SIZE_SLOTS];
 	struct complaint complaint[COMPLAINTS];
 	unsigned next;
 	size_t used;
 };
-
-static uint32_t
-fold(const struct flow *f, enum side side)
-{
-	uint64_t key = f->id * 2 + side + 2;
-
-	return (uint32_t)(key ^ key >> 32) | 1U << 31;
-}
-
-static struct size *
-slot_of(struct merging *m, uint32_t flow)
-{
-	return &m->size[flow * 0x9e3779b1U >> 18];
-}
-
-static void
-merging_segment(void *state, struct flow_pool *pool, struct flow *f,
-    const struct segment *seg)
-{
-	uint32_t flow, bytes = seg->packet->ip_bytes;
-	struct size *s;
-
-	(void)pool;
-	if (!seg->packet->payload_bytes)
-		return;
-	flow = fold(f, seg->side);
-	s = slot_of(state, flow);
-	if (s->flow != flow)
-		*s = (struct size){ .flow = flow };
-	if (s->max_bytes < bytes)
-		s->max_bytes = bytes;
-}
 
 static struct complaint *
 complaint_of(struct merging *m, const struct icmp_quote *q)
@@ -140,7 +101,7 @@ is_merged(const struct flow *f, enum side sender, uint32_t ip_bytes)
 
 static void
 raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
-    const struct complaint *c, uint32_t max_bytes)
+    const struct complaint *c, uint32_t longest)
 {
 	struct server *box = registry_server(j->registry, &c->from, false);
 	struct finding *fd = finding_raise(j, &detector_merged_forwarding, NULL,
@@ -157,13 +118,13 @@ raise(struct judge *j, struct server *v, struct flow *f, enum side sender,
 	fd->severity = merged || c->count >= 3 ? SEVERITY_HIGH : SEVERITY_MEDIUM;
 	fd->confidence = merged ? 0.95 : 0.8;
 	finding_metric(fd, "quoted_bytes", c->quote.ip_bytes);
-	finding_metric(fd, "largest_seen_bytes", max_bytes);
+	finding_metric(fd, "largest_seen_bytes", longest);
 	finding_metric(fd, "mtu_bytes", c->mtu);
 	finding_say(fd, "%s says that a datagram of %u bytes from %s needs "
 	    "fragmentation, but the largest that was sent had %u: it was put "
 	    "together on the way (LRO, GRO or RSC on a box that forwards)",
 	    address_text(&c->from, from), c->quote.ip_bytes,
-	    wire_end_text(f, sender, who), max_bytes);
+	    wire_end_text(f, sender, who), longest);
 	flow_afflicted(f, FINDING_merged_forwarding, c->first);
 }
 
@@ -186,19 +147,18 @@ merging_review(void *state, struct judge *j, struct server *v, struct flow *f)
 
 	for (unsigned i = 0; i < m->used; i++) {
 		const struct complaint *c = &m->complaint[i];
-		const struct size *s;
+		uint32_t longest;
 
 		if (!wire_quotes(f, &c->quote, &sender) ||
 		    !instant_before(f->began, c->last))
 			continue;
-		s = slot_of(m, fold(f, sender));
-		if (s->flow != fold(f, sender) || !s->max_bytes ||
-		    !was_seen(f, sender, c))
+		longest = f->datagram_max[sender];
+		if (!longest || !was_seen(f, sender, c))
 			continue;
-		if (c->quote.ip_bytes > s->max_bytes + MARGIN_BYTES &&
-		    swapped(c->quote.ip_bytes) > s->max_bytes + MARGIN_BYTES &&
+		if (c->quote.ip_bytes > longest + MARGIN_BYTES &&
+		    swapped(c->quote.ip_bytes) > longest + MARGIN_BYTES &&
 		    judge_trusts_repeated(j, v, f, c->count, 0) > 0)
-			raise(j, v, f, sender, c, s->max_bytes);
+			raise(j, v, f, sender, c, longest);
 	}
 }
 
@@ -235,9 +195,7 @@ const struct detector detector_merged_forwarding = {
 	.source = "RFC 792; RFC 1191; RFC 8201; vmware/open-vm-tools 166, "
 	    "moby/moby 32023 and google/gvisor 14011 (merged datagrams of 2868 to "
 	    "20076 bytes, 35 kB/s).",
-	.facts = CUE_PAYLOAD,
 	.awake = merging_awake,
-	.on_segment = merging_segment,
 	.on_packet = merging_packet,
 	.review_flow = merging_review,
 	.new = merging_new,
