@@ -19,10 +19,10 @@
 extern const struct detector detector_reply_missing;
 
 enum { FLOWS_MAX = 4096, PORTS_MAX_LATE = 512, LATE_FRAMES = 12,
-    BITS_LOG = 14, BITS = 1 << BITS_LOG };
+    HOST_PLACES = 2048 };
 
-/* No output depends on who shares a bit. */
-#define BIT_KEY UINT64_C(0x9e3779b97f4a7c15)
+/* No output depends on who shares a place. */
+#define HOST_KEY UINT64_C(0x9e3779b97f4a7c15)
 
 /* Shorter waits are not even looked at, whatever the configuration. */
 #define LATE_FLOOR_NS NS_PER_S
@@ -42,7 +42,7 @@ struct asker {
 
 /* A port of a server. */
 struct habit {
-	uint32_t host;		/* host_bit() */
+	uint32_t host;		/* host_place() */
 	uint32_t late, soon;	/* answers */
 	uint32_t at_once, later; /* asked again after a late answer */
 	struct address client[2]; /* the first two different ones */
@@ -55,38 +55,25 @@ struct habit {
 
 struct late_answers {
 	struct memo *askers, *habits;
-	uint64_t habits_made;		/* when these were made: */
-	uint64_t hosts[BITS / 64];	/* bits of those that have a habit */
-	uint64_t ports[BITS / 64];	/* likewise */
+	uint64_t habits_made;		/* when this was made: */
+	uint64_t ports[HOST_PLACES];	/* port_bit() of those with a habit */
 };
 
 static uint32_t
-host_bit(const struct address *a)
+host_place(const struct address *a)
 {
-	return (uint32_t)(address_hash(a, BIT_KEY) % BITS);
+	return (uint32_t)(address_hash(a, HOST_KEY) % HOST_PLACES);
 }
 
-static uint32_t
-port_bit(uint64_t key)
+static uint64_t
+port_bit(uint64_t port)
 {
-	return (uint32_t)(key * BIT_KEY >> (64 - BITS_LOG));
-}
-
-static void
-set_bit(uint64_t *bits, uint32_t bit)
-{
-	bits[bit / 64] |= UINT64_C(1) << bit % 64;
-}
-
-static bool
-has_bit(const uint64_t *bits, uint32_t bit)
-{
-	return bits[bit / 64] >> bit % 64 & 1;
+	return UINT64_C(1) << port % 64;
 }
 
 /* Nearly all hosts are in time, and most ports of the others: one look says so. */
 static void
-renew_bits(struct late_answers *l)
+renew_ports(struct late_answers *l)
 {
 	uint64_t made = memo_count(l->habits) + memo_evicted(l->habits), key;
 	struct habit *h;
@@ -94,12 +81,9 @@ renew_bits(struct late_answers *l)
 	if (made == l->habits_made)
 		return;
 	l->habits_made = made;
-	memset(l->hosts, 0, sizeof(l->hosts));
 	memset(l->ports, 0, sizeof(l->ports));
-	for (size_t i = 0; (h = memo_each(l->habits, &i, &key)); ) {
-		set_bit(l->hosts, h->host);
-		set_bit(l->ports, port_bit(key));
-	}
+	for (size_t i = 0; (h = memo_each(l->habits, &i, &key)); )
+		l->ports[h->host] |= port_bit(key - 1);
 }
 
 static uint64_t
@@ -143,7 +127,7 @@ answered(struct late_answers *l, struct flow *f, int64_t took_ns,
 	if (!key)
 		return;
 	h = memo_make(l->habits, key);
-	h->host = host_bit(&f->addr[SERVER]);
+	h->host = host_place(&f->addr[SERVER]);
 	if (!h->late++)
 		h->first = asked;
 	h->last = now;
@@ -249,15 +233,16 @@ late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 {
 	const unsigned needs = TRUST_BOTH_WAYS | TRUST_LOSS;
 	bool has_habits = false;
+	uint64_t ports;
 
-	renew_bits(l);
-	if (!v->host || !has_bit(l->hosts, host_bit(&v->address)))
+	renew_ports(l);
+	ports = v->host ? l->ports[host_place(&v->address)] : 0;
+	if (!ports)
 		return false;
 	for (size_t i = 0; i < v->service_count; i++) {
 		const struct service_place *s = &v->place[i];
-		uint64_t key = port_key(v->host, s->port);
-		const struct habit *h = has_bit(l->ports, port_bit(key)) ?
-		    memo_find(l->habits, key) : NULL;
+		const struct habit *h = ports & port_bit(s->port) ?
+		    memo_find(l->habits, port_key(v->host, s->port)) : NULL;
 		struct finding *before;
 
 		if (!h)
