@@ -96,9 +96,12 @@ places_grow(struct flow_pool *pool)
 
 	if (more > UINT32_MAX)
 		return false;
-	grown = realloc(pool->place, more * sizeof(*grown));
+	grown = slab_array(more * sizeof(*grown));
 	if (!grown)
 		return false;
+	if (pool->place)
+		memcpy(grown, pool->place, pool->slots * sizeof(*grown));
+	free(pool->place);
 	pool->place = grown;
 	pool->slots = more;
 	return true;
@@ -645,9 +648,10 @@ table_grow(struct flow_table *t)
 
 	if (t->stats.now < (t->mask + 1) / 4 * 3)
 		return true;
-	entry = calloc(more, sizeof(*entry));
+	entry = slab_array(more * sizeof(*entry));
 	if (!entry)			/* a longer way, as long as one is free */
 		return t->stats.now < t->mask;
+	memset(entry, 0, more * sizeof(*entry));
 	for (size_t i = 0; i <= t->mask; i++)
 		if (t->entry[i].number)
 			entry_put(entry, more - 1, t->entry[i]);

@@ -41,6 +41,12 @@ block_new(size_t bytes)
 	return block;
 }
 
+void *
+slab_array(size_t bytes)
+{
+	return bytes < LARGE_PAGE_BYTES ? malloc(bytes) : block_new(bytes);
+}
+
 static int
 block_add(struct slab *s)
 {

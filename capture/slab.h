@@ -24,6 +24,9 @@ void *slab_take(struct slab *);
 /* The same for who writes all of it: of any content. */
 void *slab_take_raw(struct slab *);
 void slab_give(struct slab *, void *record);
+/* Something else: an array of any content that is looked at here and there, in
+ * large pages if it fills some. NULL if out of memory; else it is to be freed. */
+void *slab_array(size_t bytes);
 /* All of them, and their memory. */
 void slab_release(struct slab *);
 
