@@ -518,6 +518,23 @@ review_server(struct registry *r, struct server *s)
 }
 
 static void
+fetch_servers(struct server *const *servers, size_t left)
+{
+	const struct server *s;
+
+	if (left > FETCH_AHEAD)
+		fetch_bytes(servers[FETCH_AHEAD], 1);
+	if (left <= FETCH_AHEAD / 2)
+		return;
+	s = servers[FETCH_AHEAD / 2];
+	if (!s->settled)
+		server_fetch(s);
+	if (!s->settled && s->outage_count)
+		fetch_bytes(&s->outage[s->outage_count - 1],
+		    sizeof(s->outage[0]));
+}
+
+static void
 review_busy_servers(struct registry *r)
 {
 	size_t kept = 0;
@@ -525,6 +542,7 @@ review_busy_servers(struct registry *r)
 	for (size_t i = 0; i < r->busy_count; i++) {
 		struct server *s = r->busy[i];
 
+		fetch_servers(r->busy + i, r->busy_count - i);
 		s->busy = instant_since(r->now, s->heard) <= 10 * NS_PER_S;
 		if (!s->busy)
 			continue;

@@ -461,6 +461,17 @@ fetch_hosts(struct host *const *hosts, size_t left)
 		server_second_fetch(hosts[FOURTH]->server);
 }
 
+static void
+fetch_answers(const struct answer *answers, size_t left)
+{
+	const struct server *s;
+
+	if (left > FIRST)
+		flow_fetch(answers[FIRST].flow);
+	if (left > FOURTH && (s = server_at_hand(answers[FOURTH].flow)))
+		server_client_fetch(s, answers[FOURTH].flow);
+}
+
 void
 registry_update_servers(struct registry *r, struct engine *e, struct instant since)
 {
@@ -483,8 +494,10 @@ registry_update_servers(struct registry *r, struct engine *e, struct instant sin
 	for (size_t i = 0; i < host_count; i++)
 		if (hosts[i]->server)
 			server_judge_ids(hosts[i]->server);
-	for (size_t i = 0; i < r->answer_count; i++)
+	for (size_t i = 0; i < r->answer_count; i++) {
+		fetch_answers(r->answers + i, r->answer_count - i);
 		answer_count(r, &r->answers[i]);
+	}
 	r->answer_count = 0;
 }
 

@@ -521,7 +521,8 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	double patience, waited, trust;
 
 	(void)state;
-	if (f->marks & MARK_LATE)	/* for review_server */
+	if (f->marks & MARK_LATE &&	/* for review_server */
+	    !server_remembers(s, FINDING_reply_missing))
 		server_remember(s, FINDING_reply_missing, sizeof(struct instant));
 	if (only_was_late(f) || f->protocol != IP_TCP ||
 	    f->app == APP_RPC_HTTP)
