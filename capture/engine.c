@@ -896,7 +896,7 @@ take(struct engine *e, struct arrival *a)
 /* What hangs off a flow. Records of flows stay mapped, and fetching what is no
  * longer there does no harm; what never was costs a walk through page tables. */
 static void
-fetch_more(const struct flow *f, const struct packet *p)
+fetch_more(const struct engine *e, const struct flow *f, const struct packet *p)
 {
 	enum { APP_STATE_BYTES = 128 };	/* what parsers use most */
 	enum side side = f->port[CLIENT] == p->sport ? CLIENT : SERVER;
@@ -906,6 +906,8 @@ fetch_more(const struct flow *f, const struct packet *p)
 	stream_fetch(f);
 	host_fetch(f->host[side], true);
 	host_fetch(f->host[other_side(side)], false);
+	if (!f->host[CLIENT])
+		host_prepare(e->hosts, &f->addr[CLIENT]);
 }
 
 /* Have fetched from memory what `n` packets, AHEAD at most, will need. */
@@ -928,7 +930,7 @@ fetch(struct engine *e, const struct arrival *a, size_t n)
 		    flow_foreseen(e->flows, number[i]) : NULL;
 
 		if (f)
-			fetch_more(f, &a[i].packet);
+			fetch_more(e, f, &a[i].packet);
 	}
 }
 

@@ -66,6 +66,12 @@ bucket_of(const struct host_table *t, const struct address *a)
 	return (size_t)(address_hash(a, t->key) % HOST_BUCKETS);
 }
 
+void
+host_prepare(const struct host_table *t, const struct address *a)
+{
+	__builtin_prefetch(&t->bucket[bucket_of(t, a)]);
+}
+
 static void
 unlink_age(struct host_table *t, struct host *h)
 {
