@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "detectors/decimal.h"
 #include "detectors/server.h"
 
 static const char *const finding_names[FINDING_COUNT] = {
@@ -167,10 +166,14 @@ filter_add(struct filter *f, const char *text)
 static void
 filter_add_number(struct filter *f, const char *before, uint64_t n)
 {
-	char text[DECIMAL_BYTES];
+	char text[21], *digit = &text[sizeof(text) - 1];
 
+	*digit = '\0';
+	do
+		*--digit = (char)('0' + n % 10);
+	while (n /= 10);
 	filter_add(f, before);
-	filter_add(f, decimal_text(n, text));
+	filter_add(f, digit);
 }
 
 static void

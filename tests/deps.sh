@@ -56,7 +56,7 @@ judge() {
 		door("nettle", "^(capture/community_id|web/access)\\.c$")
 		door("confuse", "^detectors/config\\.c$")
 		door("zlib", "^web/gzip\\.c$")
-		door("jansson", "^(detectors/(evidence_ladder|json_line|report_json|report_compare_json|explain|compare_kept|sink_webhook)|web/[a-z_]*)\\.c$")
+		door("jansson", "^(detectors/(evidence_ladder|report_json|report_compare_json|explain|compare_kept|sink_webhook)|web/[a-z_]*)\\.c$")
 	}
 	$2 ~ /^"/ {
 		target = substr($2, 2, length($2) - 2)
