@@ -424,6 +424,7 @@ run_step(struct engine *e, struct instant now)
 	report_ended(e);
 	if (e->observer.on_step)
 		e->observer.on_step(e->observer.context, e, now);
+	host_table_step_over(e->hosts);
 	let_touched_go(e, seen, now);
 	e->last_step = now;
 }

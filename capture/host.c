@@ -253,13 +253,18 @@ host_counts_add(struct host_counts *sum, const struct host_counts *c)
 }
 
 struct host *const *
-host_table_touched(struct host_table *t, size_t *count)
+host_table_touched(const struct host_table *t, size_t *count)
+{
+	*count = t->touched_count;
+	return t->touched;
+}
+
+void
+host_table_step_over(struct host_table *t)
 {
 	for (size_t i = 0; i < t->touched_count; i++)
 		t->touched[i]->touched = false;
-	*count = t->touched_count;
 	t->touched_count = 0;
-	return t->touched;
 }
 
 /* --- IP IDs ------------------------------------------------------------------ */

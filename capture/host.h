@@ -155,9 +155,10 @@ uint64_t host_table_refused(const struct host_table *);
 /* Sum and extent of both. */
 void host_counts_add(struct host_counts *, const struct host_counts *);
 
-/* The hosts touched since the last call, in the order in which they were; they
- * are no longer then. The array is valid until the next packet. */
-struct host *const *host_table_touched(struct host_table *, size_t *count);
+/* The hosts touched in this step, in the order in which they were. They stay, and
+ * so does the array, until the step is over. */
+struct host *const *host_table_touched(const struct host_table *, size_t *count);
+void host_table_step_over(struct host_table *);
 
 /* Count a packet for its sender and receiver (either may be NULL), and mark
  * both touched. `seg` is NULL for anything but TCP. */
