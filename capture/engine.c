@@ -899,7 +899,7 @@ take(struct engine *e, struct arrival *a)
 static void
 fetch_more(const struct engine *e, const struct flow *f, const struct packet *p)
 {
-	enum { APP_STATE_BYTES = 128 };	/* what parsers use most */
+	enum { APP_STATE_BYTES = 256 };	/* all that most parsers keep */
 	enum side side = f->port[CLIENT] == p->sport ? CLIENT : SERVER;
 
 	fetch_bytes(f->waiting, 1);
