@@ -166,14 +166,11 @@ filter_add(struct filter *f, const char *text)
 static void
 filter_add_number(struct filter *f, const char *before, uint64_t n)
 {
-	char text[21], *digit = &text[sizeof(text) - 1];
+	char text[21];			/* UINT64_MAX and the end */
 
-	*digit = '\0';
-	do
-		*--digit = (char)('0' + n % 10);
-	while (n /= 10);
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
 	filter_add(f, before);
-	filter_add(f, digit);
+	filter_add(f, text);
 }
 
 static void

@@ -417,7 +417,7 @@ is_same(struct concern a, struct concern b)
 static void
 review_flow(struct registry *r, struct flow *f)
 {
-	struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
+	struct server *s = server_at_hand(f);
 	uint64_t due = s ? concerned_by(r, f) : 0;
 	struct concern before = concern_of(f);
 

@@ -408,7 +408,7 @@ static void
 answer_count(struct registry *r, const struct answer *a)
 {
 	const struct flow *f = a->flow;
-	struct server *s = f->host[SERVER] ? f->host[SERVER]->server : NULL;
+	struct server *s = server_at_hand(f);
 	struct service *v = s ? server_service_of(s, f, true) : NULL;
 	bool slow = (double)a->took_ns > r->judge.limit->user_notices_s * 1e9;
 
@@ -424,12 +424,6 @@ answer_count(struct registry *r, const struct answer *a)
 /* What a step asks for lies anywhere, and one thing says where the next one is. So
  * each is asked for some places before its turn, and after what leads to it. */
 enum { FIRST = 10, SECOND = 8, THIRD = 6, FOURTH = 4, FIFTH = 2 };
-
-static const struct server *
-server_at_hand(const struct flow *f)
-{
-	return f->host[SERVER] ? f->host[SERVER]->server : NULL;
-}
 
 static void
 fetch_flows(struct flow *const *flows, size_t left)

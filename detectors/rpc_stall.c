@@ -178,8 +178,7 @@ on_app(void *state, const struct app_event *e)
 static void
 raise_slow(struct judge *j, const struct slow *l)
 {
-	struct server *s = l->flow->host[SERVER] ?
-	    l->flow->host[SERVER]->server : NULL;
+	struct server *s = server_at_hand(l->flow);
 	char call[APP_LABEL_TEXT_BYTES];
 	struct finding *x;
 

@@ -239,6 +239,13 @@ _Static_assert(offsetof(struct server, host) == CACHE_LINE_BYTES &&
     offsetof(struct server, outcomes_refused) == 6 * CACHE_LINE_BYTES,
     "they fill their cache lines");
 
+/* Whom it is a connection to, if that is known as a server; nothing is looked up. */
+static inline struct server *
+server_at_hand(const struct flow *f)
+{
+	return f->host[SERVER] ? f->host[SERVER]->server : NULL;
+}
+
 /* Have fetched from memory what a step asks of it. */
 static inline void
 server_fetch(const struct server *s)
