@@ -168,13 +168,29 @@ def ptrace(request, data=None):
         raise OSError(ctypes.get_errno(), "ptrace")
 
 
+def stopped_in_a_wait():
+    """The run's registers, stopped where it waits in a system call: the stop cut
+    that short (EINTR, or ERESTARTSYS to ERESTART_RESTARTBLOCK, by which the kernel
+    would make it again), so that the instruction before is `syscall`. Stopped
+    anywhere else, the run goes on."""
+    cut_short = {-errno.EINTR, *range(-516, -511)}
+    r = Registers()
+    while time.monotonic() < deadline:
+        ptrace(16)                      # ATTACH
+        os.waitpid(p.pid, 0)
+        ptrace(12, ctypes.byref(r))     # GETREGS
+        if r.orig_rax < 2 ** 63 and ctypes.c_long(r.rax).value in cut_short:
+            return r
+        ptrace(17)                      # DETACH
+        time.sleep(0.05)
+    p.kill()
+    sys.exit("it is never seen to wait")
+
+
 def answer(call):
-    """What the kernel says to this call, made where the run makes one that it
-    waits in: the instruction before is `syscall`."""
-    ptrace(16)                          # ATTACH
-    os.waitpid(p.pid, 0)
-    before, r = Registers(), Registers()
-    ptrace(12, ctypes.byref(before))    # GETREGS
+    """What the kernel says to this call, made in place of one that the run waits
+    in."""
+    before, r = stopped_in_a_wait(), Registers()
     ctypes.memmove(ctypes.byref(r), ctypes.byref(before), ctypes.sizeof(r))
     r.rip, r.rax, r.orig_rax, r.rdi = r.rip - 2, call, 2 ** 64 - 1, 0
     ptrace(13, ctypes.byref(r))         # SETREGS
