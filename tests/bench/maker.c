@@ -13,7 +13,7 @@
 #include <string.h>
 
 static const struct scene mix = { "mix", false, NULL, 530,
-	"the sample captures over and over, each time with other addresses" };
+	"captures (the samples) over and over, each time with other addresses" };
 
 static void
 list(const struct scene *s)

@@ -1,16 +1,18 @@
-/* mix.c - the captures of a folder, over and over. Each time all 10/8, 172.16/12
- * and 192.168/16 addresses and the ports of clients stay what they are to each
- * other, but lie elsewhere, so that every connection is a new one. Checksums are
- * mended by the difference (RFC 1624), so that a wrong one stays as wrong. */
+/* mix.c - the captures of a folder and the folders in it, over and over; what is no
+ * capture of Ethernet is passed over. Each time all unicast addresses stay what they
+ * are to each other, but lie elsewhere, so that every connection is a new one.
+ * Checksums are mended by the difference (RFC 1624), so that a wrong one stays as
+ * wrong. */
 #include "tests/bench/scenes.h"
 
-#include <dirent.h>
+#include <ftw.h>
 #include <pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MIX_FRAMES = 3400000, MIX_SPREAD_NS = 700000000, LINK_BYTES = 14 };
+enum { MIX_FRAMES = 3400000, MIX_SPREAD_NS = 700000000, LINK_BYTES = 14,
+	ARP_BYTES = 28, IPV6_BYTES = 40 };
 
 /* What lasts longer, a session leak over days, would be mostly silence. */
 #define TAPE_LONGEST_NS (3600 * S_NS)
@@ -37,6 +39,26 @@ struct player {
 /* --- reading ------------------------------------------------------------------------- */
 
 static void
+tape_add(struct tape *t, size_t *room, const struct kept *k, const uint8_t *data)
+{
+	struct kept *mine;
+
+	if (t->frames == *room) {
+		*room = *room ? *room * 2 : 1024;
+		t->frame = realloc(t->frame, *room * sizeof(*t->frame));
+		if (!t->frame)
+			give_up("out of memory");
+	}
+	mine = &t->frame[t->frames++];
+	*mine = *k;
+	mine->data = malloc(k->bytes + 1);
+	if (!mine->data)
+		give_up("out of memory");
+	memcpy(mine->data, data, k->bytes);
+}
+
+/* Leaves it empty where that is no capture of Ethernet. */
+static void
 tape_load(struct tape *t, const char *path)
 {
 	char why[PCAP_ERRBUF_SIZE];
@@ -47,28 +69,17 @@ tape_load(struct tape *t, const char *path)
 	uint64_t first = 0, ns;
 	size_t room = 0;
 
-	if (!p)
-		give_up("%s: %s", path, why);
-	while (pcap_next_ex(p, &h, &data) == 1) {
-		struct kept *k;
-
-		if (t->frames == room) {
-			room = room ? room * 2 : 1024;
-			t->frame = realloc(t->frame, room * sizeof(*t->frame));
-			if (!t->frame)
-				give_up("out of memory");
-		}
+	while (p && pcap_datalink(p) == DLT_EN10MB && pcap_next_ex(p, &h, &data) == 1) {
 		ns = (uint64_t)h->ts.tv_sec * S_NS + (uint64_t)h->ts.tv_usec;
 		if (!t->frames)
 			first = ns;
-		k = &t->frame[t->frames++];
-		*k = (struct kept){ ns > first ? ns - first : 0, malloc(h->caplen + 1),
-			h->caplen, h->len };
-		if (!k->data)
-			give_up("out of memory");
-		memcpy(k->data, data, h->caplen);
+		ns = ns > first ? ns - first : 0;
+		if (ns <= TAPE_LONGEST_NS && h->caplen <= FRAME_BYTES_MAX)
+			tape_add(t, &room, &(struct kept){ ns, NULL, h->caplen, h->len },
+			    data);
 	}
-	pcap_close(p);
+	if (p)
+		pcap_close(p);
 }
 
 static void
@@ -79,41 +90,53 @@ tape_free(struct tape *t)
 	free(t->frame);
 }
 
-static void
-tape_shorten(struct tape *t)
+/* nftw() has no argument of its own. */
+static struct {
+	char **path;
+	size_t paths, room;
+} found;
+
+static int
+find_file(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
-	while (t->frames && t->frame[t->frames - 1].at_ns > TAPE_LONGEST_NS)
-		free(t->frame[--t->frames].data);
+	(void)st;
+	(void)at;
+	if (kind != FTW_F)
+		return 0;
+	if (found.paths == found.room) {
+		found.room = found.room ? found.room * 2 : 256;
+		found.path = realloc(found.path, found.room * sizeof(*found.path));
+	}
+	if (!found.path || !(found.path[found.paths++] = strdup(path)))
+		give_up("out of memory");
+	return 0;
 }
 
 static int
-is_capture(const struct dirent *d)
+by_name(const void *a, const void *b)
 {
-	size_t n = strlen(d->d_name);
-
-	return n > 5 && strcmp(d->d_name + n - 5, ".pcap") == 0;
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 static size_t
 tapes_load(struct tape **tapes, const char *folder)
 {
-	struct dirent **name;
-	char path[4096];
-	int n = scandir(folder, &name, is_capture, alphasort);
+	size_t n = 0;
 
-	if (n < 1)
-		give_up("%s: no captures there", folder);
-	*tapes = calloc((size_t)n, sizeof(**tapes));
+	nftw(folder, find_file, 16, FTW_PHYS);
+	qsort(found.path, found.paths, sizeof(*found.path), by_name);
+	*tapes = calloc(found.paths + 1, sizeof(**tapes));
 	if (!*tapes)
 		give_up("out of memory");
-	for (int i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, name[i]->d_name);
-		tape_load(&(*tapes)[i], path);
-		tape_shorten(&(*tapes)[i]);
-		free(name[i]);
+	for (size_t i = 0; i < found.paths; i++) {
+		tape_load(&(*tapes)[n], found.path[i]);
+		n += (*tapes)[n].frames > 0;
+		free(found.path[i]);
 	}
-	free(name);
-	return (size_t)n;
+	free(found.path);
+	if (!n)
+		give_up("%s: no captures of Ethernet there", folder);
+	return n;
 }
 
 /* --- rewriting ------------------------------------------------------------------------ */
@@ -142,16 +165,18 @@ mend(uint8_t *sum, uint32_t was, uint32_t is)
 	put_be16(sum, ~s);
 }
 
-/* Moves an address; the sums (either may be NULL) with it. */
+/* Moves an IPv4 address; the sums (either may be NULL) with it. */
 static void
-move_address(uint8_t *a, uint32_t round, uint8_t *ip_sum, uint8_t *sum)
+move_ipv4(uint8_t *a, uint32_t round, uint8_t *ip_sum, uint8_t *sum)
 {
 	uint32_t high = be16(a);
 
-	if (!is_private(a) || !round)
+	if (!a[0] || a[0] == 127 || a[0] >= 224)
 		return;
-	/* /16 by /16: room for 49 * 256 rounds */
-	a[0] = (uint8_t)((a[0] == 10 ? 11 : a[0] == 172 ? 60 : 110) + (round >> 8) % 49);
+	/* /16 by /16: private addresses have room for 49 * 256 rounds */
+	if (is_private(a))
+		a[0] = (uint8_t)((a[0] == 10 ? 11 : a[0] == 172 ? 60 : 110) +
+		    (round >> 8) % 49);
 	a[1] = (uint8_t)(a[1] + round);
 	if (ip_sum)
 		mend(ip_sum, high, be16(a));
@@ -159,30 +184,75 @@ move_address(uint8_t *a, uint32_t round, uint8_t *ip_sum, uint8_t *sum)
 		mend(sum, high, be16(a));
 }
 
+/* Moves a global unicast IPv6 address (RFC 4291 2.4: 2000::/3). */
+static void
+move_ipv6(uint8_t *a, uint32_t round, uint8_t *sum)
+{
+	uint32_t part = be16(a + 2);
+
+	if ((a[0] & 0xe0) != 0x20)
+		return;
+	put_be16(a + 2, part + round);
+	if (sum)
+		mend(sum, part, be16(a + 2));
+}
+
+/* Where the checksum over the addresses is, or NULL: of TCP, UDP and, with IPv6,
+ * ICMP. */
+static uint8_t *
+transport_sum(uint8_t *l4, const uint8_t *end, uint8_t protocol)
+{
+	size_t at = protocol == 6 ? 16 : protocol == 17 ? 6 : 2;
+
+	if (protocol != 6 && protocol != 17 && protocol != 58)
+		return NULL;
+	if (l4 > end || (size_t)(end - l4) < at + 2)
+		return NULL;
+	return protocol == 17 && !be16(l4 + at) ? NULL : l4 + at;
+}
+
+static void
+rewrite_ipv4(uint8_t *ip, const uint8_t *end, uint32_t round)
+{
+	uint8_t *sum = NULL;
+
+	/* later fragments have no transport header */
+	if (!(be16(ip + 6) & 0x1fff) && ip[9] != 58)
+		sum = transport_sum(ip + (size_t)(ip[0] & 15) * 4, end, ip[9]);
+	move_ipv4(ip + 12, round, ip + 10, sum);
+	move_ipv4(ip + 16, round, ip + 10, sum);
+}
+
+static void
+rewrite_ipv6(uint8_t *ip, const uint8_t *end, uint32_t round)
+{
+	uint8_t *sum = transport_sum(ip + IPV6_BYTES, end, ip[6]);
+
+	move_ipv6(ip + 8, round, sum);
+	move_ipv6(ip + 24, round, sum);
+}
+
 static void
 rewrite(uint8_t *f, size_t bytes, uint32_t round)
 {
-	uint8_t *ip = f + LINK_BYTES, *sum = NULL;
-	size_t l4;
+	uint8_t *ip = f + LINK_BYTES;
 
-	if (bytes < 42)
+	if (bytes < LINK_BYTES + ARP_BYTES || !round)
 		return;
-	if (be16(f + 12) == 0x0806) {
-		move_address(f + 28, round, NULL, NULL);
-		move_address(f + 38, round, NULL, NULL);
-		return;
+	switch (be16(f + 12)) {
+	case 0x0806:
+		move_ipv4(ip + 14, round, NULL, NULL);
+		move_ipv4(ip + 24, round, NULL, NULL);
+		break;
+	case 0x0800:
+		if (ip[0] >> 4 == 4)
+			rewrite_ipv4(ip, f + bytes, round);
+		break;
+	case 0x86dd:
+		if (ip[0] >> 4 == 6 && bytes >= LINK_BYTES + IPV6_BYTES)
+			rewrite_ipv6(ip, f + bytes, round);
+		break;
 	}
-	if (be16(f + 12) != 0x0800 || ip[0] >> 4 != 4)
-		return;
-	l4 = LINK_BYTES + (size_t)(ip[0] & 15) * 4;
-	if (!(be16(ip + 6) & 0x1fff)) {
-		if (ip[9] == 6 && bytes >= l4 + 18)
-			sum = f + l4 + 16;
-		else if (ip[9] == 17 && bytes >= l4 + 8 && be16(f + l4 + 6))
-			sum = f + l4 + 6;
-	}
-	move_address(ip + 12, round, ip + 10, sum);
-	move_address(ip + 16, round, ip + 10, sum);
 }
 
 /* --- playing -------------------------------------------------------------------------- */
@@ -214,11 +284,10 @@ play_frame(struct wire *w, const struct player *p)
 {
 	const struct kept *k = &p->tape->frame[p->at];
 	static uint8_t copy[FRAME_BYTES_MAX];
-	size_t bytes = k->bytes < sizeof(copy) ? k->bytes : sizeof(copy);
 
-	memcpy(copy, k->data, bytes);
-	rewrite(copy, bytes, p->round);
-	wire_frame(w, BENCH_EPOCH_NS + due(p), copy, bytes, k->wire_bytes);
+	memcpy(copy, k->data, k->bytes);
+	rewrite(copy, k->bytes, p->round);
+	wire_frame(w, BENCH_EPOCH_NS + due(p), copy, k->bytes, k->wire_bytes);
 }
 
 void

@@ -182,7 +182,7 @@ def options():
     p.add_argument("scenes", nargs="*")
     for program in ("maker", "floor", "measure", "toewatch"):
         p.add_argument("--" + program, required=True)
-    p.add_argument("--pcaps", required=True, help="the sample captures")
+    p.add_argument("--pcaps", required=True, help="the captures that the mix is made of")
     p.add_argument("--dir", default="build/bench", help="where captures are made")
     p.add_argument("--scale", type=float, default=1)
     p.add_argument("--runs", type=int, default=3)
