@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/fetch.h"
+
 enum { SLOTS = 16384, HASHED_PAYLOAD_BYTES = 64 };
 
 struct slot {
@@ -116,7 +118,7 @@ void
 duplicates_prepare(const struct duplicates *d, struct packet *p)
 {
 	p->signature = signature_of(p);
-	__builtin_prefetch(&d->slot[p->signature % SLOTS], 1);
+	fetch_line(&d->slot[p->signature % SLOTS]);
 }
 
 bool

@@ -6,13 +6,23 @@
 
 enum { CACHE_LINE_BYTES = 64 };	/* of the processors that we know */
 
-/* Have `bytes` from `at` on fetched, to be written. Nothing else comes of it, even
- * where nothing is mapped; but that costs a walk through page tables. NULL: no. */
+/* Have the line at `at` fetched, to be written. Nothing else comes of it, even where
+ * nothing is mapped; but that costs a walk through page tables. */
+static inline void
+fetch_line(const void *at)
+{
+	__builtin_prefetch(at, 1);
+	/* gcc leaves out calls of what does nothing else, as if it did nothing; not
+	 * of this */
+	__asm__ volatile ("");
+}
+
+/* The same, of `bytes` from `at` on. NULL: none. */
 static inline void
 fetch_bytes(const void *at, size_t bytes)
 {
 	for (size_t n = 0; at && n < bytes; n += CACHE_LINE_BYTES)
-		__builtin_prefetch((const char *)at + n, 1);
+		fetch_line((const char *)at + n);
 }
 
 #endif

@@ -583,7 +583,7 @@ flow_hash(const struct flow_table *t, struct packet *p)
 void
 flow_prepare(const struct flow_table *t, const struct packet *p)
 {
-	__builtin_prefetch(&t->entry[(uint32_t)p->flow_hash & t->mask]);
+	fetch_line(&t->entry[(uint32_t)p->flow_hash & t->mask]);
 }
 
 uint32_t
@@ -594,7 +594,7 @@ flow_foresee(const struct flow_table *t, const struct packet *p)
 	for (size_t i = tag & t->mask; t->entry[i].number; i = (i + 1) & t->mask) {
 		if (t->entry[i].tag != tag)
 			continue;
-		__builtin_prefetch(&t->pool->place[t->entry[i].number]);
+		fetch_line(&t->pool->place[t->entry[i].number]);
 		return t->entry[i].number;
 	}
 	return 0;
@@ -840,7 +840,7 @@ fetch_next_victims(const struct flow_table *t, uint32_t number)
 	if (after)
 		fetch_record(t->pool, after);
 	if (f)
-		__builtin_prefetch(&t->entry[home_of(t, f)], 1);
+		fetch_line(&t->entry[home_of(t, f)]);
 }
 
 static void

@@ -69,7 +69,7 @@ bucket_of(const struct host_table *t, const struct address *a)
 void
 host_prepare(const struct host_table *t, const struct address *a)
 {
-	__builtin_prefetch(&t->bucket[bucket_of(t, a)]);
+	fetch_line(&t->bucket[bucket_of(t, a)]);
 }
 
 static void

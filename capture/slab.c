@@ -1,10 +1,11 @@
 /* slab.c - records of one size. With AddressSanitizer what is not handed out may
  * not be touched, so that a late reader is found as it would be with malloc. */
 #include "capture/slab.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "capture/fetch.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define HAS_ASAN 1
@@ -75,7 +76,7 @@ slab_take_raw(struct slab *s)
 	if (record) {
 		ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
 		s->unused = *(void **)record;
-		__builtin_prefetch(s->unused, 1);	/* the next one's */
+		fetch_line(s->unused);	/* the next one's */
 	} else {
 		if ((size_t)(s->end - s->fresh) < s->record_bytes && block_add(s))
 			return NULL;

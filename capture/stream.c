@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/fetch.h"
 #include "capture/slab.h"
 
 /* Memory comes in blocks of a few sizes, kept for reuse once they were there:
@@ -182,7 +183,7 @@ stream_fetch(const struct flow *f)
 {
 	for (int side = CLIENT; side <= SERVER; side++)
 		if (f->stream[side] && !is_parked(f->stream[side]))
-			__builtin_prefetch(f->stream[side], 1);
+			fetch_line(f->stream[side]);
 }
 
 static struct stream *

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/fetch.h"
 #include "capture/hash.h"
 #include "detectors/timeline.h"
 
@@ -224,7 +225,7 @@ server_client_fetch(const struct server *s, const struct flow *f)
 	const struct service_place *at = place_of(s, f);
 
 	if (c && c->slots)
-		__builtin_prefetch(client_home(c, a, set->key), 1);
+		fetch_line(client_home(c, a, set->key));
 	if (at)
 		fetch_bytes(at->service, offsetof(struct service, took));
 }
