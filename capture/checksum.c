@@ -84,17 +84,20 @@ sum_tail(const uint8_t *at, size_t n)
 	return sum;
 }
 
+static inline uint64_t
+sum_of(const uint8_t *at, size_t n)
+{
+	uint64_t sum = n >= 32 ? sum_blocks(at, n / 32) : 0;
+
+	for (at += n & ~(size_t)31, n &= 31; n >= 8; n -= 8, at += 8)
+		sum = add_carry(sum, load64(at));
+	return add_carry(sum, sum_tail(at, n));
+}
+
 uint16_t
 checksum_sum(const void *bytes, size_t n, uint16_t start)
 {
-	const uint8_t *at = bytes;
-	uint64_t sum = htons(start);
-
-	if (n >= 32)
-		sum = add_carry(sum, sum_blocks(at, n / 32));
-	for (at += n & ~(size_t)31, n &= 31; n >= 8; n -= 8, at += 8)
-		sum = add_carry(sum, load64(at));
-	return ntohs(fold(add_carry(sum, sum_tail(at, n))));
+	return ntohs(fold(add_carry(htons(start), sum_of(bytes, n))));
 }
 
 /* Zero has two forms in one's complement. */
@@ -107,7 +110,7 @@ same_sum(uint32_t a, uint32_t b)
 /* Addresses and protocol, without the length: for IPv4 (RFC 9293, 3.1) and for
  * IPv6 (RFC 8200, 8.1) they sum to the same. An IPv4 address may be taken with
  * the prefix it is mapped by, as that is 0xffff, the other zero. */
-static uint16_t
+static uint64_t
 pseudo_sum(const struct address *src, const struct address *dst,
     uint8_t protocol)
 {
@@ -116,8 +119,14 @@ pseudo_sum(const struct address *src, const struct address *dst,
 	sum = add_carry(sum, load64(src->octet));
 	sum = add_carry(sum, load64(src->octet + 8));
 	sum = add_carry(sum, load64(dst->octet));
-	sum = add_carry(sum, load64(dst->octet + 8));
-	return ntohs(fold(sum));
+	return add_carry(sum, load64(dst->octet + 8));
+}
+
+static uint64_t
+length_sum(uint32_t bytes)
+{
+	return (uint64_t)htons((uint16_t)(bytes >> 16)) +
+	    htons((uint16_t)bytes);
 }
 
 static enum checksum_status
@@ -137,11 +146,11 @@ judge_wrong(uint16_t field, uint32_t without_length, uint32_t wire_bytes,
 enum checksum_status
 checksum_transport(const struct address *src, const struct address *dst,
     uint8_t protocol, struct bytes whole, uint32_t wire_bytes,
-    uint32_t field_offset)
+    uint32_t field_offset, uint32_t header_bytes, uint16_t *header_sum)
 {
 	struct bytes rest = whole;
-	uint16_t field, without_length;
-	uint32_t sum;
+	uint64_t pseudo, header, sum;
+	uint16_t field;
 
 	bytes_skip(&rest, field_offset);
 	field = bytes_be16(&rest);
@@ -151,12 +160,17 @@ checksum_transport(const struct address *src, const struct address *dst,
 	 * tunnels (RFC 6935), which the caller knows. */
 	if (protocol == IP_UDP && field == 0 && address_is_v4(src))
 		return CHECKSUM_UNVERIFIABLE;
-	without_length = pseudo_sum(src, dst, protocol);
-	sum = checksum_sum(whole.at, wire_bytes, without_length);
-	sum += (wire_bytes >> 16) + (wire_bytes & UINT16_MAX);
-	if (same_sum(sum, 0))
-		return CHECKSUM_GOOD;
-	return judge_wrong(field, without_length, wire_bytes, protocol);
+	pseudo = pseudo_sum(src, dst, protocol);
+	header = sum_of(whole.at, header_bytes);
+	sum = sum_of(whole.at + header_bytes, wire_bytes - header_bytes);
+	sum = add_carry(add_carry(sum, header), pseudo);
+	sum = add_carry(sum, length_sum(wire_bytes));
+	/* 2^64 is 1 as 2^16 is: no need to fold before a remainder is taken */
+	if (sum % UINT16_MAX)
+		return judge_wrong(field, ntohs(fold(pseudo)), wire_bytes,
+		    protocol);
+	*header_sum = ntohs((uint16_t)(header % UINT16_MAX));
+	return CHECKSUM_GOOD;
 }
 
 const char *

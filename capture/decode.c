@@ -10,12 +10,26 @@
 
 #include "capture/decode_internal.h"
 
-enum decode_result
-decode_frame(const struct frame *f, struct packet *p)
+/* In steps of a constant size: a compiler makes a few stores of those, and of
+ * the whole an instruction that takes its time to start. */
+static inline void
+clear(struct packet *p)
+{
+	enum { STEP = 64 };
+	char *at = (char *)p;
+	size_t left = sizeof(*p);
+
+	for (; left >= STEP; left -= STEP, at += STEP)
+		memset(at, 0, STEP);
+	memset(at, 0, sizeof(*p) % STEP);
+}
+
+static inline struct walk
+begin(const struct frame *f, struct packet *p)
 {
 	struct walk w = { .p = p, .b = bytes_of(f->data, f->captured_bytes) };
 
-	memset(p, 0, sizeof(*p));
+	clear(p);
 	p->time = f->time;
 	p->frame = f->number;
 	p->file = f->file;
@@ -25,7 +39,25 @@ decode_frame(const struct frame *f, struct packet *p)
 	if (p->wire_bytes < p->captured_bytes)
 		p->wire_bytes = p->captured_bytes;
 	w.cut = p->wire_bytes - p->captured_bytes;
+	return w;
+}
+
+enum decode_result
+decode_layers(const struct frame *f, struct packet *p)
+{
+	struct walk w = begin(f, p);
+
 	return decode_link(&w, f->link_type);
+}
+
+enum decode_result
+decode_frame(const struct frame *f, struct packet *p)
+{
+	struct walk w = begin(f, p);
+
+	if (!decode_plain(&w, f->link_type))
+		return decode_link(&w, f->link_type);
+	return decode_protocol(&w, p->protocol);
 }
 
 enum decode_result

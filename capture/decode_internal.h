@@ -22,6 +22,8 @@ struct walk {
  * mistake or malice, and the decoder calls itself. */
 enum { LAYER_DEPTH_MAX = 16 };
 
+enum { LINK_ETHERNET = 1 };	/* pcap-linktype(7) */
+
 enum ethertype {		/* IEEE 802 numbers, as IANA lists them */
 	ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_ARP = 0x0806,
 	ETHERTYPE_IPV6 = 0x86dd, ETHERTYPE_VLAN = 0x8100,
@@ -77,6 +79,16 @@ walk_limit(struct walk *w, uint32_t n)
 	return n - w->cut;
 }
 
+/* decode.c: decode_frame by the long way alone, through each layer. */
+enum decode_result decode_layers(const struct frame *, struct packet *p);
+
+/* decode_plain.c: from the first byte to the transport header, if all of the
+ * frame is here and is as most are: Ethernet, untagged or with one tag, and
+ * IPv4 with neither options nor fragments and all of its length. What it fills
+ * in is what the long way fills in. False: it is another frame, and nothing was
+ * done. */
+bool decode_plain(struct walk *, int link_type);
+
 /* decode_link.c */
 enum decode_result decode_link(struct walk *, int link_type);
 enum decode_result decode_ethernet(struct walk *);
@@ -88,6 +100,8 @@ enum decode_result decode_wlan(struct walk *);
 /* decode_ip.c */
 enum decode_result decode_ip(struct walk *);	/* by its version */
 enum decode_result decode_ip_payload(struct walk *, uint8_t protocol);
+/* The same without the headers of IPv6 before it. */
+enum decode_result decode_protocol(struct walk *, uint8_t protocol);
 enum decode_result decode_arp(struct walk *);
 
 /* decode_transport.c */

@@ -249,7 +249,7 @@ extension_header(struct walk *w, uint8_t kind, uint8_t *next)
 	    kind == NEXT_AH ? length * 4 + 6 : length * 8 + 6);
 }
 
-static enum decode_result
+enum decode_result
 decode_protocol(struct walk *w, uint8_t protocol)
 {
 	struct packet *p = w->p;

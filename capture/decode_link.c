@@ -11,7 +11,7 @@
 
 /* libpcap's numbers (pcap-linktype(7)), as DLT_* are on Linux. */
 enum {
-	LINK_NULL = 0, LINK_ETHERNET = 1, LINK_PPP = 9, LINK_RAW = 12,
+	LINK_NULL = 0, LINK_PPP = 9, LINK_RAW = 12,
 	LINK_RAW_BSD = 14, LINK_PPP_SERIAL = 50, LINK_PPP_ETHER = 51,
 	LINK_C_HDLC = 104, LINK_WLAN = 105, LINK_LOOP = 108,
 	LINK_LINUX_SLL = 113, LINK_WLAN_RADIOTAP = 127, LINK_IPV4 = 228,

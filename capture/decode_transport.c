@@ -86,12 +86,12 @@ tcp_options(struct tcp_options *o, struct bytes b)
  * and for whatever reason the rest is not there, it is not the sender's. */
 static void
 transport_checksum(const struct walk *w, uint8_t protocol, struct bytes whole,
-    uint32_t wire_bytes, uint32_t field_offset)
+    uint32_t wire_bytes, uint32_t field_offset, uint32_t header_bytes)
 {
 	struct packet *p = w->p;
 
 	p->checksum = checksum_transport(&p->src, &p->dst, protocol, whole,
-	    wire_bytes, field_offset);
+	    wire_bytes, field_offset, header_bytes, &p->header_sum);
 	if (w->missing && p->checksum != CHECKSUM_GOOD &&
 	    p->checksum != CHECKSUM_UNVERIFIABLE)
 		p->checksum = CHECKSUM_SHORT;
@@ -119,29 +119,27 @@ decode_tcp(struct walk *w)
 {
 	uint32_t wire = walk_wire(w), header_bytes, option_bytes;
 	struct bytes whole = w->b, rest = w->b, options;
-	struct bytes h = bytes_sub(&rest, TCP_HEADER_MIN);
 	struct packet *p = w->p;
 
-	if (h.ran_out) {
+	if (whole.left < TCP_HEADER_MIN) {
 		(void)tcp_header(p, whole);	/* as far as it goes */
 		return walk_short(w, DECODE_TRANSPORT);
 	}
-	header_bytes = tcp_header(p, h);
+	header_bytes = tcp_header(p, bytes_of(whole.at, TCP_HEADER_MIN));
 	if (header_bytes < TCP_HEADER_MIN || header_bytes > wire + w->missing)
 		return DECODE_TRANSPORT;
 
 	p->has_transport = true;
 	p->tcp_header_bytes = (uint8_t)header_bytes;
 	option_bytes = header_bytes - TCP_HEADER_MIN;
+	bytes_skip(&rest, TCP_HEADER_MIN);
 	options = bytes_sub_at_most(&rest, option_bytes);
 	p->options.cut = options.left < option_bytes;
 	tcp_options(&p->options, options);
 	p->payload = rest;
 	p->payload_bytes = wire > header_bytes ? wire - header_bytes : 0;
-	transport_checksum(w, IP_TCP, whole, wire, TCP_CHECKSUM_AT);
-	if (p->checksum == CHECKSUM_GOOD)	/* so all of it is there */
-		p->header_sum = checksum_sum(whole.at, header_bytes, 0) %
-		    UINT16_MAX;
+	transport_checksum(w, IP_TCP, whole, wire, TCP_CHECKSUM_AT,
+	    header_bytes <= wire ? header_bytes : 0);
 	return w->cut ? DECODE_TRUNCATED : DECODE_OK;
 }
 
@@ -169,7 +167,7 @@ decode_udp(struct walk *w)
 	p->payload = w->b;
 	p->payload_bytes = walk_wire(w);
 	whole.left = UDP_HEADER + w->b.left;
-	transport_checksum(w, IP_UDP, whole, length, UDP_CHECKSUM_AT);
+	transport_checksum(w, IP_UDP, whole, length, UDP_CHECKSUM_AT, 0);
 	if (decode_udp_tunnel(w, &inner))
 		return inner;
 	if (w->cut)

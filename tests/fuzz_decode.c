@@ -1,10 +1,11 @@
 /* fuzz_decode.c - any bytes, as a frame of each link type, cut at any place,
- * decoded and defragmented.
+ * decoded and defragmented; and by the long way through the layers alone, which
+ * says the same.
  *
  * The first byte chooses the link type, the second how much the snap length
  * kept; a small capture works as well: the frames in it are then taken one
  * after another, so that fragments meet. */
-#include "capture/decode.h"
+#include "capture/decode_internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -45,13 +46,26 @@ check(const struct packet *p)
 	assert((sum | 0xff) == 0xff);
 }
 
+/* Up to the payload: the rest are copies, and may differ in their gaps. */
+static void
+check_same(const struct packet *a, const struct packet *b)
+{
+	assert(memcmp(a, b, offsetof(struct packet, payload)) == 0);
+	assert(a->payload.at == b->payload.at);
+	assert(a->payload.left == b->payload.left);
+	assert(a->transport.at == b->transport.at);
+	assert(a->transport.left == b->transport.left);
+}
+
 static void
 decode(struct defrag *d, struct frame *f)
 {
-	struct packet p;
+	struct packet p, long_way;
 	enum decode_result r = decode_frame(f, &p);
 
 	assert(r < DECODE_RESULT_COUNT);
+	assert(r == decode_layers(f, &long_way));
+	check_same(&p, &long_way);
 	check(&p);
 	if (p.is_fragment) {
 		assert(!defrag_add(d, &p) || p.reassembled);

@@ -1297,6 +1297,23 @@ test_tcp_headers_that_cannot_be_are_refused(void **state)
 	CHECK(!packet.has_transport);
 }
 
+/* The sum over what there is may be right even so. */
+static void
+test_a_tcp_header_that_goes_on_beyond_the_frame_is_not_summed(void **state)
+{
+	struct maker m = { .n = 0 };
+
+	(void)state;
+	put_ipv4(&m, IP_TCP, 24);
+	put_tcp(&m, TCP_ACK, 4);
+	m.at[36] = 0x5a;
+	m.at[37] = 0x55;
+	CHECK_EQ(decode_all(&m, RAW), DECODE_IP_LENGTH);
+	CHECK(packet.has_transport);
+	CHECK_EQ(packet.checksum, CHECKSUM_GOOD);
+	CHECK_EQ(packet.header_sum, 0);
+}
+
 static void
 test_udp_ends_where_its_own_length_says(void **state)
 {
@@ -1605,6 +1622,8 @@ UNIT_TESTS(
     cmocka_unit_test(test_odd_options_do_not_lose_the_segment),
     cmocka_unit_test(test_options_cut_off_keep_the_numbers),
     cmocka_unit_test(test_tcp_headers_that_cannot_be_are_refused),
+    cmocka_unit_test(
+	test_a_tcp_header_that_goes_on_beyond_the_frame_is_not_summed),
     cmocka_unit_test(test_udp_ends_where_its_own_length_says),
     cmocka_unit_test(test_arp_says_who_asks_for_whom),
     cmocka_unit_test(test_neighbour_discovery_reads_like_arp),
