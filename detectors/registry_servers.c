@@ -438,10 +438,14 @@ fetch_flows(struct flow *const *flows, size_t left)
 	}
 	if (left > THIRD && (s = server_at_hand(flows[THIRD])))
 		server_fetch(s);
-	if (left > FOURTH && (s = server_at_hand(flows[FOURTH])))
+	if (left > FOURTH && (s = server_at_hand(flows[FOURTH]))) {
 		server_flow_fetch(s, flows[FOURTH]);
-	if (left > FIFTH && (s = server_at_hand(flows[FIFTH])))
+		timeline_fetch(s, &flows[FOURTH]->addr[CLIENT], false);
+	}
+	if (left > FIFTH && (s = server_at_hand(flows[FIFTH]))) {
 		server_client_fetch(s, flows[FIFTH]);
+		timeline_fetch(s, &flows[FIFTH]->addr[CLIENT], true);
+	}
 }
 
 static void

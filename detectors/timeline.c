@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/fetch.h"
 #include "capture/host.h"
 #include "detectors/server_internal.h"
 
@@ -227,6 +228,20 @@ timeline_served(struct server *s, const struct address *a, struct instant now,
 	c = client_of(s, a);
 	if (c)
 		set_bit(c->answered, cell);
+}
+
+void
+timeline_fetch(const struct server *s, const struct address *a, bool row)
+{
+	const struct timeline *t = s->timeline;
+	size_t i = (size_t)address_hash(a, KEY) % SLOTS;
+
+	if (!t)
+		return;
+	if (!row)
+		fetch_line(&t->slot[i]);
+	else if (t->slot[i])
+		fetch_line(&t->client[t->slot[i] - 1]);
 }
 
 void

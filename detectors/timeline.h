@@ -31,6 +31,9 @@ void timeline_free(struct timeline **);
  * the run has no end. */
 void timeline_served(struct server *, const struct address *client,
     struct instant now, bool live);
+/* Have fetched from memory where the client's answers are kept; and then (`row`) its
+ * own of them. */
+void timeline_fetch(const struct server *, const struct address *client, bool row);
 /* An answer that took this long, not a call that is meant to wait; of a server
  * whose timeline has begun. */
 void timeline_took(struct server *, int64_t ns, struct instant now);
