@@ -954,12 +954,37 @@ take_blindness(struct engine *e, struct instant now)
 	e->stats.resumed = now;
 }
 
+/* What another thread has made of frames is in that one's cache: the arrivals from
+ * `i` on, AHEAD of them, and the payloads of those. */
+static void
+fetch_arrivals(const struct batch *b, size_t i)
+{
+	for (size_t k = i; k < i + AHEAD && k < b->end; k++)
+		fetch_to_read(&b->arrival[k], ARRIVAL_FRONT_BYTES);
+}
+
+static void
+fetch_payloads(const struct batch *b, size_t i, size_t end)
+{
+	for (size_t k = i; k < end && k < b->end; k++)
+		fetch_to_read(b->arrival[k].packet.payload.at, 1);
+}
+
 void
 engine_batch(struct engine *e, struct batch *b)
 {
+	if (b->kept) {
+		fetch_arrivals(b, b->first);
+		fetch_arrivals(b, b->first + AHEAD);
+	}
 	for (size_t i = b->first; i < b->end; i += AHEAD) {
 		size_t n = b->end - i < AHEAD ? b->end - i : AHEAD;
 
+		if (b->kept) {
+			fetch_arrivals(b, i + 2 * AHEAD);
+			fetch_payloads(b, i + (i > b->first ? AHEAD : 0),
+			    i + 2 * AHEAD);
+		}
 		fetch(e, &b->arrival[i], n);
 		for (size_t k = i; k < i + n; k++)
 			take(e, &b->arrival[k]);

@@ -25,4 +25,14 @@ fetch_bytes(const void *at, size_t bytes)
 		fetch_line((const char *)at + n);
 }
 
+/* The same, to be read alone: of what another processor has written. */
+static inline void
+fetch_to_read(const void *at, size_t bytes)
+{
+	for (size_t n = 0; at && n < bytes; n += CACHE_LINE_BYTES) {
+		__builtin_prefetch((const char *)at + n, 0);
+		__asm__ volatile ("");
+	}
+}
+
 #endif

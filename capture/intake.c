@@ -41,7 +41,7 @@ struct intake {
 struct batch *
 batch_new(bool keeps_frames)
 {
-	struct batch *b = malloc(sizeof(*b));
+	struct batch *b = aligned_alloc(CACHE_LINE_BYTES, sizeof(*b));
 
 	if (!b)
 		return NULL;

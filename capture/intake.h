@@ -12,22 +12,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "capture/fetch.h"
 #include "capture/flow.h"
 #include "capture/packet.h"
 #include "capture/source.h"
 
 /* A frame, and what was made of it. */
 struct arrival {
-	struct frame frame;		/* as read, its stamp brought into range */
-	struct packet packet;		/* `time` is the frame's */
-	enum decode_result result;
+	_Alignas(CACHE_LINE_BYTES)
 	struct instant now;		/* trace time, never before the last one's */
 	int64_t regression_ns;		/* its stamp is so much before the stamp of
 					 * the frame before; 0: it is not */
+	enum decode_result result;
 	bool is_copy;			/* a mirror's second, to be left out */
 	bool is_piece;			/* a fragment */
 	bool is_swallowed;		/* and there is nothing to be seen yet */
+	struct packet packet;		/* `time` is the frame's */
+	struct frame frame;		/* as read, its stamp brought into range */
 };
+
+/* What is asked of an ordinary one. */
+enum { ARRIVAL_FRONT_BYTES = 4 * CACHE_LINE_BYTES };
 
 enum {
 	INTAKE_FRAMES = 64,

@@ -95,14 +95,15 @@ struct tcp_options {
 	bool sack_permitted;
 	bool has_timestamps;
 	uint32_t ts_value, ts_echo;	/* RFC 7323 */
+	bool cut;			/* options went on past the snap length */
 	uint8_t sack_count;
 	struct sack_block sack[SACK_BLOCKS_MAX];
-	bool cut;			/* options went on past the snap length */
 };
 
 /* The innermost packet of a frame. Fields of layers that are not there are 0.
  * All numbers are in host order. Pointers are borrowed from the frame (or from
- * the defragmenter, until the next packet). */
+ * the defragmenter, until the next packet). What every TCP segment is asked for
+ * lies in front, in three cache lines, and what few packets have behind it. */
 struct packet {
 	struct instant time;		/* of the frame */
 	uint64_t frame;
@@ -110,59 +111,63 @@ struct packet {
 	uint32_t interface;
 	uint32_t captured_bytes, wire_bytes;
 
-	/* link, of the outermost Ethernet-like header */
-	bool has_mac;
-	uint8_t src_mac[6], dst_mac[6];
-	uint8_t vlan_count;		/* tags seen; the ids of the first two */
-	uint16_t vlan[2];
-	uint16_t tunnels;		/* enum tunnel */
-	uint32_t tunnel_id;		/* VNI, ERSPAN session or GRE key */
-	enum checksum_status outer_udp;	/* VXLAN, Geneve: the outer checksum */
-
-	/* ARP, or IPv6 neighbour discovery seen as the same question */
-	enum arp_op arp;
-	struct address arp_sender, arp_target;
-	uint8_t arp_sender_mac[6];
-
 	/* IP */
+	struct address src, dst;
+	uint32_t ip_bytes;		/* total length by the header (0 in the
+					 * header, as under TSO: by the frame) */
+	uint16_t ip_id;			/* IPv4 only */
+	uint8_t ttl, tos;
 	uint8_t ip_version;		/* 4, 6, or 0 for none */
+	uint8_t protocol;		/* after extension headers */
 	bool is_fragment;		/* a piece: no transport decoded */
 	bool reassembled;		/* put together by the defragmenter */
 	bool df;
 	bool ip_checksum_bad;
 	bool ip_damaged;		/* so, and the field was filled in: an IPv4
-				 * header's sum is left to no card but as 0 */
-	uint8_t ttl, tos;
-	uint16_t ip_id;			/* IPv4 only */
-	uint32_t ip_bytes;		/* total length by the header (0 in the
-					 * header, as under TSO: by the frame) */
-	struct address src, dst;
-	uint8_t protocol;		/* after extension headers */
-	uint32_t fragment_id, fragment_offset;
-	bool more_fragments;
+					 * header's sum is left to no card but as 0 */
 
 	/* transport; has_transport only when its whole header was there */
 	bool has_transport;
 	uint16_t sport, dport;		/* TCP, UDP */
 	uint32_t seq, ack;
-	uint8_t tcp_flags;
 	uint16_t window;		/* raw */
 	uint16_t urgent;
-	uint8_t tcp_header_bytes;
 	uint16_t header_sum;		/* TCP, where the checksum is good: of the
 					 * header (checksum.h), and 0 for 0xffff */
-	struct tcp_options options;
-	uint8_t icmp_type, icmp_code;
-	uint16_t icmp_id, icmp_seq;	/* echo */
-	uint16_t icmp_mtu;		/* fragmentation needed / packet too big */
+	uint8_t tcp_flags;
+	uint8_t tcp_header_bytes;
 	enum checksum_status checksum;	/* TCP, UDP */
-
 	uint32_t payload_bytes;		/* on the wire, after the transport header */
+	enum checksum_status outer_udp;	/* VXLAN, Geneve: the outer checksum */
 	struct bytes payload;		/* what was captured of it */
-	struct bytes transport;		/* IP payload as captured, header included */
 	/* 0: not asked for */
 	uint64_t flow_hash;		/* flow_prepare's */
 	uint64_t signature;		/* duplicates_prepare's */
+
+	/* link, of the outermost Ethernet-like header */
+	bool has_mac;
+	uint8_t src_mac[6], dst_mac[6];
+	uint8_t vlan_count;		/* tags seen; the ids of the first two */
+	uint16_t tunnels;		/* enum tunnel */
+
+	struct tcp_options options;
+
+	uint16_t vlan[2];
+	uint32_t tunnel_id;		/* VNI, ERSPAN session or GRE key */
+
+	uint32_t fragment_id;
+	struct bytes transport;		/* IP payload as captured, header included */
+	uint32_t fragment_offset;
+	bool more_fragments;
+
+	uint8_t icmp_type, icmp_code;
+	uint16_t icmp_id, icmp_seq;	/* echo */
+	uint16_t icmp_mtu;		/* fragmentation needed / packet too big */
+
+	/* ARP, or IPv6 neighbour discovery seen as the same question */
+	uint8_t arp_sender_mac[6];
+	enum arp_op arp;
+	struct address arp_sender, arp_target;
 };
 
 /* What an ICMP error quotes of the datagram it complains about (RFC 792:
