@@ -57,6 +57,7 @@ struct udp_sums {
 	struct memo *talks, *sources;
 	uint64_t asked[ASKED_SLOTS];	/* conversations with a question */
 	bool dirty;
+	bool waits;			/* a talk may, for its silence to tell */
 };
 
 static uint64_t
@@ -251,6 +252,7 @@ take_bad(struct udp_sums *u, const struct packet *p, const struct role *r,
 		.kind = (uint8_t)kind, .pending = true,
 		.question = r->question, .repeated = t->repeated,
 		.silence_tells = !r->dhcp || r->id != DHCP_OFFER };
+	u->waits = true;
 }
 
 static void
@@ -294,16 +296,21 @@ static void
 settle_silence(struct udp_sums *u, struct instant now)
 {
 	size_t cursor = 0;
+	bool waits = false;
 	struct talk *t;
 
 	while ((t = memo_each(u->talks, &cursor, NULL))) {
 		if (!t->pending || t->question || t->repeated ||
-		    !t->silence_tells ||
-		    instant_since(now, t->at) < CONTENT_AFTER_NS)
+		    !t->silence_tells)
 			continue;
+		if (instant_since(now, t->at) < CONTENT_AFTER_NS) {
+			waits = true;
+			continue;
+		}
 		t->pending = false;
 		count_word(u, t, true);
 	}
+	u->waits = waits;
 }
 
 static void
@@ -346,10 +353,9 @@ raise_refused(struct judge *j, const struct source *s, enum sum_kind kind)
 }
 
 static void
-raise_other(struct judge *j, const struct detector *d, const struct source *s,
-    enum sum_kind kind)
+raise_other(struct judge *j, const struct detector *d, struct server *v,
+    const struct source *s, enum sum_kind kind)
 {
-	struct server *v = registry_server(j->registry, &s->address, false);
 	bool artifact = d == &detector_checksum_artifact;
 	struct finding *fd;
 	char who[ADDRESS_TEXT_BYTES];
@@ -370,9 +376,8 @@ raise_other(struct judge *j, const struct detector *d, const struct source *s,
 
 static void
 take_back(struct judge *j, const struct detector *d, const char *kind,
-    const struct source *s)
+    struct server *v, const struct source *s)
 {
-	struct server *v = registry_server(j->registry, &s->address, false);
 	struct finding *fd = v ? finding_lookup(j, d, kind, v, NULL, s->port) :
 	    NULL;
 
@@ -386,13 +391,13 @@ judge_source(struct judge *j, struct checksum *c, const struct source *s,
 {
 	const struct sum_tally *t = &s->tally[kind];
 	enum sum_verdict verdict = sum_judge(t, kind, s->good > 0);
+	struct server *v = registry_server(j->registry, &s->address, false);
 
-	if (!t->bad)
-		return;
 	if (verdict != SUM_DISCARDED)
-		take_back(j, &detector_checksum_discarded, NULL, s);
+		take_back(j, &detector_checksum_discarded, NULL, v, s);
 	if (verdict != SUM_ARTIFACT)
-		take_back(j, &detector_checksum_artifact, sum_kind_name(kind), s);
+		take_back(j, &detector_checksum_artifact, sum_kind_name(kind), v,
+		    s);
 	if (checksum_is_artifact(c, &s->address, kind))
 		return;
 	switch (verdict) {
@@ -400,11 +405,11 @@ judge_source(struct judge *j, struct checksum *c, const struct source *s,
 		raise_refused(j, s, kind);
 		return;
 	case SUM_ARTIFACT:
-		raise_other(j, &detector_checksum_artifact, s, kind);
+		raise_other(j, &detector_checksum_artifact, v, s, kind);
 		return;
 	case SUM_UNRESOLVED:
 		if (j->finishing)
-			raise_other(j, &detector_checksum_unresolved, s, kind);
+			raise_other(j, &detector_checksum_unresolved, v, s, kind);
 		return;
 	}
 }
@@ -415,14 +420,15 @@ udp_sums_review(struct udp_sums *u, struct judge *j, struct checksum *c)
 	size_t cursor = 0;
 	struct source *s;
 
-	if (memo_count(u->talks))
+	if (u->waits)
 		settle_silence(u, j->now);
 	if (!u->dirty && !j->finishing)
 		return;
 	u->dirty = false;
 	while ((s = memo_each(u->sources, &cursor, NULL)))
 		for (unsigned k = SUM_PARTIAL; k < SUM_KINDS; k++)
-			judge_source(j, c, s, k);
+			if (s->tally[k].bad)
+				judge_source(j, c, s, k);
 }
 
 void

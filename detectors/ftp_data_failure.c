@@ -64,6 +64,9 @@ struct ftp {
 	struct memo *sessions;		/* by flow id of the control connection */
 	struct memo *places;		/* uint64_t: that flow id */
 	struct memo *tallies;
+	struct instant called;		/* the last SYN to such a place, or its
+					 * refusal */
+	bool calls;			/* not all of them have come to an end */
 };
 
 extern const struct detector detector_ftp_data_failure;
@@ -243,6 +246,14 @@ note_connected(struct ftp *d, struct session *s, struct instant now)
 }
 
 static void
+session_called(struct ftp *d, struct session *s, const struct packet *p)
+{
+	session_frame(s, p->frame);
+	d->called = p->time;
+	d->calls = true;
+}
+
+static void
 on_segment(void *state, struct flow_pool *pool, struct flow *f,
     const struct segment *seg)
 {
@@ -264,10 +275,10 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 	} else if (seg->facts & SEG_SYN) {
 		if (!s->syns++)
 			s->first_syn = f->half[seg->side].last;
-		session_frame(s, seg->packet->frame);
+		session_called(d, s, seg->packet);
 	} else if (seg->side == SERVER && !s->connected) {
 		s->refused = true;
-		session_frame(s, seg->packet->frame);
+		session_called(d, s, seg->packet);
 	}
 }
 
@@ -375,18 +386,29 @@ review_recovery(struct judge *j, const struct tally *t)
 		describe(x, t);
 }
 
+/* Who was not called since the last look, and had failed by then, was counted. */
+static void
+review_sessions(struct ftp *d, struct judge *j)
+{
+	double since = seconds_of(instant_since(j->now, d->called));
+	size_t cursor = 0;
+	struct session *s;
+
+	while ((s = memo_each(d->sessions, &cursor, NULL)))
+		if (has_failed(s, j->now, j->limit->connect_s))
+			count_failure(d, s, j->now);
+	d->calls = since < REFUSED_S || since < j->limit->connect_s;
+}
+
 static void
 review_capture(void *state, struct judge *j)
 {
 	struct ftp *d = state;
 	size_t cursor = 0;
-	struct session *s;
 	struct tally *t;
 
-	while ((s = memo_each(d->sessions, &cursor, NULL)))
-		if (has_failed(s, j->now, j->limit->connect_s))
-			count_failure(d, s, j->now);
-	cursor = 0;
+	if (d->calls)
+		review_sessions(d, j);
 	while ((t = memo_each(d->tallies, &cursor, NULL)))
 		if (t->failed != t->told)
 			raise_failures(j, t);
