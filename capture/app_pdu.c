@@ -134,20 +134,17 @@ app_note_of(const struct app_context *c, enum app_note what, uint32_t label,
 bool
 line_take(struct bytes *b, struct bytes *line)
 {
-	struct bytes scan = *b;
-	size_t n = 0;
-	uint8_t octet = 0, before = 0;
+	size_t n = bytes_before(*b, '\n');
+	struct bytes end;
 
-	while (scan.left && octet != '\n') {
-		before = octet;
-		octet = bytes_u8(&scan);
-		n++;
-	}
-	if (octet != '\n')
+	if (n == b->left)
 		return false;
-	n -= before == '\r' ? 2 : 1;
-	*line = bytes_sub(b, n);
-	*b = scan;
+	end = *line = bytes_sub(b, n);
+	bytes_skip(b, 1);
+	if (n)
+		bytes_skip(&end, n - 1);
+	if (bytes_peek(end) == '\r')
+		line->left--;
 	return true;
 }
 

@@ -883,6 +883,9 @@ smb_resync(const struct flow *f, enum side side, struct bytes b)
 		struct bytes rest = b;
 		const uint8_t *at;
 
+		bytes_skip(&rest, i + NBSS_BYTES + 1);
+		i += bytes_before(rest, 'S');
+		rest = b;
 		bytes_skip(&rest, i);
 		at = bytes_take(&rest, SIGNATURE_BYTES);
 		if (at && at[0] == NBSS_MESSAGE && is_magic(at + NBSS_BYTES))

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct bytes {
 	const uint8_t *at;	/* borrowed; NULL only with left == 0 */
@@ -130,6 +131,16 @@ static inline struct bytes
 bytes_sub_at_most(struct bytes *b, size_t n)
 {
 	return bytes_sub(b, n < b->left ? n : b->left);
+}
+
+/* How many bytes there are before the first that is `octet`; all that are left
+ * where none is. */
+static inline size_t
+bytes_before(struct bytes b, uint8_t octet)
+{
+	const uint8_t *found = b.left ? memchr(b.at, octet, b.left) : NULL;
+
+	return found ? (size_t)(found - b.at) : b.left;
 }
 
 #endif

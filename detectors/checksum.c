@@ -16,6 +16,7 @@
 
 #include "detectors/memo.h"
 #include "detectors/registry.h"
+#include "detectors/subject.h"
 #include "detectors/wire.h"
 
 enum { RANGES = 6, FLOWS_MAX = 4096, SENDERS_MAX = 4096 };
@@ -118,11 +119,7 @@ sum_judge(const struct sum_tally *t, enum sum_kind kind, bool others_good)
 static uint64_t
 address_key(const struct address *a)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
-
-	for (size_t i = 0; i < sizeof(a->octet); i++)
-		h = (h ^ a->octet[i]) * UINT64_C(1099511628211);
-	return h | 1;
+	return subject_address(SUBJECT_BEGIN, a);
 }
 
 static struct sender *

@@ -84,6 +84,8 @@ list_on_segment(struct registry *r, const struct detector *d, void *state)
 		d->on_segment };
 	if (!(d->facts | d->odd | d->mark))
 		r->of_each |= member;
+	r->facts |= d->facts;
+	r->odd |= d->odd;
 	put_in_sets(r->of_fact, d->facts, member);
 	put_in_sets(r->of_odd, d->odd, member);
 	put_in_sets(r->of_mark, d->mark, member);
@@ -319,8 +321,10 @@ static void
 on_segment(void *context, struct flow *f, const struct segment *seg)
 {
 	struct registry *r = context;
-	uint64_t concerned = r->of_each | sets_of(r->of_fact, facts_of(f, seg)) |
-	    sets_of(r->of_odd, odd_of(f, seg)) | sets_of(r->of_mark, f->marks);
+	uint64_t concerned = r->of_each |
+	    sets_of(r->of_fact, facts_of(f, seg) & r->facts) |
+	    sets_of(r->of_odd, odd_of(f, seg) & r->odd) |
+	    sets_of(r->of_mark, f->marks);
 
 	if (seg->answered_ns)
 		answer_remember(r, &(struct answer){ .flow = f,

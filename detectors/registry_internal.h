@@ -60,6 +60,7 @@ struct registry {
 	/* those that a fact, an oddity or a mark concerns, as a set of 1 <<
 	 * their place in on_segment */
 	uint64_t of_each, of_fact[32], of_odd[32], of_mark[16];
+	uint32_t facts, odd;		/* those that concern anybody */
 	struct on_app on_app[DETECTORS_MAX];
 	struct review_flow review_flow[DETECTORS_MAX];
 	/* the same of review_flow, by matters, notes and marks of a flow */
