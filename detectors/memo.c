@@ -2,9 +2,9 @@
  *
  * Nearly all who ask find nothing, so a look for what is not there must cost
  * little: places, at least two to a record and filled in a row from where a key
- * hashes to, say which record is there and carry some bits of its key's hash. A
- * miss is then one cache line, and a hit that and the record's, which lies in one
- * array behind its key. A hand goes round the array to find who makes room: a
+ * hashes to, say which record is there and what its key hashes to. A miss is then
+ * one cache line, and a hit that and the record's, which lies in one array behind
+ * its key. A hand goes round the array to find who makes room: a
  * record that was found since it last came by gets a second chance. */
 #include "detectors/memo.h"
 
@@ -16,8 +16,11 @@
 #include "capture/hash.h"
 
 enum { NOBODY = UINT32_MAX };
-/* A place: the record's number + 1 and, above it, bits of the hash; 0: none. */
-enum { NUMBER_BITS = 20, NUMBER_MASK = (1 << NUMBER_BITS) - 1 };
+
+struct place {
+	uint32_t hash;		/* of its key */
+	uint32_t number;	/* the record's, + 1; 0: none */
+};
 
 struct slot {
 	uint64_t key;		/* 0: free */
@@ -31,7 +34,7 @@ struct memo {
 	uint32_t hand, unused;
 	size_t places;		/* a power of two */
 	uint64_t mix;		/* odd, and nobody's guess: no long rows */
-	uint32_t *place;
+	struct place *place;
 	unsigned char *slots;	/* each a struct slot, then its record */
 };
 
@@ -42,7 +45,7 @@ memo_new(size_t limit, size_t bytes)
 
 	if (!m)
 		return NULL;
-	assert(limit < NUMBER_MASK);
+	assert(limit < NOBODY / 2);
 	m->limit = limit;
 	m->mix = hash_key();
 	m->bytes = (bytes + 15) & ~(size_t)15;
@@ -90,80 +93,102 @@ record_of(const struct memo *m, uint32_t i)
 	return slot_of(m, i) + 1;
 }
 
-static uint64_t
+static uint32_t
 hash_of(const struct memo *m, uint64_t key)
 {
 	uint64_t h = key * m->mix;
 
-	return (h ^ h >> 32) * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-static uint32_t
-tag_of(uint64_t hash)
-{
-	return (uint32_t)hash & ~(uint32_t)NUMBER_MASK;
+	return (uint32_t)((h ^ h >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
 
 static size_t
-home_of(const struct memo *m, uint64_t hash)
+after(const struct memo *m, size_t i)
 {
-	return (size_t)(hash >> 32) & (m->places - 1);
+	return (i + 1) & (m->places - 1);
 }
 
-/* Where its key is, or would go. */
-static uint32_t *
-place_of(const struct memo *m, uint64_t key)
+static size_t
+home_of(const struct memo *m, uint32_t hash)
 {
-	uint64_t hash = hash_of(m, key);
-	size_t i = home_of(m, hash);
+	return hash & (m->places - 1);
+}
 
-	for (; m->place[i]; i = (i + 1) & (m->places - 1))
-		if (tag_of(m->place[i]) == tag_of(hash) &&
-		    slot_of(m, (m->place[i] & NUMBER_MASK) - 1)->key == key)
-			break;
-	return &m->place[i];
+/* NULL: it is not there. */
+static struct slot *
+slot_find(const struct memo *m, uint64_t key, uint32_t hash)
+{
+	for (size_t i = home_of(m, hash); m->place[i].number; i = after(m, i)) {
+		struct slot *s;
+
+		if (m->place[i].hash != hash)
+			continue;
+		s = slot_of(m, m->place[i].number - 1);
+		if (s->key == key)
+			return s;
+	}
+	return NULL;
 }
 
 void *
 memo_find(struct memo *m, uint64_t key)
 {
-	uint32_t place = m->count ? *place_of(m, key) : 0;
+	struct slot *s = m->count ? slot_find(m, key, hash_of(m, key)) : NULL;
 
-	if (!place)
+	if (!s)
 		return NULL;
-	slot_of(m, (place & NUMBER_MASK) - 1)->used_lately = true;
-	return record_of(m, (place & NUMBER_MASK) - 1);
+	s->used_lately = true;
+	return s + 1;
+}
+
+static void
+place_put(struct memo *m, uint32_t hash, uint32_t number)
+{
+	size_t i = home_of(m, hash);
+
+	while (m->place[i].number)
+		i = after(m, i);
+	m->place[i] = (struct place){ hash, number };
 }
 
 /* Who stands in the row behind the gap moves up to it, unless that is before
  * where its key hashes to. */
 static void
-close_gap(struct memo *m, size_t gap)
+place_clear(struct memo *m, uint32_t hash, uint32_t number)
 {
 	const size_t mask = m->places - 1;
+	size_t gap = home_of(m, hash);
 
-	for (size_t i = (gap + 1) & mask; m->place[i]; i = (i + 1) & mask) {
-		const struct slot *s = slot_of(m, (m->place[i] & NUMBER_MASK) - 1);
-		size_t home = home_of(m, hash_of(m, s->key));
+	while (m->place[gap].number != number)
+		gap = after(m, gap);
+	for (size_t i = after(m, gap); m->place[i].number; i = after(m, i)) {
+		size_t home = home_of(m, m->place[i].hash);
 
 		if (((i - home) & mask) < ((i - gap) & mask))
 			continue;
 		m->place[gap] = m->place[i];
 		gap = i;
 	}
-	m->place[gap] = 0;
+	m->place[gap].number = 0;
+}
+
+static uint32_t
+number_of(const struct memo *m, const struct slot *s)
+{
+	return (uint32_t)((size_t)((const unsigned char *)s - m->slots) /
+	    m->stride);
 }
 
 void
 memo_drop(struct memo *m, uint64_t key)
 {
-	uint32_t *place = m->count ? place_of(m, key) : NULL, i;
+	uint32_t hash = hash_of(m, key), i;
+	struct slot *s = m->count ? slot_find(m, key, hash) : NULL;
 
-	if (!place || !*place)
+	if (!s)
 		return;
-	i = (*place & NUMBER_MASK) - 1;
-	close_gap(m, (size_t)(place - m->place));
-	*slot_of(m, i) = (struct slot){ .next = m->unused };
+	i = number_of(m, s);
+	place_clear(m, hash, i + 1);
+	*s = (struct slot){ .next = m->unused };
 	m->unused = i;
 	m->count--;
 }
@@ -171,18 +196,16 @@ memo_drop(struct memo *m, uint64_t key)
 static uint32_t
 make_room(struct memo *m)
 {
-	for (;; m->hand = (uint32_t)((m->hand + 1) % m->limit)) {
-		struct slot *s = slot_of(m, m->hand);
+	struct slot *s;
 
-		if (s->used_lately) {
-			s->used_lately = false;
-			continue;
-		}
-		m->evicted++;
-		memo_drop(m, s->key);
-		m->unused = slot_of(m, m->hand)->next;
-		return m->hand;
+	while ((s = slot_of(m, m->hand))->used_lately) {
+		s->used_lately = false;
+		m->hand = m->hand + 1 < m->limit ? m->hand + 1 : 0;
 	}
+	m->evicted++;
+	m->count--;
+	place_clear(m, hash_of(m, s->key), m->hand + 1);
+	return m->hand;
 }
 
 static uint32_t
@@ -202,17 +225,19 @@ take_slot(struct memo *m)
 void *
 memo_make(struct memo *m, uint64_t key)
 {
-	void *found = memo_find(m, key);
-	uint32_t i;
+	uint32_t hash = hash_of(m, key), i;
+	struct slot *s = slot_find(m, key, hash);
 
-	if (found)
-		return found;
+	if (s) {
+		s->used_lately = true;
+		return s + 1;
+	}
 	i = take_slot(m);
-	*place_of(m, key) = tag_of(hash_of(m, key)) | (i + 1);
-	*slot_of(m, i) = (struct slot){ .key = key };
+	place_put(m, hash, i + 1);
+	s = slot_of(m, i);
+	*s = (struct slot){ .key = key };
 	m->count++;
-	memset(record_of(m, i), 0, m->bytes);
-	return record_of(m, i);
+	return memset(s + 1, 0, m->bytes);
 }
 
 size_t
