@@ -26,8 +26,7 @@ enum { ENDED_MAX = 262144 };
  * costs less to wake it again than to come back to it in the next step. */
 #define TIRED_NS (250 * NS_PER_MS)
 
-/* Packets whose flows are asked for ahead: enough that memory has answered by the
- * time it is asked again, and few enough that all stay in the first-level cache. */
+/* So many flows before its turn one is fetched from memory. */
 enum { AHEAD = 16 };
 
 /* Two ways into one capture, queues of a card, clocks of two processors: frames
@@ -911,30 +910,6 @@ fetch_more(const struct engine *e, const struct flow *f, const struct packet *p)
 		host_prepare(e->hosts, &f->addr[CLIENT]);
 }
 
-/* Have fetched from memory what `n` packets, AHEAD at most, will need. */
-static void
-fetch(struct engine *e, const struct arrival *a, size_t n)
-{
-	uint32_t number[AHEAD];		/* a guess; they may leave meanwhile */
-
-	for (size_t i = 0; i < n; i++)
-		if (a[i].packet.flow_hash)
-			flow_prepare(e->flows, &a[i].packet);
-	for (size_t i = 0; i < n; i++)
-		number[i] = a[i].packet.flow_hash ?
-		    flow_foresee(e->flows, &a[i].packet) : 0;
-	for (size_t i = 0; i < n; i++)
-		if (number[i])
-			flow_prefetch(e->flows, number[i]);
-	for (size_t i = 0; i < n; i++) {
-		const struct flow *f = number[i] ?
-		    flow_foreseen(e->flows, number[i]) : NULL;
-
-		if (f)
-			fetch_more(e, f, &a[i].packet);
-	}
-}
-
 static void
 take_tick(struct engine *e, struct instant now)
 {
@@ -954,41 +929,93 @@ take_blindness(struct engine *e, struct instant now)
 	e->stats.resumed = now;
 }
 
-/* What another thread has made of frames is in that one's cache: the arrivals from
- * `i` on, AHEAD of them, and the payloads of those. */
+/* Packets of a batch, some at a time. */
+struct group {
+	struct engine *engine;
+	struct batch *batch;
+	size_t first, end;		/* arrivals */
+	uint32_t *number;		/* of their flows, as it seems: they may leave
+					 * meanwhile; 0: none */
+};
+
+/* What another thread has made of frames is in that one's cache. */
 static void
-fetch_arrivals(const struct batch *b, size_t i)
+fetch_arrivals(struct group g)
 {
-	for (size_t k = i; k < i + AHEAD && k < b->end; k++)
-		fetch_to_read(&b->arrival[k], ARRIVAL_FRONT_BYTES);
+	for (size_t i = g.first; g.batch->kept && i < g.end; i++)
+		fetch_to_read(&g.batch->arrival[i], ARRIVAL_FRONT_BYTES);
 }
 
 static void
-fetch_payloads(const struct batch *b, size_t i, size_t end)
+fetch_entries(struct group g)
 {
-	for (size_t k = i; k < end && k < b->end; k++)
-		fetch_to_read(b->arrival[k].packet.payload.at, 1);
+	for (size_t i = g.first; i < g.end; i++) {
+		const struct packet *p = &g.batch->arrival[i].packet;
+
+		if (g.batch->kept)
+			fetch_to_read(p->payload.at, 1);
+		if (p->flow_hash)
+			flow_prepare(g.engine->flows, p);
+	}
 }
+
+static void
+fetch_places(struct group g)
+{
+	for (size_t i = g.first; i < g.end; i++) {
+		const struct packet *p = &g.batch->arrival[i].packet;
+
+		g.number[i] = p->flow_hash ? flow_foresee(g.engine->flows, p) : 0;
+	}
+}
+
+static void
+fetch_flows(struct group g)
+{
+	for (size_t i = g.first; i < g.end; i++)
+		if (g.number[i])
+			flow_prefetch(g.engine->flows, g.number[i]);
+}
+
+static void
+fetch_rest(struct group g)
+{
+	for (size_t i = g.first; i < g.end; i++) {
+		const struct flow *f = g.number[i] ?
+		    flow_foreseen(g.engine->flows, g.number[i]) : NULL;
+
+		if (f)
+			fetch_more(g.engine, f, &g.batch->arrival[i].packet);
+	}
+}
+
+static void
+take_group(struct group g)
+{
+	for (size_t i = g.first; i < g.end; i++)
+		take(g.engine, &g.batch->arrival[i]);
+}
+
+/* Each way goes through memory from one thing to the next. So all of a batch's
+ * groups are on it at a time, one step apart: what one asks for has come by its
+ * next step. */
+static void (*const ways[])(struct group) = { fetch_arrivals, fetch_entries,
+	fetch_places, fetch_flows, fetch_rest, take_group };
 
 void
 engine_batch(struct engine *e, struct batch *b)
 {
-	if (b->kept) {
-		fetch_arrivals(b, b->first);
-		fetch_arrivals(b, b->first + AHEAD);
-	}
-	for (size_t i = b->first; i < b->end; i += AHEAD) {
-		size_t n = b->end - i < AHEAD ? b->end - i : AHEAD;
+	enum { WAYS = sizeof(ways) / sizeof(ways[0]), GROUP = 8 };
+	uint32_t number[1 + INTAKE_FRAMES];
 
-		if (b->kept) {
-			fetch_arrivals(b, i + 2 * AHEAD);
-			fetch_payloads(b, i + (i > b->first ? AHEAD : 0),
-			    i + 2 * AHEAD);
+	for (size_t n = b->first; n < b->end + (WAYS - 1) * GROUP; n += GROUP)
+		for (size_t i = 0; i < WAYS && n >= b->first + i * GROUP; i++) {
+			size_t first = n - i * GROUP, end = first + GROUP;
+
+			if (first < b->end)
+				ways[i]((struct group){ e, b, first,
+				    end < b->end ? end : b->end, number });
 		}
-		fetch(e, &b->arrival[i], n);
-		for (size_t k = i; k < i + n; k++)
-			take(e, &b->arrival[k]);
-	}
 	if (b->result == SOURCE_IDLE)
 		take_tick(e, b->time);
 	else if (b->result == SOURCE_BREAK)
@@ -1016,7 +1043,7 @@ void
 engine_frames(struct engine *e, const struct frame *fr, size_t count)
 {
 	while (count) {
-		for (size_t n = 0; count && n < AHEAD; n++, fr++, count--)
+		for (size_t n = 0; count && n < INTAKE_FRAMES; n++, fr++, count--)
 			batch_add(e->batch, fr);
 		through(e);
 	}

@@ -949,10 +949,10 @@ flow_expire(struct flow_table *t, struct instant now)
 	}
 }
 
+/* It stands neither in the table nor in a ring any more. */
 static void
 leave(struct flow_table *t, struct flow *f, enum flow_end how)
 {
-	table_remove(t, f);
 	t->stats.now--;
 	/* how it closed on the wire says more than that it was forgotten */
 	if (f->end == FLOW_END_NONE)
@@ -966,6 +966,7 @@ void
 flow_finish(struct flow_table *t, struct flow *f, enum flow_end how)
 {
 	idle_remove(t, &t->idle[f->idle_class], f->number);
+	table_remove(t, f);
 	leave(t, f, how);
 }
 
@@ -1020,6 +1021,7 @@ leaving_begin(struct flow_table *t)
 		pool->place[number].newer = *list;
 		*list = number;
 	}
+	memset(t->entry, 0, (t->mask + 1) * sizeof(*t->entry));
 	for (int c = 0; c < IDLE_CLASSES; c++) {
 		struct idle_ring *r = &t->idle[c];
 
@@ -1037,23 +1039,35 @@ leaving_end(struct flow_table *t)
 	t->leaving_all = 0;
 }
 
+/* Returns the next in the list; 0: the end, and then of that. */
+static uint32_t
+fetch_listed(const struct flow_pool *pool, uint32_t number)
+{
+	if (!number)
+		return 0;
+	fetch_record(pool, number);
+	return pool->place[number].newer;
+}
+
 /* Returns how many. One that cannot be woken (there is no memory) waits in `late`
  * for those that ended now to be gone. */
 static size_t
 leave_together(struct flow_table *t, uint32_t *list, uint32_t *late,
     enum flow_end how)
 {
-	uint32_t number = *list;
+	uint32_t number = *list, ahead = number;
 	size_t count = 0;
 
 	*list = 0;
+	for (int i = 0; i < LEAVING_AHEAD; i++)
+		ahead = fetch_listed(t->pool, ahead);
 	while (number) {
 		struct place *at = &t->pool->place[number];
-		struct flow *f = wake(t->pool, number);
 		uint32_t next = at->newer;
+		struct flow *f;
 
-		if (next)
-			fetch_record(t->pool, next);
+		ahead = fetch_listed(t->pool, ahead);
+		f = wake(t->pool, number);
 		if (f) {
 			leave(t, f, how);
 			count++;

@@ -15,9 +15,6 @@
 enum {
 	RING = 32,			/* batches */
 	DECODERS_MAX = 6,		/* more would wait for the reader */
-	AT_ONCE = 16,			/* frames, where nobody reads ahead: all
-					 * that is made of them stays in the
-					 * first-level cache */
 };
 
 struct slot {
@@ -293,7 +290,7 @@ next_of_one(struct workers *w)
 	struct batch *b = w->slot[0].batch;
 
 	batch_clear(b);
-	read_some(w, b, AT_ONCE);
+	read_some(w, b, INTAKE_FRAMES);
 	intake_decode(w->intake, b);
 	intake_settle(w->intake, b);
 	return b;
