@@ -145,24 +145,24 @@ judge_wrong(uint16_t field, uint32_t without_length, uint32_t wire_bytes,
 
 enum checksum_status
 checksum_transport(const struct address *src, const struct address *dst,
-    uint8_t protocol, struct bytes whole, uint32_t wire_bytes,
+    uint8_t protocol, const struct bytes *whole, uint32_t wire_bytes,
     uint32_t field_offset, uint32_t header_bytes, uint16_t *header_sum)
 {
-	struct bytes rest = whole;
+	struct bytes rest = bytes_of(whole->at, whole->left);
 	uint64_t pseudo, header, sum;
 	uint16_t field;
 
 	bytes_skip(&rest, field_offset);
 	field = bytes_be16(&rest);
-	if (rest.ran_out || whole.left < wire_bytes)
+	if (rest.ran_out || whole->left < wire_bytes)
 		return CHECKSUM_UNVERIFIABLE;
 	/* RFC 768: none. Over IPv6 that is no choice (RFC 8200, 8.1), but for
 	 * tunnels (RFC 6935), which the caller knows. */
 	if (protocol == IP_UDP && field == 0 && address_is_v4(src))
 		return CHECKSUM_UNVERIFIABLE;
 	pseudo = pseudo_sum(src, dst, protocol);
-	header = sum_of(whole.at, header_bytes);
-	sum = sum_of(whole.at + header_bytes, wire_bytes - header_bytes);
+	header = sum_of(whole->at, header_bytes);
+	sum = sum_of(whole->at + header_bytes, wire_bytes - header_bytes);
 	sum = add_carry(add_carry(sum, header), pseudo);
 	sum = add_carry(sum, length_sum(wire_bytes));
 	/* 2^64 is 1 as 2^16 is: no need to fold before a remainder is taken */

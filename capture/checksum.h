@@ -15,7 +15,7 @@ uint16_t checksum_sum(const void *bytes, size_t n, uint16_t start);
  * of the first `header_bytes` of them, an even number, with 0 for 0xffff; else it
  * is left alone. */
 enum checksum_status checksum_transport(const struct address *src,
-    const struct address *dst, uint8_t protocol, struct bytes whole,
+    const struct address *dst, uint8_t protocol, const struct bytes *whole,
     uint32_t wire_bytes, uint32_t field_offset, uint32_t header_bytes,
     uint16_t *header_sum);
 

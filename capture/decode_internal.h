@@ -79,6 +79,15 @@ walk_limit(struct walk *w, uint32_t n)
 	return n - w->cut;
 }
 
+/* Its cursor, member by member: a copy of the whole at once waits for what was
+ * just written to one of them. */
+static inline struct bytes
+walk_rest(const struct walk *w)
+{
+	return (struct bytes){ .at = w->b.at, .left = w->b.left,
+		.ran_out = w->b.ran_out };
+}
+
 /* decode.c: decode_frame by the long way alone, through each layer. */
 enum decode_result decode_layers(const struct frame *, struct packet *p);
 

@@ -91,7 +91,8 @@ source_route(struct packet *p, struct bytes options)
 static void
 set_transport(struct walk *w)
 {
-	w->p->transport = w->p->payload = w->b;
+	w->p->transport = walk_rest(w);
+	w->p->payload = walk_rest(w);
 	w->p->payload_bytes = walk_wire(w);
 }
 

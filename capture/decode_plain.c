@@ -24,11 +24,11 @@ take_v4(struct address *a, struct bytes *h)
 	memcpy(a->octet + 12, bytes_take(h, 4), 4);
 }
 
-/* `w` stands at an IPv4 header, all of which is there. */
+/* `ip` stands at an IPv4 header, all of which is there. */
 static inline bool
-plain_ipv4(struct walk *w)
+plain_ipv4(struct walk *w, struct bytes ip)
 {
-	struct bytes h = bytes_of(w->b.at, IPV4_HEADER);
+	struct bytes h = bytes_of(ip.at, IPV4_HEADER);
 	uint8_t first = bytes_u8(&h), tos = bytes_u8(&h), ttl, protocol;
 	uint16_t total = bytes_be16(&h), id = bytes_be16(&h);
 	uint16_t fragment = bytes_be16(&h), sum;
@@ -38,7 +38,7 @@ plain_ipv4(struct walk *w)
 	protocol = bytes_u8(&h);
 	sum = bytes_be16(&h);
 	if (first != VERSION_4_NO_OPTIONS || fragment & FRAGMENT ||
-	    total < IPV4_HEADER || total > w->b.left ||
+	    total < IPV4_HEADER || total > ip.left ||
 	    (protocol != IP_TCP && protocol != IP_UDP))
 		return false;
 	p->ip_version = 4;
@@ -51,18 +51,20 @@ plain_ipv4(struct walk *w)
 	take_v4(&p->src, &h);
 	take_v4(&p->dst, &h);
 	p->ip_checksum_bad =
-	    checksum_sum(w->b.at, IPV4_HEADER, 0) != UINT16_MAX;
+	    checksum_sum(ip.at, IPV4_HEADER, 0) != UINT16_MAX;
 	p->ip_damaged = p->ip_checksum_bad && sum;
-	bytes_skip(&w->b, IPV4_HEADER);
-	(void)walk_limit(w, total - (uint32_t)IPV4_HEADER);
+	w->b.at = h.at;
+	w->b.left = total - (size_t)IPV4_HEADER;
+	w->cut = 0;
+	w->depth = w->found = 1;
 	return true;
 }
 
 bool
 decode_plain(struct walk *w, int link_type)
 {
-	struct walk in = *w;
 	struct bytes h = bytes_of(w->b.at, ETHERNET_HEADER + VLAN_TAG);
+	struct bytes ip = w->b;
 	struct packet *p = w->p;
 	const uint8_t *dst, *src;
 	uint16_t type, id = 0;
@@ -79,15 +81,13 @@ decode_plain(struct walk *w, int link_type)
 		id = bytes_be16(&h) & 0xfff;		/* IEEE 802.1Q, 9.6 */
 		type = bytes_be16(&h);
 	}
-	bytes_skip(&in.b, ETHERNET_HEADER + (is_tagged ? VLAN_TAG : 0));
-	if (type != ETHERTYPE_IPV4 || !plain_ipv4(&in))
+	bytes_skip(&ip, ETHERNET_HEADER + (is_tagged ? VLAN_TAG : 0));
+	if (type != ETHERTYPE_IPV4 || !plain_ipv4(w, ip))
 		return false;
 	p->has_mac = true;
 	memcpy(p->dst_mac, dst, sizeof(p->dst_mac));
 	memcpy(p->src_mac, src, sizeof(p->src_mac));
 	p->vlan_count = is_tagged;
 	p->vlan[0] = id;
-	*w = in;
-	w->depth = w->found = 1;
 	return true;
 }

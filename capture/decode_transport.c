@@ -85,8 +85,9 @@ tcp_options(struct tcp_options *o, struct bytes b)
 /* Over a frame that ends before its IP length does, the sum is wrong as a rule,
  * and for whatever reason the rest is not there, it is not the sender's. */
 static void
-transport_checksum(const struct walk *w, uint8_t protocol, struct bytes whole,
-    uint32_t wire_bytes, uint32_t field_offset, uint32_t header_bytes)
+transport_checksum(const struct walk *w, uint8_t protocol,
+    const struct bytes *whole, uint32_t wire_bytes, uint32_t field_offset,
+    uint32_t header_bytes)
 {
 	struct packet *p = w->p;
 
@@ -117,28 +118,28 @@ tcp_header(struct packet *p, struct bytes h)
 enum decode_result
 decode_tcp(struct walk *w)
 {
-	uint32_t wire = walk_wire(w), header_bytes, option_bytes;
-	struct bytes whole = w->b, rest = w->b, options;
+	uint32_t wire = walk_wire(w), header_bytes, kept;
 	struct packet *p = w->p;
+	const uint8_t *at = w->b.at;
+	size_t left = w->b.left;
 
-	if (whole.left < TCP_HEADER_MIN) {
-		(void)tcp_header(p, whole);	/* as far as it goes */
+	if (left < TCP_HEADER_MIN) {
+		(void)tcp_header(p, walk_rest(w));	/* as far as it goes */
 		return walk_short(w, DECODE_TRANSPORT);
 	}
-	header_bytes = tcp_header(p, bytes_of(whole.at, TCP_HEADER_MIN));
+	header_bytes = tcp_header(p, bytes_of(at, TCP_HEADER_MIN));
 	if (header_bytes < TCP_HEADER_MIN || header_bytes > wire + w->missing)
 		return DECODE_TRANSPORT;
 
 	p->has_transport = true;
 	p->tcp_header_bytes = (uint8_t)header_bytes;
-	option_bytes = header_bytes - TCP_HEADER_MIN;
-	bytes_skip(&rest, TCP_HEADER_MIN);
-	options = bytes_sub_at_most(&rest, option_bytes);
-	p->options.cut = options.left < option_bytes;
-	tcp_options(&p->options, options);
-	p->payload = rest;
+	kept = header_bytes < left ? header_bytes : (uint32_t)left;
+	p->options.cut = kept < header_bytes;
+	tcp_options(&p->options,
+	    bytes_of(at + TCP_HEADER_MIN, kept - TCP_HEADER_MIN));
+	p->payload = bytes_of(at + kept, left - kept);
 	p->payload_bytes = wire > header_bytes ? wire - header_bytes : 0;
-	transport_checksum(w, IP_TCP, whole, wire, TCP_CHECKSUM_AT,
+	transport_checksum(w, IP_TCP, &w->b, wire, TCP_CHECKSUM_AT,
 	    header_bytes <= wire ? header_bytes : 0);
 	return w->cut ? DECODE_TRUNCATED : DECODE_OK;
 }
@@ -146,7 +147,7 @@ decode_tcp(struct walk *w)
 enum decode_result
 decode_udp(struct walk *w)
 {
-	struct bytes whole = w->b, h = bytes_sub(&w->b, UDP_HEADER);
+	struct bytes whole = walk_rest(w), h = bytes_sub(&w->b, UDP_HEADER);
 	struct packet *p = w->p;
 	enum decode_result inner;
 	uint32_t length, beyond;
@@ -167,7 +168,7 @@ decode_udp(struct walk *w)
 	p->payload = w->b;
 	p->payload_bytes = walk_wire(w);
 	whole.left = UDP_HEADER + w->b.left;
-	transport_checksum(w, IP_UDP, whole, length, UDP_CHECKSUM_AT, 0);
+	transport_checksum(w, IP_UDP, &whole, length, UDP_CHECKSUM_AT, 0);
 	if (decode_udp_tunnel(w, &inner))
 		return inner;
 	if (w->cut)

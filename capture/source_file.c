@@ -367,9 +367,8 @@ step(struct source *src, struct files *s)
 
 /* The frame at the front goes out, if the filter lets it. */
 static bool
-hand_out(struct files *s, struct frame *f)
+hand_out(struct files *s, const struct frame *f)
 {
-	*f = s->heap[0]->frame;
 	s->handed_out = true;
 	s->bytes_read += f->captured_bytes + RECORD_HEADER;
 	return filter_passes(s->filter, f);
@@ -387,6 +386,7 @@ files_next(struct source *src, void *state, struct frame *f)
 			result = open_due(src, s);
 		if (result != SOURCE_FRAME)
 			return result;
+		*f = s->heap[0]->frame;
 		if (hand_out(s, f))
 			return SOURCE_FRAME;
 	}
@@ -401,6 +401,22 @@ is_other_due(const struct files *s, const struct reader *r)
 	    s->input[s->order[s->opened]].first);
 }
 
+/* The next frame of a reader is read to `f`, and not to be copied there: to
+ * copy what was just written is to wait for it. */
+static inline bool
+reader_next_at_hand(struct reader *r, struct frame *f)
+{
+	f->number = r->frame.number;
+	f->file = r->frame.file;
+	f->interface = r->frame.interface;
+	f->link_type = r->frame.link_type;
+	if (!pcap_file_next_at_hand(r->file, f))
+		return false;
+	r->frame.number = f->number;
+	r->frame.time = f->time;
+	return true;
+}
+
 /* Frames of the only file that is open now, as long as they lie in its block. */
 static size_t
 files_more(struct source *src, void *state, struct frame *f, size_t max)
@@ -413,10 +429,11 @@ files_more(struct source *src, void *state, struct frame *f, size_t max)
 	if (s->heap_count != 1 || !s->heap[0]->file)
 		return 0;
 	r = s->heap[0];
-	while (n < max && s->handed_out &&
-	    pcap_file_next_at_hand(r->file, &r->frame)) {
+	while (n < max && s->handed_out && reader_next_at_hand(r, &f[n])) {
 		s->handed_out = !is_other_due(s, r);
-		if (s->handed_out && hand_out(s, &f[n]))
+		if (!s->handed_out)
+			r->frame = f[n];
+		else if (hand_out(s, &f[n]))
 			n++;
 	}
 	return n;

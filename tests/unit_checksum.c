@@ -118,10 +118,10 @@ static enum checksum_status
 status_of_part(const struct segment *s, uint32_t captured)
 {
 	uint8_t *exact = unit_exact(s->at, captured);
+	struct bytes whole = bytes_of(exact, captured);
 	uint16_t header_sum;
 	enum checksum_status r = checksum_transport(&s->src, &s->dst,
-	    s->protocol, bytes_of(exact, captured), s->bytes, s->field, 0,
-	    &header_sum);
+	    s->protocol, &whole, s->bytes, s->field, 0, &header_sum);
 
 	free(exact);
 	return r;
@@ -202,6 +202,7 @@ test_a_length_beyond_16_bits_is_summed_too(void **state)
 	struct address src = address_from_v4(0x0a000001);
 	struct address dst = address_from_v4(0x0a000002);
 	uint32_t n = sizeof(large.at);
+	struct bytes whole = bytes_of(large.at, n);
 	uint16_t sum, header_sum;
 
 	(void)state;
@@ -212,27 +213,29 @@ test_a_length_beyond_16_bits_is_summed_too(void **state)
 	sum = (uint16_t)~checksum_sum(large.at, n, sum);
 	large.at[TCP_FIELD] = (uint8_t)(sum >> 8);
 	large.at[TCP_FIELD + 1] = (uint8_t)sum;
-	CHECK_EQ(checksum_transport(&src, &dst, IP_TCP, bytes_of(large.at, n),
-	    n, TCP_FIELD, 0, &header_sum), CHECKSUM_GOOD);
+	CHECK_EQ(checksum_transport(&src, &dst, IP_TCP, &whole, n, TCP_FIELD, 0,
+	    &header_sum), CHECKSUM_GOOD);
 }
 
 static void
 test_a_good_one_gives_the_sum_of_the_header(void **state)
 {
 	struct segment s;
+	struct bytes whole;
 	uint16_t sum;
 
 	(void)state;
 	for (uint32_t header = 20; header <= 60; header += 4) {
 		s = segment_of("10.0.0.1", "10.0.0.2", IP_TCP, header + 77);
+		whole = bytes_of(s.at, s.bytes);
 		CHECK_EQ(checksum_transport(&s.src, &s.dst, IP_TCP,
-		    bytes_of(s.at, s.bytes), s.bytes, TCP_FIELD, header, &sum),
+		    &whole, s.bytes, TCP_FIELD, header, &sum),
 		    CHECKSUM_GOOD);
 		CHECK_EQ(sum, plain_sum(s.at, header, 0) % 0xffff);
 		s.at[header] ^= 1;
 		sum = 99;
 		CHECK_EQ(checksum_transport(&s.src, &s.dst, IP_TCP,
-		    bytes_of(s.at, s.bytes), s.bytes, TCP_FIELD, header, &sum),
+		    &whole, s.bytes, TCP_FIELD, header, &sum),
 		    CHECKSUM_BAD);
 		CHECK_EQ(sum, 99);
 	}
