@@ -124,6 +124,9 @@ list_callbacks(struct registry *r)
 
 		if (d->on_segment)
 			list_on_segment(r, d, r->state[i]);
+		if (d->on_packet)
+			r->on_packet[r->on_packets++] = (struct on_packet){
+			    r->state[i], d->on_packet };
 		if (d->on_app)
 			r->on_app[r->on_apps++] = (struct on_app){ r->state[i],
 			    d->on_app };
@@ -344,9 +347,8 @@ on_packet(void *context, const struct packet *p)
 
 	if (packet_is_tcp(p))
 		return;
-	for (size_t i = 0; i < DETECTOR_COUNT; i++)
-		if (detectors[i]->on_packet)
-			detectors[i]->on_packet(r->state[i], p);
+	for (size_t i = 0; i < r->on_packets; i++)
+		r->on_packet[i].call(r->on_packet[i].state, p);
 }
 
 static void
@@ -464,9 +466,9 @@ review_flows(struct registry *r, struct engine *e)
 }
 
 static uint32_t
-server_matters_of(const struct registry *r, struct server *s)
+server_matters_of(const struct registry *r, const struct server *s,
+    uint32_t minute)
 {
-	uint32_t minute = (uint32_t)(r->now.ns / (60 * NS_PER_S));
 	uint32_t m = 1U << 31;
 
 	if (s->outage_count)
@@ -475,7 +477,6 @@ server_matters_of(const struct registry *r, struct server *s)
 		m |= SERVER_MAY_BE_MUTE;
 	if (s->minute != minute || r->judge.finishing)
 		m |= SERVER_EACH_MINUTE;
-	s->minute = minute;
 	return m;
 }
 
@@ -500,13 +501,17 @@ is_concerned(const struct review_server *d, const struct server *s, uint32_t mat
 static void
 review_server(struct registry *r, struct server *s)
 {
-	uint32_t m = server_matters_of(r, s), to_come = 0;
+	uint32_t minute = (uint32_t)(r->now.ns / (60 * NS_PER_S));
+	uint32_t m = 0, to_come = 0;
 	uint64_t due = r->of_servers;
 
 	if (!r->judge.finishing)
 		due &= ~s->settled;
-	if (due)
+	if (due) {
+		m = server_matters_of(r, s, minute);
 		to_come = matters_to_come(r, s);
+	}
+	s->minute = minute;
 	for (; due; due &= due - 1) {
 		const struct review_server *d =
 		    &r->review_server[__builtin_ctzll(due)];

@@ -47,6 +47,11 @@ struct review_server {
 	void (*call)(void *, struct judge *, struct server *);
 };
 
+struct on_packet {
+	void *state;
+	void (*call)(void *, const struct packet *);
+};
+
 struct on_app {
 	void *state;
 	void (*call)(void *, const struct app_event *);
@@ -55,12 +60,13 @@ struct on_app {
 struct registry {
 	const struct config *config;
 	void *state[DETECTORS_MAX];
-	size_t on_segments, on_apps, review_flows, review_servers;
+	size_t on_segments, on_packets, on_apps, review_flows, review_servers;
 	struct on_segment on_segment[DETECTORS_MAX];
 	/* those that a fact, an oddity or a mark concerns, as a set of 1 <<
 	 * their place in on_segment */
 	uint64_t of_each, of_fact[32], of_odd[32], of_mark[16];
 	uint32_t facts, odd;		/* those that concern anybody */
+	struct on_packet on_packet[DETECTORS_MAX];
 	struct on_app on_app[DETECTORS_MAX];
 	struct review_flow review_flow[DETECTORS_MAX];
 	/* the same of review_flow, by matters, notes and marks of a flow */
