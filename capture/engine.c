@@ -902,6 +902,7 @@ fetch_more(const struct engine *e, const struct flow *f, const struct packet *p)
 	enum side side = f->port[CLIENT] == p->sport ? CLIENT : SERVER;
 
 	fetch_bytes(f->waiting, 1);
+	fetch_bytes(f->notes, 1);
 	fetch_bytes(f->app_state, APP_STATE_BYTES);
 	stream_fetch(f);
 	host_fetch(f->host[side], true);

@@ -45,7 +45,6 @@ enum cue {
 	CUE_BULK = 1 << 27,		/* payload, its side has sent BULK_BYTES */
 	CUE_SACKS = 1 << 28,		/* selective acknowledgments */
 	CUE_BAD_SUM = 1 << 29,		/* any checksum that is wrong */
-	CUE_NOTES = 1 << 30,		/* the flow has notes */
 };
 enum odd_cue {
 	ODD_WINDOW = 1 << 0,		/* another window than its last */
@@ -112,9 +111,9 @@ struct detector {
 
 	/* packet phase. `state` is what `new` gave. on_segment is called for
 	 * segments with any of `facts` (enum segment_fact and cue) or `odd` (enum
-	 * odd_cue), and for all of flows with `mark`; where all three are 0, for
-	 * each */
-	unsigned facts, odd, mark;
+	 * odd_cue), and for all of flows with `mark` or any of `noted` (as
+	 * `notes`); where all of them are 0, for each */
+	unsigned facts, odd, mark, noted;
 	void (*on_segment)(void *state, struct flow_pool *, struct flow *,
 	    const struct segment *);
 	void (*on_packet)(void *state, const struct packet *); /* non-TCP only */

@@ -82,13 +82,15 @@ list_on_segment(struct registry *r, const struct detector *d, void *state)
 
 	r->on_segment[r->on_segments++] = (struct on_segment){ state,
 		d->on_segment };
-	if (!(d->facts | d->odd | d->mark))
+	if (!(d->facts | d->odd | d->mark | d->noted))
 		r->of_each |= member;
 	r->facts |= d->facts;
 	r->odd |= d->odd;
+	r->noted |= d->noted;
 	put_in_sets(r->of_fact, d->facts, member);
 	put_in_sets(r->of_odd, d->odd, member);
 	put_in_sets(r->of_mark, d->mark, member);
+	put_in_sets(r->of_noted, d->noted, member);
 }
 
 static void
@@ -282,8 +284,6 @@ facts_of(const struct flow *f, const struct segment *seg)
 	if (p->checksum != CHECKSUM_GOOD || p->ip_checksum_bad ||
 	    p->outer_udp != CHECKSUM_UNVERIFIABLE)
 		facts |= CUE_BAD_SUM;
-	if (f->notes)
-		facts |= CUE_NOTES;
 	return facts;
 }
 
@@ -327,7 +327,8 @@ on_segment(void *context, struct flow *f, const struct segment *seg)
 	uint64_t concerned = r->of_each |
 	    sets_of(r->of_fact, facts_of(f, seg) & r->facts) |
 	    sets_of(r->of_odd, odd_of(f, seg) & r->odd) |
-	    sets_of(r->of_mark, f->marks);
+	    sets_of(r->of_mark, f->marks) |
+	    sets_of(r->of_noted, f->notes ? f->notes->among & r->noted : 0);
 
 	if (seg->answered_ns)
 		answer_remember(r, &(struct answer){ .flow = f,

@@ -62,10 +62,10 @@ struct registry {
 	void *state[DETECTORS_MAX];
 	size_t on_segments, on_packets, on_apps, review_flows, review_servers;
 	struct on_segment on_segment[DETECTORS_MAX];
-	/* those that a fact, an oddity or a mark concerns, as a set of 1 <<
-	 * their place in on_segment */
-	uint64_t of_each, of_fact[32], of_odd[32], of_mark[16];
-	uint32_t facts, odd;		/* those that concern anybody */
+	/* those that a fact, an oddity, a mark or a note concerns, as a set of
+	 * 1 << their place in on_segment */
+	uint64_t of_each, of_fact[32], of_odd[32], of_mark[16], of_noted[32];
+	uint32_t facts, odd, noted;	/* those that concern anybody */
 	struct on_packet on_packet[DETECTORS_MAX];
 	struct on_app on_app[DETECTORS_MAX];
 	struct review_flow review_flow[DETECTORS_MAX];

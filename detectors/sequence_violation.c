@@ -193,9 +193,13 @@ prove_unsent(struct flow_pool *pool, struct flow *f, const struct segment *seg,
 }
 
 /* What this segment says about what the other side did before it. */
+enum { SPOKEN_OF = NOTE_BIT(NOTE_ACK_AHEAD) | OWN_NOTE(sequence_violation) };
+
 static void
 take_word(struct flow_pool *pool, struct flow *f, const struct segment *seg)
 {
+	if (!f->notes || !(f->notes->among & SPOKEN_OF))
+		return;
 	for (struct note *n = f->notes; n; n = n->next) {
 		if (n->side == seg->side || !n->open)
 			continue;
@@ -405,7 +409,8 @@ const struct detector detector_sequence_violation = {
 	.source = "RFC 9293, 3.4, 3.8.6 and 3.10.7.4; RFC 1071; Microsoft, NDIS "
 	    "TCP_OFFLOAD_STATE_DELEGATED (RcvNxt, SndUna, SndNxt).",
 	.kinds = kinds,
-	.facts = SEG_ACK_BACK | CUE_NOTES | CUE_PAYLOAD,
+	.facts = SEG_ACK_BACK | CUE_PAYLOAD,
+	.noted = SPOKEN_OF,
 	.notes = NOTE_BIT(NOTE_ACK_AHEAD) | NOTE_BIT(NOTE_ACK_BACK) |
 	    OWN_NOTE(sequence_violation),
 	.on_segment = sequence_segment,

@@ -381,8 +381,8 @@ const struct detector detector_stale_neighbor = {
 	.source = "Microsoft, NDIS NEIGHBOR_OFFLOAD_STATE_CACHED "
 	    "(DestinationAddress) and PATH_OFFLOAD_STATE_CACHED (PathMtu); RFC "
 	    "826; RFC 1191, 6.3.",
-	.facts = CUE_NOTES,
 	.odd = ODD_HOP,
+	.noted = OWN_NOTE(stale_neighbor),
 	.on_segment = neighbor_segment,
 	.on_packet = neighbor_packet,
 	.awake = neighbor_awake,

@@ -153,16 +153,22 @@ follow(struct note *n, const struct segment *seg)
 	}
 }
 
+/* The first of all, if any is. */
+static struct note *
+own_notes(const struct flow *f)
+{
+	return f->notes && f->notes->among & OWN_NOTE(window_collapse) ?
+	    f->notes : NULL;
+}
+
 static void
 window_segment(void *state, struct flow_pool *pool, struct flow *f,
     const struct segment *seg)
 {
 	(void)state;
-	if (seg->window == seg->window_before && !f->notes)
-		return;
 	if (!is_comparable(f, seg))
 		return;
-	for (struct note *n = f->notes; n; n = n->next)
+	for (struct note *n = own_notes(f); n; n = n->next)
 		if (n->what == detector_note(FINDING_window_collapse) &&
 		    n->side == seg->side)
 			follow(n, seg);
@@ -372,8 +378,8 @@ const struct detector detector_window_collapse = {
 	    "TCP_OFFLOAD_STATE_CONST (SndWindScale, RcvWindScale); KB 934430 "
 	    "and KB 948496 (slow with Vista clients).",
 	.kinds = kinds,
-	.facts = CUE_NOTES,
 	.odd = ODD_WINDOW,
+	.noted = OWN_NOTE(window_collapse),
 	.notes = OWN_NOTE(window_collapse),
 	.on_segment = window_segment,
 	.review_flow = window_review,
