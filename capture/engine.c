@@ -909,6 +909,18 @@ fetch_more(const struct engine *e, const struct flow *f, const struct packet *p)
 	host_fetch(f->host[other_side(side)], false);
 	if (!f->host[CLIENT])
 		host_prepare(e->hosts, &f->addr[CLIENT]);
+	if (!f->host[SERVER])
+		host_prepare(e->hosts, &f->addr[SERVER]);
+}
+
+/* Those of a datagram are looked up, and those of a new flow will be. */
+static void
+prepare_hosts(const struct engine *e, const struct packet *p)
+{
+	if (!p->ip_version)
+		return;
+	host_prepare(e->hosts, &p->src);
+	host_prepare(e->hosts, &p->dst);
 }
 
 static void
@@ -982,11 +994,14 @@ static void
 fetch_rest(struct group g)
 {
 	for (size_t i = g.first; i < g.end; i++) {
+		const struct packet *p = &g.batch->arrival[i].packet;
 		const struct flow *f = g.number[i] ?
 		    flow_foreseen(g.engine->flows, g.number[i]) : NULL;
 
 		if (f)
-			fetch_more(g.engine, f, &g.batch->arrival[i].packet);
+			fetch_more(g.engine, f, p);
+		if (!f || f->protocol != IP_TCP)
+			prepare_hosts(g.engine, p);
 	}
 }
 
