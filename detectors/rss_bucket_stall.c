@@ -17,7 +17,8 @@
 extern const struct detector detector_rss_bucket_stall;
 
 enum {
-	FLOWS_MAX = 2048,		/* a server and kind; more add nothing */
+	FLOWS_FIRST = 8,		/* have room at first, */
+	FLOWS_MAX = 2048,		/* and in the end; more add nothing */
 	STALLED_MIN = 6,		/* below this no table is convincing */
 	QUEUE_BITS_MAX = 4,		/* 2, 4, 8, 16 queues */
 	SPARE_ROWS = 11,		/* beyond the dimension: chance 2^-10 */
@@ -36,9 +37,9 @@ struct input {
 };
 
 struct queue_state {
-	size_t count;
-	struct input stalled[FLOWS_MAX];	/* in order of their reviews */
-	uint64_t id[FLOWS_MAX];		/* their flows, ascending */
+	size_t count, room;
+	struct input *stalled;		/* in order of their reviews */
+	uint64_t *id;			/* their flows, ascending */
 	size_t judged_at;		/* count when last judged */
 };
 
@@ -92,6 +93,30 @@ is_stalled(const struct queue_state *q, uint64_t flow_id)
 	return at < q->count && q->id[at] == flow_id;
 }
 
+static bool
+have_room(struct server *s, struct queue_state *q)
+{
+	size_t room = q->room ? q->room * 2 : FLOWS_FIRST;
+	struct input *stalled;
+	uint64_t *id;
+
+	if (q->count < q->room)
+		return true;
+	if (room > FLOWS_MAX || !server_may_take(s, (room - q->room) *
+	    (sizeof(*stalled) + sizeof(*id))))
+		return false;
+	stalled = realloc(q->stalled, room * sizeof(*stalled));
+	if (!stalled)
+		return false;
+	q->stalled = stalled;
+	id = realloc(q->id, room * sizeof(*id));
+	if (!id)
+		return false;
+	q->id = id;
+	q->room = room;
+	return true;
+}
+
 static void
 add_stalled(struct queue_state *q, const struct flow *f)
 {
@@ -117,8 +142,18 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	if (!is_mute(j, f) || judge_trusts(j, s, NULL, TRUST_BOTH_WAYS) <= 0)
 		return;
 	q = server_remember(s, FINDING_rss_bucket_stall, sizeof(*q));
-	if (q && q->count < FLOWS_MAX && !is_stalled(q, f->id))
+	if (q && !is_stalled(q, f->id) && have_room(s, q))
 		add_stalled(q, f);
+}
+
+static void
+release(void *state)
+{
+	struct queue_state *q = state;
+
+	free(q->stalled);
+	free(q->id);
+	free(q);
 }
 
 /* --- the published key: one bucket against the rest --------------------------- */
@@ -441,5 +476,5 @@ const struct detector detector_rss_bucket_stall = {
 	.review_server = review_server,
 	.new = healthy_new,
 	.free = free,
-	.release = free,
+	.release = release,
 };

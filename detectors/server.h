@@ -262,6 +262,9 @@ server_stir(struct server *s)
 /* What a detector remembers of the server: made of zeros if new. NULL: no
  * memory. */
 void *server_remember(struct server *, enum finding_name, size_t bytes);
+/* May what is remembered of the server take `bytes` more? False: the budget of all
+ * is used up, which is counted. A configured server always may. */
+bool server_may_take(struct server *, size_t bytes);
 /* Does it, since the last server_seen_to? At hand, as what it remembers is not. */
 static inline bool
 server_remembers(const struct server *s, enum finding_name name)

@@ -10,9 +10,6 @@ enum { SERVICES_MAX = 512 };
 /* What it holds is freed, not the record itself. */
 void server_release(struct server *);
 void server_free(struct server **);
-/* May the server take `bytes` more? False: the budget of all is used up, which
- * is counted. A configured server always may. */
-bool server_may_take(struct server *, size_t bytes);
 /* A new outcome, cleared, the server's last; NULL: no room, or no memory. */
 struct outcome *server_new_outcome(struct server *);
 /* The place of a service (server_service) in s->place, from 1; 0: none. It stays. */
