@@ -161,24 +161,6 @@ take_line(struct bytes *b, struct bytes *line)
 	return true;
 }
 
-/* The header's bytes with the empty line that ends it; 0: not whole. */
-static size_t
-head_bytes(struct bytes b)
-{
-	struct bytes rest = b;
-	const uint8_t *end;
-
-	while (rest.left && (end = memchr(rest.at, '\n', rest.left))) {
-		size_t n = (size_t)(end - rest.at);
-		bool empty = !n || (n == 1 && *rest.at == '\r');
-
-		bytes_skip(&rest, n + 1);
-		if (empty)
-			return b.left - rest.left;
-	}
-	return 0;
-}
-
 /* 16 and more: none, in any base. */
 static unsigned
 digit_of(uint8_t octet)
@@ -237,23 +219,41 @@ mapi_type(struct bytes value)
 	return 0;
 }
 
-/* One header field (RFC 9112, 5). */
+static void
+take_encoding(struct bytes value, struct http_head *h)
+{
+	for (; value.left && !h->chunked; bytes_skip(&value, 1)) {
+		struct bytes rest = value;
+
+		h->chunked = take_word(&rest, "chunked");
+	}
+}
+
+/* One header field (RFC 9112, 5). The first letter tells of most that they say
+ * nothing of the message's end. */
 static void
 take_field(struct bytes line, struct http_head *h)
 {
-	if (take_word(&line, "content-length:")) {
+	switch (lower(*line.at)) {
+	case 'c':
+		if (!take_word(&line, "content-length:"))
+			break;
 		take_blanks(&line);
 		h->has_length = take_number(&line, 10, &h->length);
-	} else if (take_word(&line, "transfer-encoding:")) {
-		for (; line.left && !h->chunked; bytes_skip(&line, 1)) {
-			struct bytes rest = line;
-
-			h->chunked = take_word(&rest, "chunked");
-		}
-	} else if (take_word(&line, "x-requesttype:")) {
+		break;
+	case 't':
+		if (take_word(&line, "transfer-encoding:"))
+			take_encoding(line, h);
+		break;
+	case 'x':
+		if (!take_word(&line, "x-requesttype:"))
+			break;
 		take_blanks(&line);
 		h->mapi = true;
 		h->mapi_type = mapi_type(line);
+		break;
+	default:
+		break;
 	}
 }
 
@@ -306,20 +306,33 @@ take_request(struct bytes line, struct http_head *h)
 	h->proxied = h->method == METHOD_CONNECT || take_word(&line, "http://");
 }
 
-/* False: this is no header. */
-static bool
-take_head(struct bytes head, enum side side, struct http_head *h)
+/* The fields of a header, and its first line for itself. Returns its bytes with the
+ * empty line that ends it, which may be the first one; 0: it is not whole. */
+static size_t
+take_head(struct bytes b, struct bytes *first, struct http_head *h)
 {
-	struct bytes line;
+	struct bytes rest = b, line;
 
-	if (!take_line(&head, &line))
+	if (!take_line(&rest, first))
+		return 0;
+	for (line = *first; line.left;) {
+		if (!take_line(&rest, &line))
+			return 0;
+		if (line.left)
+			take_field(line, h);
+	}
+	return b.left - rest.left;
+}
+
+/* False: it begins no message. */
+static bool
+take_first_line(struct bytes line, enum side side, struct http_head *h)
+{
+	if (side == SERVER)
+		return take_status(line, h);
+	if (!ends_in_version(line))
 		return false;
-	if (side == SERVER ? !take_status(line, h) : !ends_in_version(line))
-		return false;
-	if (side == CLIENT)
-		take_request(line, h);
-	while (take_line(&head, &line) && line.left)
-		take_field(line, h);
+	take_request(line, h);
 	return true;
 }
 
@@ -551,19 +564,19 @@ http_probe(const struct flow *f, enum side side, struct bytes b)
 static size_t
 take_message(struct app_context *c, struct http_state *s, struct bytes b)
 {
-	const size_t n = head_bytes(b);
 	const uint32_t end_seq = c->end_seq;
 	struct http_head h = { 0 };
-	struct bytes head = bytes_sub_at_most(&b, n);
+	struct bytes first;
+	const size_t n = take_head(b, &first, &h);
 	bool goes_on = true;
 
 	if (!n)
 		return b.left > HTTP_HEAD_MAX ? APP_LOST : 0;
 	if (n <= 2)
 		return n;		/* RFC 9112, 2.2: empty lines before */
-	if (!take_head(head, c->side, &h))
+	if (!take_first_line(first, c->side, &h))
 		return APP_LOST;
-	c->end_seq = app_seq_after(end_seq, b, 0);
+	c->end_seq = app_seq_after(end_seq, b, n);
 	if (c->side == CLIENT)
 		request_begins(c, s, &h, n);
 	else

@@ -98,16 +98,23 @@ client_home(const struct clients *c, const struct address *a, uint64_t key)
 	    c->stride];
 }
 
+static bool
+is_client(const uint32_t *slot, const uint8_t *octets, size_t stride)
+{
+	/* of a size that is known where it is compiled */
+	return !memcmp(slot + 1, octets, (stride == V4_STRIDE ? V4_STRIDE - 1 :
+	    V6_STRIDE - 1) * sizeof(*slot));
+}
+
 /* Where it is, or would be. */
 static uint32_t *
 client_slot(const struct clients *c, const struct address *a, uint64_t key)
 {
 	const uint32_t *end = c->word + c->slots * c->stride;
 	const uint8_t *octets = octets_of(c, a);
-	size_t bytes = (c->stride - 1) * 4;
 	uint32_t *slot = client_home(c, a, key);
 
-	while (*slot && memcmp(slot + 1, octets, bytes) != 0) {
+	while (*slot && !is_client(slot, octets, c->stride)) {
 		slot += c->stride;
 		if (slot == end)
 			slot = c->word;
