@@ -385,6 +385,16 @@ lay_tired_to_rest(struct engine *e, struct instant now)
 	e->tiring_count = 0;
 }
 
+/* Of a half-open flow that stays the first line is all that is asked for. */
+static void
+fetch_touched(const struct touched *t, size_t left)
+{
+	if (left > 2 * AHEAD)
+		fetch_line(t[2 * AHEAD].flow);
+	if (left > AHEAD && t[AHEAD].flow->state != FLOW_NEW)
+		flow_fetch(t[AHEAD].flow);
+}
+
 /* What observers touched meanwhile stands behind the `seen` ones, and stays for
  * the next step. */
 static void
@@ -396,8 +406,8 @@ let_touched_go(struct engine *e, size_t seen, struct instant now)
 	for (size_t i = 0; i < seen; i++) {
 		struct flow *f = e->touched[i].flow;
 
-		if (i + AHEAD < seen && crowded)
-			flow_fetch(e->touched[i + AHEAD].flow);
+		if (crowded)
+			fetch_touched(e->touched + i, seen - i);
 		f->flags &= ~(uint32_t)FLOW_TOUCHED;
 		if (f->flags & FLOW_ENDED)
 			flow_dispose(e, f);

@@ -12,10 +12,12 @@
 #include "capture/hash.h"
 #include "capture/slab.h"
 
-enum { HOST_BUCKETS = 131072 };
+/* Where nobody is found, as in a flood, no host is to be looked at either. */
+enum { BUCKETS_AT_FIRST = 4096, BUCKETS_A_HOST = 16 };
 
 struct host_table {
-	struct host *bucket[HOST_BUCKETS];
+	struct host **bucket;
+	size_t mask;			/* one less than a power of two */
 	struct slab hosts;
 	size_t count, limit;
 	uint64_t next_number, refused;
@@ -41,8 +43,10 @@ host_table_new(size_t limit)
 	t->limit = limit;
 	t->hosts.record_bytes = sizeof(struct host);
 	t->touched = calloc(limit, sizeof(*t->touched));
+	t->bucket = calloc(BUCKETS_AT_FIRST, sizeof(struct host *));
+	t->mask = BUCKETS_AT_FIRST - 1;
 	t->key = hash_key();
-	if (!t->touched)
+	if (!t->touched || !t->bucket)
 		host_table_free(&t);
 	return t;
 }
@@ -57,19 +61,43 @@ host_table_free(struct host_table **tp)
 		return;
 	slab_release(&t->hosts);
 	free(t->touched);
+	free(t->bucket);
 	free(t);
 }
 
-static size_t
+static struct host **
 bucket_of(const struct host_table *t, const struct address *a)
 {
-	return (size_t)(address_hash(a, t->key) % HOST_BUCKETS);
+	return &t->bucket[(size_t)address_hash(a, t->key) & t->mask];
+}
+
+/* Without memory the ways get longer. */
+static void
+buckets_grow(struct host_table *t)
+{
+	size_t more = (t->mask + 1) * 2;
+	struct host **old = t->bucket, **grown;
+
+	if (t->count * BUCKETS_A_HOST <= t->mask || t->mask > t->limit ||
+	    !(grown = calloc(more, sizeof(*grown))))
+		return;
+	t->bucket = grown;
+	t->mask = more - 1;
+	for (size_t i = 0; i < more / 2; i++)
+		for (struct host *h = old[i], *next; h; h = next) {
+			struct host **link = bucket_of(t, &h->address);
+
+			next = h->hash_next;
+			h->hash_next = *link;
+			*link = h;
+		}
+	free(old);
 }
 
 void
 host_prepare(const struct host_table *t, const struct address *a)
 {
-	fetch_line(&t->bucket[bucket_of(t, a)]);
+	fetch_line(bucket_of(t, a));
 }
 
 static void
@@ -110,7 +138,7 @@ freshen(struct host_table *t, struct host *h)
 static void
 evict(struct host_table *t, struct host *h)
 {
-	struct host **link = &t->bucket[bucket_of(t, &h->address)];
+	struct host **link = bucket_of(t, &h->address);
 
 	while (*link != h)
 		link = &(*link)->hash_next;
@@ -147,9 +175,9 @@ host_let_go(struct host_table *t, struct host *h)
 }
 
 static struct host *
-host_make(struct host_table *t, const struct address *a, size_t bucket)
+host_make(struct host_table *t, const struct address *a)
 {
-	struct host *h;
+	struct host *h, **bucket;
 
 	if (t->count >= t->limit && !make_room(t)) {
 		t->refused++;
@@ -160,8 +188,10 @@ host_make(struct host_table *t, const struct address *a, size_t bucket)
 		return NULL;
 	h->address = *a;
 	h->number = ++t->next_number;
-	h->hash_next = t->bucket[bucket];
-	t->bucket[bucket] = h;
+	buckets_grow(t);
+	bucket = bucket_of(t, a);
+	h->hash_next = *bucket;
+	*bucket = h;
 	append_age(t, h);
 	t->count++;
 	return h;
@@ -170,18 +200,14 @@ host_make(struct host_table *t, const struct address *a, size_t bucket)
 struct host *
 host_of(struct host_table *t, const struct address *a, bool make)
 {
-	size_t bucket;
-
-	if (address_is_multicast(a) || address_is_unspecified(a))
-		return NULL;
-	bucket = bucket_of(t, a);
-	for (struct host *h = t->bucket[bucket]; h; h = h->hash_next)
+	for (struct host *h = *bucket_of(t, a); h; h = h->hash_next)
 		if (memcmp(h->address.octet, a->octet, sizeof(a->octet)) == 0) {
 			if (make)
 				freshen(t, h);
 			return h;
 		}
-	return make ? host_make(t, a, bucket) : NULL;
+	return make && !address_is_multicast(a) && !address_is_unspecified(a) ?
+	    host_make(t, a) : NULL;
 }
 
 uint64_t
