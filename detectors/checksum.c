@@ -299,7 +299,7 @@ sent_bad(struct checksum *c, struct flow_pool *pool, struct flow *f,
 		return;
 	}
 	w = memo_make(c->waiting, memo_key(f->id, seg->side));
-	f->marks |= MARK_CHECKSUM;
+	f->marks |= (uint16_t)(MARK_CHECKSUM << seg->side);
 	r = range_find(w, p->seq, wire_end(p));
 	if (r)
 		r = range_isolate(w, r, p->seq, wire_end(p));
@@ -392,6 +392,13 @@ speaks(const struct flow *f, const struct segment *seg)
 	    !seq_after(p->ack, f->half[other_side(seg->side)].next);
 }
 
+static struct waiting *
+waiting_of(const struct checksum *c, const struct flow *f, enum side sender)
+{
+	return f->marks & MARK_CHECKSUM << sender ?
+	    memo_find(c->waiting, memo_key(f->id, sender)) : NULL;
+}
+
 static void
 checksum_segment(void *state, struct flow_pool *pool, struct flow *f,
     const struct segment *seg)
@@ -400,16 +407,16 @@ checksum_segment(void *state, struct flow_pool *pool, struct flow *f,
 	enum sum_kind kind = sum_kind_of(seg->packet);
 	struct waiting *w;
 
-	if (kind == SUM_GOOD && !(f->marks & MARK_CHECKSUM))
+	if (kind == SUM_GOOD && !(f->marks & MARK_CHECKSUMS))
 		return;
-	w = memo_find(c->waiting, memo_key(f->id, other_side(seg->side)));
+	w = waiting_of(c, f, other_side(seg->side));
 	if (w && speaks(f, seg))
 		take_word(c, f, w, other_side(seg->side), seg->packet);
 	if (kind != SUM_GOOD) {
 		sent_bad(c, pool, f, seg, kind);
 		return;
 	}
-	w = memo_find(c->waiting, memo_key(f->id, seg->side));
+	w = waiting_of(c, f, seg->side);
 	if (w && w->count)
 		sent_good(w, seg->packet);
 }
@@ -431,7 +438,7 @@ static void
 count_starved(struct checksum *c, struct judge *j, struct flow *f,
     enum side side, struct note *n)
 {
-	struct waiting *w = memo_find(c->waiting, memo_key(f->id, side));
+	struct waiting *w = waiting_of(c, f, side);
 	uint32_t starved[SUM_KINDS] = { 0 };
 
 	for (unsigned i = 0; w && i < w->count &&
@@ -792,7 +799,7 @@ const struct detector detector_checksum_discarded = {
 	    "projectcalico/felix 40 and virtio-win/kvm-guest-drivers-windows "
 	    "1630 (DHCP).",
 	.facts = CUE_BAD_SUM,
-	.mark = MARK_CHECKSUM,
+	.mark = MARK_CHECKSUMS,
 	.notes = NOTE_BIT(NOTE_CHECKSUM),
 	.on_segment = checksum_segment,
 	.on_packet = checksum_packet,

@@ -75,15 +75,20 @@ enum matter {
  * flows with its mark need it be called, or look. Who drops the last of it may
  * take the mark back. */
 enum flow_mark {
-	MARK_BURST = 1,			/* << the side that sends */
-	MARK_TRANSFER = 4,		/* the same */
-	MARK_CHECKSUM = 16, MARK_HANDOVER = 32, MARK_OVERSIZE = 64,
-	MARK_HOLE = 128, MARK_MISSING = 256, MARK_ORDER = 512,
-	MARK_CROSSED = 1024,		/* counted for its gateway */
-	MARK_LATE = 2048,		/* it was answered late */
+	/* << the side that sends; of holes: that asks */
+	MARK_BURST = 1, MARK_TRANSFER = 4, MARK_CHECKSUM = 16,
+	MARK_OVERSIZE = 64, MARK_HOLE = 256,
 
+	MARK_HANDOVER = 1024, MARK_MISSING = 2048, MARK_ORDER = 4096,
+	MARK_CROSSED = 8192,		/* counted for its gateway */
+	MARK_LATE = 16384,		/* it was answered late */
+
+	/* of both sides */
 	MARK_BURSTS = MARK_BURST << CLIENT | MARK_BURST << SERVER,
 	MARK_TRANSFERS = MARK_TRANSFER << CLIENT | MARK_TRANSFER << SERVER,
+	MARK_CHECKSUMS = MARK_CHECKSUM << CLIENT | MARK_CHECKSUM << SERVER,
+	MARK_OVERSIZES = MARK_OVERSIZE << CLIENT | MARK_OVERSIZE << SERVER,
+	MARK_HOLES = MARK_HOLE << CLIENT | MARK_HOLE << SERVER,
 };
 
 /* What of a server may make it worth a review. */

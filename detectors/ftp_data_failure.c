@@ -64,6 +64,7 @@ struct ftp {
 	struct memo *sessions;		/* by flow id of the control connection */
 	struct memo *places;		/* uint64_t: that flow id */
 	struct memo *tallies;
+	uint64_t announced[1024];	/* TCP ports that ever were, by bit */
 	struct instant called;		/* the last SYN to such a place, or its
 					 * refusal */
 	bool calls;			/* not all of them have come to an end */
@@ -182,6 +183,7 @@ note_place(struct ftp *d, const struct app_event *e, enum mode mode)
 	};
 	session_frame(s, e->frame);
 	*(uint64_t *)memo_make(d->places, s->place) = f->id;
+	d->announced[e->port / 64] |= UINT64_C(1) << e->port % 64;
 }
 
 /* A further transfer without a new announcement goes where the last one went
@@ -263,7 +265,7 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 
 	(void)pool;
 	if (!(seg->facts & (SEG_SYN | SEG_SYN_ACK | SEG_RST | SEG_ESTABLISHES)) ||
-	    !memo_count(d->places))
+	    !(d->announced[f->port[SERVER] / 64] >> f->port[SERVER] % 64 & 1))
 		return;
 	flow_id = memo_find(d->places, subject_of(&f->addr[SERVER],
 	    f->port[SERVER]));

@@ -97,7 +97,7 @@ sent_oversized(struct oversize *o, struct flow_pool *pool, struct flow *f,
 	struct pending *w = memo_make(o->pending, memo_key(f->id, seg->side));
 	struct range *r = range_at(w, p->seq);
 
-	f->marks |= MARK_OVERSIZE;
+	f->marks |= (uint16_t)(MARK_OVERSIZE << seg->side);
 	if (n) {
 		note_add(n, p->time, p->frame);
 		if (n->value[VALUE_MAX_BYTES] < p->payload_bytes)
@@ -154,6 +154,13 @@ acknowledged(struct oversize *o, struct flow *f, enum side sender,
 	}
 }
 
+static struct pending *
+pending_of(const struct oversize *o, const struct flow *f, enum side sender)
+{
+	return f->marks & MARK_OVERSIZE << sender ?
+	    memo_find(o->pending, memo_key(f->id, sender)) : NULL;
+}
+
 static void
 oversize_segment(void *state, struct flow_pool *pool, struct flow *f,
     const struct segment *seg)
@@ -166,8 +173,7 @@ oversize_segment(void *state, struct flow_pool *pool, struct flow *f,
 	if (!oversized && !memo_count(o->pending))
 		return;
 	if (p->tcp_flags & TCP_ACK && !(p->tcp_flags & TCP_RST)) {
-		w = memo_find(o->pending, memo_key(f->id,
-		    other_side(seg->side)));
+		w = pending_of(o, f, other_side(seg->side));
 		if (w)
 			acknowledged(o, f, other_side(seg->side), w, p->ack);
 	}
@@ -175,7 +181,7 @@ oversize_segment(void *state, struct flow_pool *pool, struct flow *f,
 		sent_oversized(o, pool, f, seg);
 		return;
 	}
-	w = memo_find(o->pending, memo_key(f->id, seg->side));
+	w = pending_of(o, f, seg->side);
 	if (w && p->payload_bytes > 1)
 		sent_smaller(o, f, seg, w);
 }
@@ -254,7 +260,7 @@ static void
 judge_side(struct oversize *o, struct judge *j, struct server *v,
     struct flow *f, enum side side, const struct note *n)
 {
-	const struct pending *w = memo_find(o->pending, memo_key(f->id, side));
+	const struct pending *w = pending_of(o, f, side);
 	const struct sender *s;
 	uint32_t refused = (uint32_t)n->value[VALUE_REFUSED] + refused_now(j, w);
 	double trust = judge_trusts(j, v, f, TRUST_BOTH_WAYS | TRUST_LOSS);
@@ -346,7 +352,7 @@ const struct detector detector_oversized_segment = {
 	    "Large TCP Packets\"; Wireshark wiki, CaptureSetup/Offloading.",
 	.kinds = kinds,
 	.odd = ODD_SIZE,
-	.mark = MARK_OVERSIZE,
+	.mark = MARK_OVERSIZES,
 	.notes = NOTE_BIT(NOTE_OVERSIZE),
 	.on_segment = oversize_segment,
 	.review_flow = oversize_review,

@@ -49,6 +49,13 @@ read_hole(const struct flow *f, const struct segment *seg, struct hole *out)
 	return out->end != out->start;
 }
 
+static struct hole *
+hole_of(struct memo *holes, const struct flow *f, enum side receiver)
+{
+	return f->marks & MARK_HOLE << receiver ?
+	    memo_find(holes, memo_key(f->id, receiver)) : NULL;
+}
+
 static void
 take_ask(struct memo *holes, struct flow *f, const struct segment *seg)
 {
@@ -59,7 +66,7 @@ take_ask(struct memo *holes, struct flow *f, const struct segment *seg)
 	    SEG_ACK_BACK | SEG_ACK_AHEAD))
 		return;
 	h = memo_make(holes, memo_key(f->id, seg->side));
-	f->marks |= MARK_HOLE;
+	f->marks |= (uint16_t)(MARK_HOLE << seg->side);
 	if (h->foreign || asked.foreign) {
 		h->foreign = true;	/* a middlebox renumbers: leave it */
 		return;
@@ -84,16 +91,16 @@ hole_segment(void *state, struct flow_pool *pool, struct flow *f,
 	struct hole *h;
 
 	(void)pool;
-	if (memo_count(holes) && p->payload_bytes) {
-		h = memo_find(holes, memo_key(f->id, other_side(seg->side)));
+	if (p->payload_bytes) {
+		h = hole_of(holes, f, other_side(seg->side));
 		if (h && !h->foreign && !seq_after(p->seq, h->start) &&
 		    seq_after(wire_end(p), h->start))
 			h->asks = 0;	/* it tries */
 	}
 	if (p->options.sack_count && p->tcp_flags & TCP_ACK) {
 		take_ask(holes, f, seg);
-	} else if (memo_count(holes) && seg->facts & SEG_ACKS) {
-		h = memo_find(holes, memo_key(f->id, seg->side));
+	} else if (seg->facts & SEG_ACKS) {
+		h = hole_of(holes, f, seg->side);
 		if (h && !h->foreign && seq_after(p->ack, h->start))
 			h->asks = 0;
 	}
@@ -169,7 +176,7 @@ static void
 judge_side(struct memo *holes, struct judge *j, struct server *v,
     struct flow *f, enum side receiver)
 {
-	struct hole *h = memo_find(holes, memo_key(f->id, receiver));
+	struct hole *h = hole_of(holes, f, receiver);
 	enum side sender = other_side(receiver);
 	struct finding *before;
 	int64_t limit;
@@ -234,7 +241,7 @@ const struct detector detector_sack_hole_unfilled = {
 	.source = "RFC 2018; RFC 6675; raspberrypi/linux 2449 and 2583 (TSO of "
 	    "the lan78xx: a hole of 17 segments, never filled).",
 	.facts = CUE_SACKS,
-	.mark = MARK_HOLE,
+	.mark = MARK_HOLES,
 	.on_segment = hole_segment,
 	.review_flow = hole_review,
 	.new = hole_new,
