@@ -13,7 +13,7 @@
 #include "capture/host.h"
 #include "detectors/server_internal.h"
 
-enum { WORDS = TIMELINE_CELLS / 64, SLOTS = 2 * TIMELINE_CLIENTS };
+enum { WORDS = TIMELINE_CELLS / 64 };
 
 struct client {
 	struct address address;
@@ -25,9 +25,9 @@ struct timeline {
 	unsigned cell_s, most_s;
 	uint32_t answered[TIMELINE_CELLS];
 	int64_t took_ns[TIMELINE_CELLS];
-	size_t client_count, client_room;
+	size_t client_count, client_room;	/* room: 0 or a power of two */
 	struct client *client;
-	uint16_t slot[SLOTS];		/* by address: 1 + index; 0: empty */
+	uint16_t *slot;			/* slots_of(), by address: 1 + index; 0: empty */
 };
 
 /* No output depends on where a record lies. */
@@ -44,8 +44,10 @@ floor_to(struct instant t, unsigned cell_s)
 void
 timeline_free(struct timeline **t)
 {
-	if (*t)
+	if (*t) {
 		free((*t)->client);
+		free((*t)->slot);
+	}
 	free(*t);
 	*t = NULL;
 }
@@ -152,15 +154,56 @@ cell_at(struct timeline *t, struct instant at)
 
 /* --- clients --- */
 
+static size_t
+slots_of(size_t client_room)
+{
+	return 2 * client_room;
+}
+
+/* Where the search for it begins. */
+static size_t
+home_of(const struct timeline *t, const struct address *a)
+{
+	return (size_t)address_hash(a, KEY) & (slots_of(t->client_room) - 1);
+}
+
+/* Of a timeline that has room. */
 static uint16_t *
 slot_of(struct timeline *t, const struct address *a)
 {
-	size_t i = (size_t)address_hash(a, KEY) % SLOTS;
+	size_t i = home_of(t, a);
 
 	while (t->slot[i] && memcmp(&t->client[t->slot[i] - 1].address, a,
 	    sizeof(*a)) != 0)
-		i = (i + 1) % SLOTS;
+		i = (i + 1) & (slots_of(t->client_room) - 1);
 	return &t->slot[i];
+}
+
+static bool
+have_room(struct server *s, struct timeline *t)
+{
+	size_t room = t->client_room ? t->client_room * 2 : 8;
+	struct client *c;
+	uint16_t *slot;
+
+	if (t->client_count < t->client_room)
+		return true;
+	if (room > TIMELINE_CLIENTS || !server_may_take(s,
+	    (room - t->client_room) * (sizeof(*c) + 2 * sizeof(*slot))))
+		return false;
+	slot = calloc(slots_of(room), sizeof(*slot));
+	c = slot ? realloc(t->client, room * sizeof(*c)) : NULL;
+	if (!c) {
+		free(slot);
+		return false;
+	}
+	free(t->slot);
+	t->client = c;
+	t->client_room = room;
+	t->slot = slot;
+	for (size_t i = 0; i < t->client_count; i++)
+		*slot_of(t, &c[i].address) = (uint16_t)(i + 1);
+	return true;
 }
 
 /* NULL: no room, or no memory. */
@@ -168,26 +211,16 @@ static struct client *
 client_of(struct server *s, const struct address *a)
 {
 	struct timeline *t = s->timeline;
-	uint16_t *slot = slot_of(t, a);
+	uint16_t *slot = t->client_room ? slot_of(t, a) : NULL;
 	struct client *c;
 
-	if (*slot)
+	if (slot && *slot)
 		return &t->client[*slot - 1];
-	if (t->client_count == TIMELINE_CLIENTS)
+	if (!have_room(s, t))
 		return NULL;
-	if (t->client_count == t->client_room) {
-		size_t room = t->client_room ? t->client_room * 2 : 8;
-
-		c = server_may_take(s, (room - t->client_room) * sizeof(*c)) ?
-		    realloc(t->client, room * sizeof(*c)) : NULL;
-		if (!c)
-			return NULL;
-		t->client = c;
-		t->client_room = room;
-	}
 	c = &t->client[t->client_count++];
 	*c = (struct client){ .address = *a };
-	*slot = (uint16_t)t->client_count;
+	*slot_of(t, a) = (uint16_t)t->client_count;
 	return c;
 }
 
@@ -234,14 +267,12 @@ void
 timeline_fetch(const struct server *s, const struct address *a, bool row)
 {
 	const struct timeline *t = s->timeline;
-	size_t i = (size_t)address_hash(a, KEY) % SLOTS;
+	const uint16_t *slot = t && t->client_room ? &t->slot[home_of(t, a)] : NULL;
 
-	if (!t)
-		return;
-	if (!row)
-		fetch_line(&t->slot[i]);
-	else if (t->slot[i])
-		fetch_line(&t->client[t->slot[i] - 1]);
+	if (slot && !row)
+		fetch_line(slot);
+	else if (slot && *slot)
+		fetch_line(&t->client[*slot - 1]);
 }
 
 void
