@@ -702,16 +702,13 @@ static struct flow *
 tcp_flow(struct engine *e, const struct packet *p, struct instant now,
     enum side *side)
 {
-	struct flow *f = flow_find(e->flows, p, side), *old = f;
+	struct flow *f, *old = flow_find(e->flows, p, side);
 
-	if ((!f || tcp_begins_anew(f, p, *side)) && is_debris(e, p))
-		return f;
-	if (f && tcp_begins_anew(f, p, *side)) {
-		f = new_flow(e, p, now, old);
+	if ((old && !tcp_begins_anew(old, p, *side)) || is_debris(e, p))
+		return old;
+	f = new_flow(e, p, now, old);
+	if (old)
 		flow_finish(e->flows, old, FLOW_END_REUSED);
-	} else if (!f) {
-		f = new_flow(e, p, now, NULL);
-	}
 	if (f)
 		*side = memcmp(f->addr[CLIENT].octet, p->src.octet,
 		    sizeof(p->src.octet)) == 0 && f->port[CLIENT] == p->sport ?
