@@ -197,15 +197,20 @@ static uint32_t
 make_room(struct memo *m)
 {
 	struct slot *s;
+	uint32_t gone;
+	bool stays;
 
-	while ((s = slot_of(m, m->hand))->used_lately) {
+	do {
+		gone = m->hand;
+		m->hand = gone + 1 < m->limit ? gone + 1 : 0;
+		s = slot_of(m, gone);
+		stays = s->used_lately;
 		s->used_lately = false;
-		m->hand = m->hand + 1 < m->limit ? m->hand + 1 : 0;
-	}
+	} while (stays);
 	m->evicted++;
 	m->count--;
-	place_clear(m, hash_of(m, s->key), m->hand + 1);
-	return m->hand;
+	place_clear(m, hash_of(m, s->key), gone + 1);
+	return gone;
 }
 
 static uint32_t

@@ -761,7 +761,11 @@ test_a_full_memo_forgets_what_nobody_asked_for(void **state)
 	CHECK(memo_find(m, 1));			/* it was asked for */
 	CHECK(!memo_find(m, 2));
 	CHECK_EQ(memo_evicted(m), 1);
-	memo_drop(m, 3);
+	CHECK(memo_make(m, 6));
+	CHECK(!memo_find(m, 3));		/* the oldest, and */
+	CHECK(memo_find(m, 5));			/* not the one that came last */
+	CHECK_EQ(memo_evicted(m), 2);
+	memo_drop(m, 4);
 	CHECK_EQ(memo_count(m), 3);
 	while (memo_each(m, &cursor, NULL))
 		walked++;
