@@ -192,9 +192,9 @@ prove_unsent(struct flow_pool *pool, struct flow *f, const struct segment *seg,
 		note_add(proof, p->time, p->frame);
 }
 
-/* What this segment says about what the other side did before it. */
 enum { SPOKEN_OF = NOTE_BIT(NOTE_ACK_AHEAD) | OWN_NOTE(sequence_violation) };
 
+/* What this segment says about what the other side did before it. */
 static void
 take_word(struct flow_pool *pool, struct flow *f, const struct segment *seg)
 {
