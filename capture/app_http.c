@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "capture/app_dcerpc.h"
+#include "capture/app_pdu.h"
 #include "capture/app_rpch.h"
 
 enum {
@@ -144,21 +145,6 @@ take_blanks(struct bytes *b)
 {
 	while (b->left && (*b->at == ' ' || *b->at == '\t'))
 		bytes_skip(b, 1);
-}
-
-/* A line without its end. False: there is none. */
-static bool
-take_line(struct bytes *b, struct bytes *line)
-{
-	const uint8_t *end = b->left ? memchr(b->at, '\n', b->left) : NULL;
-
-	if (!end)
-		return false;
-	*line = bytes_of(b->at, (size_t)(end - b->at));
-	bytes_skip(b, line->left + 1);
-	if (line->left && line->at[line->left - 1] == '\r')
-		line->left--;
-	return true;
 }
 
 /* 16 and more: none, in any base. */
@@ -313,10 +299,10 @@ take_head(struct bytes b, struct bytes *first, struct http_head *h)
 {
 	struct bytes rest = b, line;
 
-	if (!take_line(&rest, first))
+	if (!line_take(&rest, first))
 		return 0;
 	for (line = *first; line.left;) {
-		if (!take_line(&rest, &line))
+		if (!line_take(&rest, &line))
 			return 0;
 		if (line.left)
 			take_field(line, h);
@@ -523,7 +509,7 @@ static enum app_verdict
 http_probe_client(struct bytes b)
 {
 	struct bytes line = b, rest = b;
-	bool whole = take_line(&rest, &line);
+	bool whole = line_take(&rest, &line);
 	size_t n = 0;
 
 	while (n < line.left && n < METHOD_MAX && ((line.at[n] >= 'A' &&
@@ -593,7 +579,7 @@ take_chunk(struct http_lane *lane, struct bytes b)
 	struct bytes line;
 	uint64_t n;
 
-	if (!take_line(&b, &line))
+	if (!line_take(&b, &line))
 		return shown > CHUNK_LINE_MAX ? APP_LOST : 0;
 	if (!take_number(&line, 16, &n))
 		return APP_LOST;
@@ -611,7 +597,7 @@ take_end_of_line(struct http_lane *lane, struct bytes b)
 	const size_t shown = b.left;
 	struct bytes line;
 
-	if (!take_line(&b, &line))
+	if (!line_take(&b, &line))
 		return shown > HTTP_HEAD_MAX ? APP_LOST : 0;
 	if (lane->phase == PHASE_CHUNK_END) {
 		if (line.left)
@@ -748,7 +734,7 @@ take_cut_message(struct app_context *c, struct http_state *s, struct bytes head,
 		request_begins(c, s, &h, n);
 		if (lane->open_at_end)
 			ask(c, s);
-	} else if (c->side == SERVER && take_line(&head, &line) &&
+	} else if (c->side == SERVER && line_take(&head, &line) &&
 	    take_status(line, &h)) {
 		(void)response_begins(c, s, &h);
 		if (lane->answer_at_end)

@@ -883,6 +883,7 @@ smb_resync(const struct flow *f, enum side side, struct bytes b)
 		struct bytes rest = b;
 		const uint8_t *at;
 
+		/* on to where the next "SMB" may be that one's */
 		bytes_skip(&rest, i + NBSS_BYTES + 1);
 		i += bytes_before(rest, 'S');
 		rest = b;

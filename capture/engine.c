@@ -960,69 +960,69 @@ struct group {
 
 /* What another thread has made of frames is in that one's cache. */
 static void
-fetch_arrivals(struct group g)
+fetch_arrivals(const struct group *g)
 {
-	for (size_t i = g.first; g.batch->kept && i < g.end; i++)
-		fetch_to_read(&g.batch->arrival[i], ARRIVAL_FRONT_BYTES);
+	for (size_t i = g->first; g->batch->kept && i < g->end; i++)
+		fetch_to_read(&g->batch->arrival[i], ARRIVAL_FRONT_BYTES);
 }
 
 static void
-fetch_entries(struct group g)
+fetch_entries(const struct group *g)
 {
-	for (size_t i = g.first; i < g.end; i++) {
-		const struct packet *p = &g.batch->arrival[i].packet;
+	for (size_t i = g->first; i < g->end; i++) {
+		const struct packet *p = &g->batch->arrival[i].packet;
 
-		if (g.batch->kept)
+		if (g->batch->kept)
 			fetch_to_read(p->payload.at, 1);
 		if (p->flow_hash)
-			flow_prepare(g.engine->flows, p);
+			flow_prepare(g->engine->flows, p);
 	}
 }
 
 static void
-fetch_places(struct group g)
+fetch_places(const struct group *g)
 {
-	for (size_t i = g.first; i < g.end; i++) {
-		const struct packet *p = &g.batch->arrival[i].packet;
+	for (size_t i = g->first; i < g->end; i++) {
+		const struct packet *p = &g->batch->arrival[i].packet;
 
-		g.number[i] = p->flow_hash ? flow_foresee(g.engine->flows, p) : 0;
+		g->number[i] = p->flow_hash ? flow_foresee(g->engine->flows, p) : 0;
 	}
 }
 
 static void
-fetch_flows(struct group g)
+fetch_flows(const struct group *g)
 {
-	for (size_t i = g.first; i < g.end; i++)
-		if (g.number[i])
-			flow_prefetch(g.engine->flows, g.number[i]);
+	for (size_t i = g->first; i < g->end; i++)
+		if (g->number[i])
+			flow_prefetch(g->engine->flows, g->number[i]);
 }
 
 static void
-fetch_rest(struct group g)
+fetch_rest(const struct group *g)
 {
-	for (size_t i = g.first; i < g.end; i++) {
-		const struct packet *p = &g.batch->arrival[i].packet;
-		const struct flow *f = g.number[i] ?
-		    flow_foreseen(g.engine->flows, g.number[i]) : NULL;
+	for (size_t i = g->first; i < g->end; i++) {
+		const struct packet *p = &g->batch->arrival[i].packet;
+		const struct flow *f = g->number[i] ?
+		    flow_foreseen(g->engine->flows, g->number[i]) : NULL;
 
 		if (f)
-			fetch_more(g.engine, f, p);
+			fetch_more(g->engine, f, p);
 		if (!f || f->protocol != IP_TCP)
-			prepare_hosts(g.engine, p);
+			prepare_hosts(g->engine, p);
 	}
 }
 
 static void
-take_group(struct group g)
+take_group(const struct group *g)
 {
-	for (size_t i = g.first; i < g.end; i++)
-		take(g.engine, &g.batch->arrival[i]);
+	for (size_t i = g->first; i < g->end; i++)
+		take(g->engine, &g->batch->arrival[i]);
 }
 
 /* Each way goes through memory from one thing to the next. So all of a batch's
  * groups are on it at a time, one step apart: what one asks for has come by its
  * next step. */
-static void (*const ways[])(struct group) = { fetch_arrivals, fetch_entries,
+static void (*const ways[])(const struct group *) = { fetch_arrivals, fetch_entries,
 	fetch_places, fetch_flows, fetch_rest, take_group };
 
 void
@@ -1036,7 +1036,7 @@ engine_batch(struct engine *e, struct batch *b)
 			size_t first = n - i * GROUP, end = first + GROUP;
 
 			if (first < b->end)
-				ways[i]((struct group){ e, b, first,
+				ways[i](&(struct group){ e, b, first,
 				    end < b->end ? end : b->end, number });
 		}
 	if (b->result == SOURCE_IDLE)

@@ -289,7 +289,7 @@ flow_note(struct flow_pool *pool, struct flow *f, unsigned what, unsigned kind,
 	n->kind = (uint8_t)kind;
 	n->side = (uint8_t)side;
 	n->next = f->notes;
-	n->among = note_bit(what) | (f->notes ? f->notes->among : 0);
+	n->among = note_bit(what) | flow_note_bits(f);
 	f->notes = n;
 	return n;
 }

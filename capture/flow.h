@@ -268,6 +268,13 @@ note_bit(unsigned what)
 	return NOTE_BIT(what);
 }
 
+/* note_bit()s of all notes of a flow. */
+static inline uint32_t
+flow_note_bits(const struct flow *f)
+{
+	return f->notes ? f->notes->among : 0;
+}
+
 /* The note (what, kind, side) of a flow, or NULL. Most flows have none, and the
  * others hardly ever the one that is looked for. */
 struct note *flow_note_among(struct note *first, unsigned what, unsigned kind,
@@ -275,7 +282,7 @@ struct note *flow_note_among(struct note *first, unsigned what, unsigned kind,
 static inline struct note *
 flow_note_find(const struct flow *f, unsigned what, unsigned kind, enum side s)
 {
-	return f->notes && f->notes->among & note_bit(what) ?
+	return flow_note_bits(f) & note_bit(what) ?
 	    flow_note_among(f->notes, what, kind, s) : NULL;
 }
 

@@ -1,6 +1,7 @@
 /* slab.c - records of one size. With AddressSanitizer what is not handed out may
  * not be touched, so that a late reader is found as it would be with malloc. */
 #include "capture/slab.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -328,7 +328,7 @@ on_segment(void *context, struct flow *f, const struct segment *seg)
 	    sets_of(r->of_fact, facts_of(f, seg) & r->facts) |
 	    sets_of(r->of_odd, odd_of(f, seg) & r->odd) |
 	    sets_of(r->of_mark, f->marks) |
-	    sets_of(r->of_noted, f->notes ? f->notes->among & r->noted : 0);
+	    sets_of(r->of_noted, flow_note_bits(f) & r->noted);
 
 	if (seg->answered_ns)
 		answer_remember(r, &(struct answer){ .flow = f,
@@ -398,7 +398,7 @@ static uint64_t
 concerned_by(const struct registry *r, const struct flow *f)
 {
 	return sets_of(r->of_matter, matters_of(f)) |
-	    sets_of(r->of_note, f->notes ? f->notes->among : 0) |
+	    sets_of(r->of_note, flow_note_bits(f)) |
 	    sets_of(r->of_flow_mark, f->marks);
 }
 

@@ -198,7 +198,7 @@ enum { SPOKEN_OF = NOTE_BIT(NOTE_ACK_AHEAD) | OWN_NOTE(sequence_violation) };
 static void
 take_word(struct flow_pool *pool, struct flow *f, const struct segment *seg)
 {
-	if (!f->notes || !(f->notes->among & SPOKEN_OF))
+	if (!(flow_note_bits(f) & SPOKEN_OF))
 		return;
 	for (struct note *n = f->notes; n; n = n->next) {
 		if (n->side == seg->side || !n->open)

@@ -157,8 +157,7 @@ follow(struct note *n, const struct segment *seg)
 static struct note *
 own_notes(const struct flow *f)
 {
-	return f->notes && f->notes->among & OWN_NOTE(window_collapse) ?
-	    f->notes : NULL;
+	return flow_note_bits(f) & OWN_NOTE(window_collapse) ? f->notes : NULL;
 }
 
 static void
