@@ -81,6 +81,7 @@ enum app_event_type {
 	APP_REQUEST,		/* exchange opened */
 	APP_RESPONSE,		/* exchange answered: took_ns, ok or fault */
 	APP_NOTE,		/* something else worth knowing; see `what` */
+	APP_EVENT_TYPES
 };
 
 enum app_note {			/* meaning of app_event.what for APP_NOTE */

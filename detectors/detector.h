@@ -122,6 +122,8 @@ struct detector {
 	void (*on_segment)(void *state, struct flow_pool *, struct flow *,
 	    const struct segment *);
 	void (*on_packet)(void *state, const struct packet *); /* non-TCP only */
+	/* for events of these types (1 << enum app_event_type) */
+	unsigned events;
 	void (*on_app)(void *state, const struct app_event *);
 
 	/* step phase. review_flow is called for flows with any of `matters` (enum

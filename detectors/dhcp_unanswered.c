@@ -169,8 +169,6 @@ note_reply(struct dhcp *d, const struct app_event *e)
 static void
 on_app(void *state, const struct app_event *e)
 {
-	if (e->type != APP_NOTE)
-		return;
 	if (e->what == APP_NOTE_DHCP_REQUEST)
 		note_request(state, e);
 	else if (e->what == APP_NOTE_DHCP_REPLY)
@@ -371,6 +369,7 @@ const struct detector detector_dhcp_unanswered = {
 	    "a second server that answers instead (then nothing is unanswered).",
 	.source = "RFC 2131, 4.1 and 4.4; KB 948496 (the DHCP service fails with "
 	    "the SNP features of Windows Server 2003 SP2)",
+	.events = 1 << APP_NOTE,
 	.on_app = on_app,
 	.review_capture = review_capture,
 	.new = dhcp_new,

@@ -222,7 +222,7 @@ note_reply(struct ftp *d, const struct app_event *e)
 static void
 on_app(void *state, const struct app_event *e)
 {
-	if (e->type != APP_NOTE || !e->flow)
+	if (!e->flow)
 		return;
 	if (e->what == APP_NOTE_FTP_PORT)
 		note_place(state, e, ACTIVE);
@@ -436,6 +436,7 @@ const struct detector detector_ftp_data_failure = {
 	    "TLS (not read, so nothing is said).",
 	.source = "RFC 959, 3.2 and 5.4; RFC 2428; KB 948496",
 	.kinds = kinds,
+	.events = 1 << APP_NOTE,
 	.on_app = on_app,
 	.facts = SEG_SYN | SEG_SYN_ACK | SEG_RST | SEG_ESTABLISHES,
 	.on_segment = on_segment,

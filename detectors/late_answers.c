@@ -172,7 +172,7 @@ late_answers_app(struct late_answers *l, const struct app_event *e)
 	unsigned never = EXCHANGE_PARKS | EXCHANGE_ONE_WAY |
 	    EXCHANGE_FROM_SERVER;
 
-	if (e->type == APP_RESPONSE && e->flow && !(e->exchange_flags & never) &&
+	if (e->flow && !(e->exchange_flags & never) &&
 	    e->flow->protocol == IP_TCP && e->label >> 24 != APP_DCERPC)
 		answered(l, e->flow, e->took_ns, e->asked, e->time, e->frame);
 }

@@ -9,7 +9,7 @@ struct late_answers;
 
 struct late_answers *late_answers_new(void);	/* NULL: no memory */
 void late_answers_free(struct late_answers **);
-/* Packet phase: when the client asks again, and answers as they come. */
+/* Packet phase: when the client asks again, and answers (APP_RESPONSE) as they come. */
 void late_answers_segment(struct late_answers *, const struct flow *,
     const struct segment *);
 void late_answers_app(struct late_answers *, const struct app_event *);

@@ -247,7 +247,7 @@ on_app(void *state, const struct app_event *e)
 	enum { BASELINE_FACTOR = 4 };	/* as config's; the packet phase has none */
 	int step;
 
-	if (e->type != APP_RESPONSE || !e->flow ||
+	if (!e->flow ||
 	    e->exchange_flags & (EXCHANGE_PARKS | EXCHANGE_FROM_SERVER))
 		return;
 	step = step_of(e->label);
@@ -489,6 +489,7 @@ const struct detector detector_logon_slow = {
 	.source = "MS-ADTS 6.3; RFC 4120, 7.2; KB 948496; 2 s: RFC 6298 and the "
 	    "retry times of DNS clients",
 	.kinds = kinds,
+	.events = 1 << APP_RESPONSE,
 	.on_app = on_app,
 	.matters = MATTER_WAITING,
 	.review_flow = review_flow,

@@ -185,7 +185,7 @@ on_app(void *state, const struct app_event *e)
 	struct nat *n = state;
 	struct proxy *p;
 
-	if (e->type != APP_REQUEST || !e->flow || e->label >> 24 != APP_HTTP ||
+	if (!e->flow || e->label >> 24 != APP_HTTP ||
 	    (e->label >> 16 & 0xff) != HTTP_PROXIED)
 		return;
 	p = memo_make(n->proxies, service_key(e->flow));
@@ -594,6 +594,7 @@ const struct detector detector_nat_intermittent = {
 	.facts = SEG_SYN | SEG_SYN_ACK,
 	.on_segment = on_segment,
 	.on_packet = on_packet,
+	.events = 1 << APP_REQUEST,
 	.on_app = on_app,
 	.awake = crossings,
 	.review_flow = review_flow,

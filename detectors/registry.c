@@ -129,9 +129,10 @@ list_callbacks(struct registry *r)
 		if (d->on_packet)
 			r->on_packet[r->on_packets++] = (struct on_packet){
 			    r->state[i], d->on_packet };
-		if (d->on_app)
-			r->on_app[r->on_apps++] = (struct on_app){ r->state[i],
-			    d->on_app };
+		for (size_t t = 0; d->on_app && t < APP_EVENT_TYPES; t++)
+			if (d->events & 1U << t)
+				r->on_app[t][r->on_apps[t]++] = (struct on_app){
+				    r->state[i], d->on_app };
 		if (d->review_flow)
 			list_review_flow(r, d, r->state[i]);
 		if (d->review_server)
@@ -363,8 +364,8 @@ on_app(void *context, const struct app_event *e)
 		answer_remember(r, &(struct answer){ .flow = e->flow,
 		    .took_ns = e->took_ns,
 		    .parked = e->exchange_flags & EXCHANGE_PARKS });
-	for (size_t i = 0; i < r->on_apps; i++)
-		r->on_app[i].call(r->on_app[i].state, e);
+	for (size_t i = 0; i < r->on_apps[e->type]; i++)
+		r->on_app[e->type][i].call(r->on_app[e->type][i].state, e);
 }
 
 /* --- the step phase: reviews ------------------------------------------------------ */

@@ -607,6 +607,7 @@ const struct detector detector_reply_missing = {
 	    "cut_short", "silenced", NULL },
 	.facts = CUE_PAYLOAD,
 	.on_segment = on_segment,
+	.events = 1 << APP_RESPONSE,
 	.on_app = on_app,
 	.new = late_new,
 	.free = late_free,

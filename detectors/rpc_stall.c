@@ -167,7 +167,7 @@ on_app(void *state, const struct app_event *e)
 {
 	struct memory *m = state;
 
-	if (e->type != APP_RESPONSE || e->label >> 24 != APP_DCERPC || !e->flow ||
+	if (e->label >> 24 != APP_DCERPC || !e->flow ||
 	    may_park(e->label, e->exchange_flags) || e->took_ns < SLOW_FLOOR_NS ||
 	    m->count >= SLOW_PER_STEP)
 		return;
@@ -230,6 +230,7 @@ const struct detector detector_rpc_stall = {
 	.source = "C706 chapter 12; MS-RPCE; MS-OXCRPC 3.3.4.1 (five minutes); "
 	    "Exchange team on Outlook's RPC dialog (5 s, 8 s)",
 	.kinds = (const char *const[]){ "no_response", "slow_response", NULL },
+	.events = 1 << APP_RESPONSE,
 	.on_app = on_app,
 	.matters = MATTER_WAITING,
 	.review_flow = review_flow,

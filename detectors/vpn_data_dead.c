@@ -412,6 +412,7 @@ const struct detector detector_vpn_data_dead = {
 	    "a mirror that shows one direction (withheld).",
 	.source = "RFC 2637, 4.1 - 4.4; error 721 and blocked GRE: KB 888201; "
 	    "KB 948496",
+	.events = 1 << APP_REQUEST | 1 << APP_NOTE,
 	.on_app = on_app,
 	.matters = MATTER_PPTP,
 	.review_flow = review_flow,
