@@ -240,18 +240,26 @@ identify_inside(struct app_context *c, struct bytes b)
 	return false;
 }
 
+static bool
+is_text(struct bytes b)
+{
+	return b.left >= APP_TEXT_BYTES && *b.at >= 'A' && *b.at <= 'Z';
+}
+
 static size_t
 identify(struct app_context *c, struct bytes b, bool *named)
 {
 	struct bytes first = bytes_sub_at_most(&(struct bytes){ b.at, b.left,
 	    false }, APP_PROBE_BYTES);
-	bool maybe = false;
+	bool maybe = false, text = is_text(b);
 
 	if (!b.left)
 		return 0;
 	if (c->flow->flags & lost_flag(c->side))
 		return unrecognised(c, b);
 	for (size_t i = 0; app_parsers[i]; i++) {
+		if (text && app_parsers[i]->binary)
+			continue;
 		switch (app_parsers[i]->probe(c->flow, c->side, first)) {
 		case APP_MINE:
 			settle(c, app_parsers[i]);

@@ -195,9 +195,12 @@ struct app_parser {
 	void (*release)(struct flow *);
 	bool holds_flow;	/* while it has a state: see app_holds */
 	bool names_only;	/* it opens no exchanges: turns go on being kept */
+	/* its probe says APP_NOT_MINE of all text, that is of APP_TEXT_BYTES and
+	 * more of which the first is a capital letter: it is not asked */
+	bool binary;
 };
 
-enum { APP_PROBE_BYTES = 512, APP_BUFFER_BYTES = 65536 + 512 };
+enum { APP_PROBE_BYTES = 512, APP_BUFFER_BYTES = 65536 + 512, APP_TEXT_BYTES = 16 };
 #define APP_LOST ((size_t)-1)
 #define APP_STOP ((size_t)-2)
 

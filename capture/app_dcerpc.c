@@ -999,4 +999,5 @@ const struct app_parser app_dcerpc = {
 	.resync_keeps = RPC_SIGNATURE_BYTES - 1,
 	.operation = rpc_operation_name,
 	.release = tcp_release,
+	.binary = true,
 };

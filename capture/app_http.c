@@ -140,6 +140,16 @@ take_word(struct bytes *b, const char *word)
 	return true;
 }
 
+/* The same of a field's name, which ends in a colon: where that is tells most of
+ * them apart. */
+static bool
+take_name(struct bytes *b, const char *name, size_t n)
+{
+	return b->left >= n && b->at[n - 1] == ':' && take_word(b, name);
+}
+
+#define TAKE_NAME(b, name) take_name(b, name, sizeof(name) - 1)
+
 static void
 take_blanks(struct bytes *b)
 {
@@ -151,9 +161,9 @@ take_blanks(struct bytes *b)
 static unsigned
 digit_of(uint8_t octet)
 {
-	octet = lower(octet);
 	if (octet >= '0' && octet <= '9')
 		return octet - (unsigned)'0';
+	octet = lower(octet);
 	return octet >= 'a' && octet <= 'f' ? octet - (unsigned)'a' + 10 : 16;
 }
 
@@ -222,17 +232,17 @@ take_field(struct bytes line, struct http_head *h)
 {
 	switch (lower(*line.at)) {
 	case 'c':
-		if (!take_word(&line, "content-length:"))
+		if (!TAKE_NAME(&line, "content-length:"))
 			break;
 		take_blanks(&line);
 		h->has_length = take_number(&line, 10, &h->length);
 		break;
 	case 't':
-		if (take_word(&line, "transfer-encoding:"))
+		if (TAKE_NAME(&line, "transfer-encoding:"))
 			take_encoding(line, h);
 		break;
 	case 'x':
-		if (!take_word(&line, "x-requesttype:"))
+		if (!TAKE_NAME(&line, "x-requesttype:"))
 			break;
 		take_blanks(&line);
 		h->mapi = true;
@@ -246,9 +256,13 @@ take_field(struct bytes line, struct http_head *h)
 static bool
 take_version(struct bytes *b)
 {
+	static const char usual[] = "HTTP/1.";
 	struct bytes rest = *b;
 
-	if (!take_word(&rest, "http/1."))
+	if (rest.left >= sizeof(usual) - 1 &&
+	    memcmp(rest.at, usual, sizeof(usual) - 1) == 0)
+		bytes_skip(&rest, sizeof(usual) - 1);
+	else if (!take_word(&rest, "http/1."))
 		return false;
 	bytes_skip(&rest, 1);
 	*b = rest;

@@ -176,6 +176,7 @@ const struct app_parser app_kerberos = {
 	.skip_gap = krb_skip_gap,
 	.resync = krb_resync,
 	.operation = krb_operation,
+	.binary = true,
 };
 
 static bool

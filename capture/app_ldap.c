@@ -241,6 +241,7 @@ const struct app_parser app_ldap = {
 	.skip_gap = ldap_skip_gap,
 	.resync = ldap_resync,
 	.operation = ldap_name,
+	.binary = true,
 };
 
 static bool

@@ -135,15 +135,12 @@ bool
 line_take(struct bytes *b, struct bytes *line)
 {
 	size_t n = bytes_before(*b, '\n');
-	struct bytes end;
 
 	if (n == b->left)
 		return false;
-	end = *line = bytes_sub(b, n);
-	bytes_skip(b, 1);
-	if (n)
-		bytes_skip(&end, n - 1);
-	if (bytes_peek(end) == '\r')
+	*line = bytes_of(b->at, n);
+	bytes_skip(b, n + 1);
+	if (n && line->at[n - 1] == '\r')
 		line->left--;
 	return true;
 }

@@ -186,6 +186,7 @@ const struct app_parser app_pptp = {
 	.skip_gap = pptp_skip_gap,
 	.resync = pptp_resync,
 	.operation = pptp_operation,
+	.binary = true,
 };
 
 /* Section 4.1: version 1, protocol type PPP, always a key; the sequence number

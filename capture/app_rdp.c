@@ -119,4 +119,5 @@ const struct app_parser app_rdp = {
 	.feed = rdp_feed,
 	.skip_gap = rdp_skip_gap,
 	.operation = rdp_operation,
+	.binary = true,
 };

@@ -993,4 +993,5 @@ const struct app_parser app_smb = {
 	.resync_keeps = NBSS_BYTES + 3,
 	.operation = smb_operation,
 	.release = smb_release,
+	.binary = true,
 };

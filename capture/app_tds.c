@@ -265,4 +265,5 @@ const struct app_parser app_tds = {
 	.resync = tds_resync,
 	.operation = tds_operation,
 	.release = tds_release,
+	.binary = true,
 };

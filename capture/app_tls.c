@@ -81,4 +81,5 @@ const struct app_parser app_tls = {
 	.probe = tls_probe,
 	.feed = tls_feed,
 	.names_only = true,
+	.binary = true,
 };
