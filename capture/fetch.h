@@ -3,6 +3,7 @@
 #define CAPTURE_FETCH_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { CACHE_LINE_BYTES = 64 };	/* of the processors that we know */
 
@@ -17,12 +18,14 @@ fetch_line(const void *at)
 	__asm__ volatile ("");
 }
 
-/* The same, of `bytes` from `at` on. NULL: none. */
+/* The same, of all lines that hold any of the `bytes` from `at` on. NULL: none. */
 static inline void
 fetch_bytes(const void *at, size_t bytes)
 {
-	for (size_t n = 0; at && n < bytes; n += CACHE_LINE_BYTES)
-		fetch_line((const char *)at + n);
+	const char *line = (const char *)at - (uintptr_t)at % CACHE_LINE_BYTES;
+
+	for (; at && line < (const char *)at + bytes; line += CACHE_LINE_BYTES)
+		fetch_line(line);
 }
 
 /* The same, to be read alone: of what another processor has written. */

@@ -216,7 +216,6 @@ host_table_refused(const struct host_table *t)
 	return t->refused;
 }
 
-/* The first packet of a step begins its counts. */
 static void
 touch(struct host_table *t, struct host *h)
 {
@@ -224,8 +223,6 @@ touch(struct host_table *t, struct host *h)
 		return;
 	freshen(t, h);
 	h->touched = true;
-	h->before = host_ever(h);
-	memset(&h->step, 0, sizeof(h->step));
 	t->touched[t->touched_count++] = h;
 }
 
@@ -285,11 +282,22 @@ host_table_touched(const struct host_table *t, size_t *count)
 	return t->touched;
 }
 
+/* Each host's next counts begin here, where it can be fetched in time, rather
+ * than with a packet. */
 void
 host_table_step_over(struct host_table *t)
 {
-	for (size_t i = 0; i < t->touched_count; i++)
-		t->touched[i]->touched = false;
+	enum { AHEAD = 8 };
+
+	for (size_t i = 0; i < t->touched_count; i++) {
+		struct host *h = t->touched[i];
+
+		if (i + AHEAD < t->touched_count)
+			fetch_bytes(t->touched[i + AHEAD], sizeof(*h));
+		h->touched = false;
+		h->before = host_ever(h);
+		memset(&h->step, 0, sizeof(h->step));
+	}
 	t->touched_count = 0;
 }
 

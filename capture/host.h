@@ -78,8 +78,7 @@ struct host {
 	bool aside : 1;			/* it has to stay: not in `older`, `newer` */
 	bool has_mac : 1;
 	uint8_t mac[6];			/* source MAC of its packets, latest */
-	struct host_counts step;	/* of the step in hand, or else of the last
-					 * one in which it was touched */
+	struct host_counts step;	/* of the step in hand */
 	struct instant last;		/* its own packets; 0: it never sent */
 	struct host_ids ids;
 	struct instant last_stack;	/* sent what only a live host stack sends:

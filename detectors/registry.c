@@ -331,7 +331,7 @@ on_segment(void *context, struct flow *f, const struct segment *seg)
 	    sets_of(r->of_mark, f->marks) |
 	    sets_of(r->of_noted, flow_note_bits(f) & r->noted);
 
-	if (seg->answered_ns)
+	if (seg->answered_ns && !(f->flags & FLOW_PARSED))
 		answer_remember(r, &(struct answer){ .flow = f,
 		    .took_ns = seg->answered_ns, .turn = true });
 	for (; concerned; concerned &= concerned - 1) {

@@ -448,13 +448,16 @@ fetch_flows(struct flow *const *flows, size_t left)
 	}
 }
 
+/* Most of them are clients, of which nothing more is asked. */
 static void
 fetch_hosts(struct host *const *hosts, size_t left)
 {
 	if (left > FIRST)
-		host_fetch(hosts[FIRST], true);
-	if (left > THIRD && hosts[THIRD]->server)
+		host_fetch(hosts[FIRST], false);
+	if (left > THIRD && hosts[THIRD]->server) {
+		host_fetch(hosts[THIRD], true);
 		server_fetch(hosts[THIRD]->server);
+	}
 	if (left > FOURTH && hosts[FOURTH]->server)
 		server_second_fetch(hosts[FOURTH]->server);
 }
@@ -462,12 +465,13 @@ fetch_hosts(struct host *const *hosts, size_t left)
 static void
 fetch_answers(const struct answer *answers, size_t left)
 {
-	const struct server *s;
-
-	if (left > FIRST)
-		flow_fetch(answers[FIRST].flow);
-	if (left > FOURTH && (s = server_at_hand(answers[FOURTH].flow)))
-		server_client_fetch(s, answers[FOURTH].flow);
+	if (left > FIRST) {
+		fetch_bytes(&answers[FIRST].flow->host[SERVER], 1);
+		fetch_bytes(&answers[FIRST].flow->outcome, 1);
+	}
+	if (left > FOURTH)
+		fetch_bytes(answers[FOURTH].flow->outcome,
+		    sizeof(struct outcome));
 }
 
 void
