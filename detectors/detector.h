@@ -69,6 +69,8 @@ enum matter {
 	MATTER_HIGH_IDS = 16,		/* the server's IP IDs were high */
 	MATTER_PPTP = 32,
 	MATTER_HALF_ANSWER = 64,	/* the server owes the rest of a PDU */
+	MATTER_GATEWAY = 128,		/* the client's SYN was seen, and it has not
+					 * got MARK_CROSSED */
 };
 
 /* A flow of which a detector remembers more than notes hold (memo.h): only for
@@ -127,11 +129,11 @@ struct detector {
 	void (*on_app)(void *state, const struct app_event *);
 
 	/* step phase. review_flow is called for flows with any of `matters` (enum
-	 * matter) or of `notes` (NOTE_BIT, OWN_NOTE), and those with `mark`; where
-	 * all three are 0, for each. Now and then for others, too */
+	 * matter) or of `notes` (NOTE_BIT, OWN_NOTE), and those with `mark`. Now
+	 * and then for others, too. */
 	unsigned matters, notes;
-	/* optional: a number in the state. While it is 0, and the flow has no
-	 * notes, review_flow may be left out */
+	/* optional: a number in the state. While it is not 0, review_flow is
+	 * called for each flow */
 	const size_t *(*awake)(const void *state);
 	void (*review_flow)(void *state, struct judge *, struct server *,
 	    struct flow *);		/* touched, woken or ended in this step */

@@ -284,9 +284,9 @@ through_gateway(struct nat *n, struct judge *j, struct flow *f, enum fate fate)
 }
 
 static const size_t *
-crossings(const void *state)
+proxies(const void *state)
 {
-	return memo_count_at(((const struct nat *)state)->crossings);
+	return memo_count_at(((const struct nat *)state)->proxies);
 }
 
 static void
@@ -298,6 +298,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 
 	(void)s;
 	if (f->protocol != IP_TCP || !f->half[CLIENT].syns ||
+	    (!f->notes && !memo_count(n->crossings)) ||
 	    (f->marks & MARK_CROSSED && !memo_count(n->proxies)))
 		return;
 	fate = fate_of(j, f);
@@ -596,7 +597,8 @@ const struct detector detector_nat_intermittent = {
 	.on_packet = on_packet,
 	.events = 1 << APP_REQUEST,
 	.on_app = on_app,
-	.awake = crossings,
+	.matters = MATTER_NOTES | MATTER_GATEWAY,
+	.awake = proxies,
 	.review_flow = review_flow,
 	.review_capture = review_capture,
 	.new = nat_new,

@@ -61,13 +61,6 @@ registry_find(enum finding_name name)
 	return NULL;
 }
 
-/* Where nothing is asked for, everything is. */
-static uint32_t
-or_all(uint32_t wanted, bool any)
-{
-	return any ? wanted : UINT32_MAX;
-}
-
 static void
 put_in_sets(uint64_t *set, unsigned bits, uint64_t member)
 {
@@ -98,10 +91,11 @@ list_review_flow(struct registry *r, const struct detector *d, void *state)
 {
 	uint64_t member = UINT64_C(1) << r->review_flows;
 
-	r->review_flow[r->review_flows++] = (struct review_flow){
-	    d->awake ? d->awake(state) : NULL, state, d->review_flow };
-	put_in_sets(r->of_matter, or_all(d->matters,
-	    d->matters | d->notes | d->mark), member);
+	r->review_flow[r->review_flows++] = (struct review_flow){ state,
+	    d->review_flow };
+	if (d->awake)
+		r->waker[r->wakers++] = (struct waker){ d->awake(state), member };
+	put_in_sets(r->of_matter, d->matters, member);
 	put_in_sets(r->of_note, d->notes, member);
 	put_in_sets(r->of_flow_mark, d->mark, member);
 }
@@ -211,6 +205,7 @@ registry_free(struct registry **rp)
 	slab_release(&r->finding_slab);
 	slab_release(&r->budget.outcomes);
 	free(r->answers);
+	free(r->due);
 	free(r->busy);
 	free(r);
 }
@@ -375,7 +370,7 @@ matters_of(const struct flow *f)
 {
 	const unsigned data = (f->half[CLIENT].flags | f->half[SERVER].flags) &
 	    HALF_DATA;
-	uint32_t m = 1U << 31;
+	uint32_t m = 0;
 
 	if (f->notes)
 		m |= MATTER_NOTES;
@@ -392,11 +387,13 @@ matters_of(const struct flow *f)
 		m |= MATTER_PPTP;
 	if (stream_owes(f, SERVER))
 		m |= MATTER_HALF_ANSWER;
+	if (f->half[CLIENT].syns && !(f->marks & MARK_CROSSED))
+		m |= MATTER_GATEWAY;
 	return m;
 }
 
-static uint64_t
-concerned_by(const struct registry *r, const struct flow *f)
+uint64_t
+registry_concerned(const struct registry *r, const struct flow *f)
 {
 	return sets_of(r->of_matter, matters_of(f)) |
 	    sets_of(r->of_note, flow_note_bits(f)) |
@@ -422,25 +419,34 @@ is_same(struct concern a, struct concern b)
 	return a.notes == b.notes && a.flags == b.flags && a.marks == b.marks;
 }
 
+/* Those whom each flow concerns for now. */
+static uint64_t
+awake(const struct registry *r)
+{
+	uint64_t all = 0;
+
+	for (size_t i = 0; i < r->wakers; i++)
+		if (*r->waker[i].awake)
+			all |= r->waker[i].member;
+	return all;
+}
+
 static void
-review_flow(struct registry *r, struct flow *f)
+review_flow(struct registry *r, struct flow *f, uint64_t due)
 {
 	struct server *s = server_at_hand(f);
-	uint64_t due = s ? concerned_by(r, f) : 0;
 	struct concern before = concern_of(f);
 
-	while (due) {
+	while (s && due) {
 		const struct review_flow *d =
 		    &r->review_flow[__builtin_ctzll(due)];
 		uint64_t later = ~(due ^ (due - 1));
 
 		due &= later;
-		if (d->awake && !*d->awake && !f->notes)
-			continue;
 		d->call(d->state, &r->judge, s, f);
 		if (is_same(before, concern_of(f)))
 			continue;
-		due = concerned_by(r, f) & later;
+		due = (registry_concerned(r, f) | awake(r)) & later;
 		before = concern_of(f);
 	}
 }
@@ -452,18 +458,26 @@ fetch_rest(const struct flow *f)
 	fetch_bytes(f->waiting, sizeof(struct exchange));
 }
 
+/* What concerns nobody, as most flows do, is not looked at again. */
 static void
 review_flows(struct registry *r, struct engine *e)
 {
 	size_t count;
 	struct flow *const *flows = engine_touched_flows(e, &count);
+	const uint64_t *due = r->due;
+	uint64_t each = awake(r);
 
-	for (size_t n = 0; n < count; n++) {
-		if (n + FETCH_AHEAD < count)
-			flow_fetch(flows[n + FETCH_AHEAD]);
-		if (n + FETCH_AHEAD / 2 < count)
-			fetch_rest(flows[n + FETCH_AHEAD / 2]);
-		review_flow(r, flows[n]);
+	for (size_t n = 0; n < r->due_count; n++) {
+		size_t soon = n + FETCH_AHEAD / 2, later = n + FETCH_AHEAD;
+
+		if (later < r->due_count && due[later] | each)
+			flow_fetch(flows[later]);
+		if (soon < r->due_count && due[soon] | each)
+			fetch_rest(flows[soon]);
+		if (!(due[n] | each))
+			continue;
+		review_flow(r, flows[n], due[n] | each);
+		each = awake(r);
 	}
 }
 

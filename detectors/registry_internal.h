@@ -34,8 +34,12 @@ struct on_segment {
 	    const struct segment *);
 };
 
+struct waker {
+	const size_t *awake;
+	uint64_t member;		/* whose it is, in review_flow */
+};
+
 struct review_flow {
-	const size_t *awake;		/* NULL: always */
 	void *state;
 	void (*call)(void *, struct judge *, struct server *, struct flow *);
 };
@@ -72,6 +76,10 @@ struct registry {
 	struct review_flow review_flow[DETECTORS_MAX];
 	/* the same of review_flow, by matters, notes and marks of a flow */
 	uint64_t of_matter[32], of_note[32], of_flow_mark[16];
+	struct waker waker[DETECTORS_MAX];
+	size_t wakers;
+	uint64_t *due;			/* who is to review each flow of a step */
+	size_t due_count, due_slots;
 	struct review_server review_server[DETECTORS_MAX];
 	uint64_t of_servers;			/* all of them, as a set */
 	struct judge judge;
@@ -107,6 +115,9 @@ struct registry {
  * reviews. */
 void registry_update_servers(struct registry *, struct engine *,
     struct instant since);
+/* Whom a flow concerns, as a set of 1 << their place in review_flow, but for those
+ * who are awake. */
+uint64_t registry_concerned(const struct registry *, const struct flow *);
 /* Nobody was silent while nobody looked. */
 void registry_forget_before_break(struct registry *);
 

@@ -435,6 +435,7 @@ fetch_flows(struct flow *const *flows, size_t left)
 	if (left > SECOND) {
 		fetch_bytes(flows[SECOND]->outcome, sizeof(struct outcome));
 		fetch_bytes(flows[SECOND]->host[SERVER], 1);
+		fetch_bytes(flows[SECOND]->notes, 1);
 	}
 	if (left > THIRD && (s = server_at_hand(flows[THIRD])))
 		server_fetch(s);
@@ -448,12 +449,12 @@ fetch_flows(struct flow *const *flows, size_t left)
 	}
 }
 
-/* Most of them are clients, of which nothing more is asked. */
+/* Most of them are clients, of which nothing more is asked: one is soon done. */
 static void
 fetch_hosts(struct host *const *hosts, size_t left)
 {
-	if (left > FIRST)
-		host_fetch(hosts[FIRST], false);
+	if (left > 2 * FIRST)
+		host_fetch(hosts[2 * FIRST], false);
 	if (left > THIRD && hosts[THIRD]->server) {
 		host_fetch(hosts[THIRD], true);
 		server_fetch(hosts[THIRD]->server);
@@ -474,6 +475,25 @@ fetch_answers(const struct answer *answers, size_t left)
 		    sizeof(struct outcome));
 }
 
+/* For so many flows of this step; without memory the rest goes unreviewed. */
+static size_t
+due_room(struct registry *r, size_t count)
+{
+	size_t more = r->due_slots ? r->due_slots : 1024;
+	uint64_t *grown;
+
+	while (more < count)
+		more *= 2;
+	if (more == r->due_slots)
+		return count;
+	grown = realloc(r->due, more * sizeof(*grown));
+	if (!grown)
+		return count < r->due_slots ? count : r->due_slots;
+	r->due = grown;
+	r->due_slots = more;
+	return count;
+}
+
 void
 registry_update_servers(struct registry *r, struct engine *e, struct instant since)
 {
@@ -486,9 +506,12 @@ registry_update_servers(struct registry *r, struct engine *e, struct instant sin
 		fetch_hosts(hosts + i, host_count - i);
 		close_second(r, hosts[i], since);
 	}
+	r->due_count = due_room(r, count);
 	for (size_t i = 0; i < count; i++) {
 		fetch_flows(flows + i, count - i);
 		flow_update(r, flows[i], since);
+		if (i < r->due_count)
+			r->due[i] = registry_concerned(r, flows[i]);
 	}
 	for (struct server *s = r->unjudged; s; s = s->next)
 		server_judge_ids(s);

@@ -385,6 +385,7 @@ const struct detector detector_stale_neighbor = {
 	.noted = OWN_NOTE(stale_neighbor),
 	.on_segment = neighbor_segment,
 	.on_packet = neighbor_packet,
+	.matters = MATTER_NOTES,
 	.awake = neighbor_awake,
 	.review_flow = neighbor_review,
 	.new = neighbor_new,

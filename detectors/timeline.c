@@ -272,7 +272,7 @@ timeline_fetch(const struct server *s, const struct address *a, bool row)
 	if (slot && !row)
 		fetch_line(slot);
 	else if (slot && *slot)
-		fetch_line(&t->client[*slot - 1]);
+		fetch_bytes(&t->client[*slot - 1], sizeof(*t->client));
 }
 
 void
