@@ -200,7 +200,10 @@ flow_rest(struct flow_pool *pool, struct flow *f)
 
 	if (!record)
 		return;
-	memcpy(record, packed, rest_bytes((unsigned)class));
+	memcpy(record, packed, REST_FIRST);
+	if (class)
+		memcpy((char *)record + REST_FIRST, packed + REST_FIRST,
+		    rest_bytes((unsigned)class) - REST_FIRST);
 	at->record = (uintptr_t)record | (unsigned)(class + 1);
 	at->heard_second = second;
 	slab_give(&pool->flows, f);
@@ -987,7 +990,7 @@ living_id(const struct flow_pool *pool, uint32_t number)
 	if (!at->record)
 		return 0;
 	if (is_at_rest(at))
-		return rest_id(record_at(at), class_at(at));
+		return rest_id(record_at(at));
 	f = record_at(at);
 	return f->flags & FLOW_ENDED ? 0 : f->id;
 }

@@ -91,7 +91,7 @@ struct tcp_half {
 	uint32_t rtt_seq;		/* ACK of this completes the sample */
 	struct instant rtt_since;	/* 0: no sample running (Karn) */
 	uint8_t syns;			/* its SYNs (SYN-ACKs); saturates */
-	bool mac_is_noted;		/* at rest (flow_rest.c) */
+	uint8_t padding;		/* 0 */
 	uint8_t mac[6];			/* source MAC of its last packet */
 };
 
@@ -362,7 +362,7 @@ void flow_table_stats(const struct flow_table *, struct flow_stats *);
 struct flow_pool *flow_pool_new(void);
 void flow_pool_free(struct flow_pool **);
 struct flow *flow_pool_flow(struct flow_pool *);
-/* Lay a flow to rest that nobody has a pointer to: it takes a third of the room
+/* Lay a flow to rest that nobody has a pointer to: it takes a quarter of the room
  * until it is found again, or ends. Its address is another one then. */
 void flow_rest(struct flow_pool *, struct flow *);
 /* By number, if it is there and awake; else NULL. */

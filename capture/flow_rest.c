@@ -1,13 +1,10 @@
 /* flow_rest.c - flows packed and unpacked.
  *
- * A flow is taken as 64 words. First what follows from the rest of it is taken off
- * (foretell), which leaves most words zero or small; then each is written in as many
- * bytes as it has, and how many those are, four bits a word, behind them. Words that
- * few flows have are written whole where they are not zero. Sums wrap, so that what
- * was taken off can be added again whatever it was.
- *
- * The hard part is to be the exact opposite twice: foretell undoes itself last
- * step first, and each step uses only what is not yet changed, or again restored. */
+ * The hard part is to lose nothing, whatever a flow has in it, and yet to keep only
+ * what is needed of the usual one. So what is kept (the gist) is cut to size without
+ * asking whether it fits; the flow is then guessed from that, as it will be when it
+ * wakes, and the words in which the guess is wrong are kept whole behind it. Most
+ * have none. */
 #include "capture/flow_rest.h"
 
 #include <stdbool.h>
@@ -15,307 +12,337 @@
 
 #define S_NS ((uint64_t)NS_PER_S)
 
-/* --- what can be expected ---------------------------------------------------- */
+enum { WORDS = sizeof(struct flow) / sizeof(uint64_t) };
 
-/* A time after which `base` came, or 0, which says that there is none; both are
- * small, and told apart by the one that is added. A time right behind its base
- * looks like none: such a flow does not rest (false). */
-static bool
-time_off(struct instant *t, struct instant base)
+_Static_assert(WORDS <= 64, "a bit says of each whether it was wrong");
+
+struct gist_half {
+	uint32_t isn, bytes;
+	uint32_t last_data;		/* ns before the half's last, and 1; 0: none */
+	uint16_t window, window_max;	/* as they were sent */
+	uint16_t ip_id, ids_low, packets;
+	uint16_t rttvar_us;
+	uint16_t rtt_min_us;		/* so much less than srtt_us */
+	uint16_t srtt_us, rtt_max_us;	/* without their upper bits */
+	uint8_t srtt_high, rtt_max_high;
+};
+
+struct gist {
+	struct gist_half half[2];
+	uint32_t id, first_frame;	/* without their upper bits */
+	uint32_t addr[2];		/* of IPv4 */
+	uint32_t host[2], outcome;	/* where from book.near they are; 0: none */
+	uint32_t last;			/* ns after its second */
+	uint32_t earlier;		/* ns before that: of the half that was not last */
+	uint32_t began;			/* ns before `established` */
+	uint32_t established;		/* ns before `last` */
+	uint16_t established_high;
+	uint16_t datagram_max[2];
+	uint16_t kind, kind_half[2];	/* in the book */
+	uint16_t port;			/* the client's */
+	uint16_t turns, file;
+	uint8_t high;			/* upper bits: id, first_frame */
+	uint8_t bits;			/* enum gist_bit */
+};
+
+enum gist_bit {
+	SERVER_LAST = 1,
+	PARKED = 2,			/* << side: see stream_parked */
+	HEARD = 8,			/* times flow.heard; and so unheard_max */
+	UNHEARD = 64, HEARD_MAX = 7, UNHEARD_MAX = 3,
+};
+
+_Static_assert(sizeof(struct gist) == REST_FIRST, "nothing but what is needed");
+_Static_assert(offsetof(struct flow, protocol) + sizeof(uint64_t) ==
+    offsetof(struct flow, app_name) && offsetof(struct tcp_half, syns) +
+    sizeof(uint64_t) == sizeof(struct tcp_half), "they lie side by side");
+
+/* --- what flows have in common ------------------------------------------------- */
+
+/* Where the book has these two words, and it has most; 0: where they are not, as
+ * two that are 0 are. */
+static uint16_t
+kind_of(struct rest_book *book, uint64_t one, uint64_t two)
 {
-	if (!t->ns)
-		return true;
-	t->ns = (int64_t)((uint64_t)base.ns - (uint64_t)t->ns + 1);
-	return t->ns != 0;
+	enum { TRIES = 4 };
+	uint64_t mixed = (one + two * UINT64_C(0xff51afd7ed558ccd)) *
+	    UINT64_C(0x9e3779b97f4a7c15);
+	unsigned first = (unsigned)((mixed ^ mixed >> 32) *
+	    UINT64_C(0x9e3779b97f4a7c15) >> 48);
+
+	for (unsigned i = first; i < first + TRIES; i++) {
+		struct rest_kind *k = &book->kind[i % REST_KINDS];
+
+		if (!(i % REST_KINDS))
+			continue;
+		if (!k->users) {
+			k->word[0] = one;
+			k->word[1] = two;
+		}
+		if (k->word[0] == one && k->word[1] == two)
+			return (uint16_t)(i % REST_KINDS);
+	}
+	return 0;
 }
 
 static void
-time_on(struct instant *t, struct instant base)
+kinds_used(struct rest_book *book, const struct gist *g, uint32_t by)
 {
-	if (t->ns)
-		t->ns = (int64_t)((uint64_t)base.ns - (uint64_t)t->ns + 1);
+	book->kind[g->kind].users += by;
+	book->kind[g->kind_half[CLIENT]].users += by;
+	book->kind[g->kind_half[SERVER]].users += by;
 }
 
-/* IPv4 addresses lie behind 80 zeros and 16 ones: their own bits come first. */
-static void
-address_turn(struct address *a)
-{
-	uint64_t half;
+/* Records lie near the first ones, as a rule: those of the heap, or the blocks
+ * beside it. And they lie at whole words. */
+enum { POINTER_UNIT = 8 };
+static const uint32_t pointer_range = UINT32_C(1) << 31;
 
-	memcpy(&half, a->octet + 8, sizeof(half));
-	half = half << 32 | half >> 32;
-	memcpy(a->octet + 8, &half, sizeof(half));
+static uint32_t
+pointer_cut(struct rest_book *book, const void *at)
+{
+	for (uint32_t i = 0; at && i < 2; i++) {
+		uintptr_t far;
+
+		if (!book->near[i])
+			book->near[i] = (uintptr_t)at -
+			    (uintptr_t)pointer_range / 2 * POINTER_UNIT;
+		far = ((uintptr_t)at - book->near[i]) / POINTER_UNIT;
+		if (far < pointer_range)
+			return (uint32_t)far + i * pointer_range;
+	}
+	return 0;
 }
 
-static void
-address_mask(struct address *a)
+static void *
+pointer_again(const struct rest_book *book, uint32_t cut)
 {
-	a->octet[10] ^= 0xff;
-	a->octet[11] ^= 0xff;
+	return cut ? (void *)(book->near[cut / pointer_range] +
+	    (uintptr_t)(cut % pointer_range) * POINTER_UNIT) : NULL;
+}
+
+/* --- the gist ------------------------------------------------------------------- */
+
+static uint32_t
+v4_cut(const struct address *a)
+{
+	uint32_t n;
+
+	memcpy(&n, a->octet + 12, sizeof(n));
+	return n;
 }
 
 /* A stream of which nothing is kept is its next number (stream.c). */
 static struct stream *
-stream_differs(const struct stream *s, uint32_t next)
+stream_parked(uint32_t next)
 {
-	return (struct stream *)((uintptr_t)s ^ ((uintptr_t)next << 1 | 1));
+	return (struct stream *)((uintptr_t)next << 1 | 1);
 }
 
-/* Records lie near each other, as a rule, and at whole words. What is at the book
- * is no record, so that there is always none. */
-static void *
-pointer_off(const struct rest_book *book, const void *at)
+/* Windows are scaled, if it is known how much (RFC 7323, 2.3). */
+static unsigned
+shift_of(const struct tcp_half *h)
 {
-	uintptr_t far = (uintptr_t)at - (uintptr_t)book;
-
-	return (void *)(at ? far >> 3 | far << (sizeof(far) * 8 - 3) : 0);
-}
-
-static void *
-pointer_on(const struct rest_book *book, const void *packed)
-{
-	uintptr_t far = (uintptr_t)packed;
-
-	far = far << 3 | far >> (sizeof(far) * 8 - 3);
-	return packed ? (void *)(far + (uintptr_t)book) : NULL;
-}
-
-static void
-swap(uint32_t *a, uint32_t *b)
-{
-	uint32_t keep = *a;
-
-	*a = *b;
-	*b = keep;
-}
-
-/* Small ones, below zero too, become small ones above. */
-static uint32_t
-folded(uint32_t n)
-{
-	return n << 1 ^ (n >> 31 ? UINT32_MAX : 0);
+	return h->shift < SHIFT_UNKNOWN ? h->shift % 32 : 0;
 }
 
 static uint32_t
-unfolded(uint32_t n)
+time_cut(struct instant t, struct instant base)
 {
-	return n >> 1 ^ (n & 1 ? UINT32_MAX : 0);
+	return t.ns ? (uint32_t)((uint64_t)base.ns - (uint64_t)t.ns + 1) : 0;
 }
 
-/* Two small ones in a word: the low halves of both, then the high ones. Done twice
- * it is undone. */
-static void
-zip(uint32_t *a, uint32_t *b)
+static struct instant
+before(struct instant base, uint64_t ns)
 {
-	uint32_t low = (*a & 0xffff) | *b << 16;
-	uint32_t high = *a >> 16 | (*b & 0xffff0000);
-
-	*a = low;
-	*b = high;
+	return (struct instant){ (int64_t)((uint64_t)base.ns - ns) };
 }
 
-enum { MAC_BYTES = 6 };
+/* What many have in common lies side by side: flags to ttl, and syns to mac. */
+enum { HALF_FLAGS_BYTES = offsetof(struct tcp_half, ip_id) -
+    offsetof(struct tcp_half, flags) };
 
-static void
-mac_set(uint8_t mac[MAC_BYTES], uint64_t n)
+static uint16_t
+half_kind(struct rest_book *book, const struct tcp_half *h)
 {
-	mac[0] = (uint8_t)(n >> 40);
-	mac[1] = (uint8_t)(n >> 32);
-	mac[2] = (uint8_t)(n >> 24);
-	mac[3] = (uint8_t)(n >> 16);
-	mac[4] = (uint8_t)(n >> 8);
-	mac[5] = (uint8_t)n;
-}
+	uint64_t one = 0, two;
 
-/* Where the book has it, its place there. */
-static void
-mac_off(struct rest_book *book, struct tcp_half *h)
-{
-	uint64_t n = mac_number(h->mac);
-	unsigned i = (unsigned)((n ^ n >> 8 ^ n >> 24) % REST_MACS);
-
-	if (!n)
-		return;
-	if (!book->mac[i])
-		book->mac[i] = n;
-	if (book->mac[i] != n)
-		return;
-	mac_set(h->mac, (uint64_t)i << 40);
-	h->mac_is_noted = true;
+	memcpy(&one, (const char *)h + offsetof(struct tcp_half, flags),
+	    HALF_FLAGS_BYTES);
+	memcpy(&two, (const char *)h + offsetof(struct tcp_half, syns),
+	    sizeof(two));
+	return kind_of(book, one, two);
 }
 
 static void
-mac_on(const struct rest_book *book, struct tcp_half *h)
+half_kind_again(struct tcp_half *h, const struct rest_kind *k)
 {
-	if (!h->mac_is_noted)
-		return;
-	h->mac_is_noted = false;
-	mac_set(h->mac, book->mac[h->mac[0]]);
-}
-
-static bool
-half_off(struct tcp_half *h, const struct tcp_half *peer)
-{
-	bool sound;
-
-	h->acked -= peer->next;
-	h->una -= h->next;
-	h->rtt_seq -= h->next;
-	h->window_max -= h->window;
-	h->rttvar_us = folded(h->rttvar_us - h->srtt_us / 2);
-	h->rtt_min_us = h->srtt_us - h->rtt_min_us;
-	h->rtt_max_us -= h->srtt_us;
-	zip(&h->rttvar_us, &h->rtt_min_us);
-	swap(&h->srtt_us, &h->una_sends);	/* low half of its word */
-	sound = time_off(&h->last_data, h->last);
-	sound &= time_off(&h->last_advance, h->last);
-	sound &= time_off(&h->una_since, h->last);
-	sound &= time_off(&h->rtt_since, h->last);
-	return sound;
+	memcpy((char *)h + offsetof(struct tcp_half, flags), &k->word[0],
+	    HALF_FLAGS_BYTES);
+	memcpy((char *)h + offsetof(struct tcp_half, syns), &k->word[1],
+	    sizeof(k->word[1]));
 }
 
 static void
-half_on(struct tcp_half *h, const struct tcp_half *peer)
+half_cut(struct gist_half *g, const struct tcp_half *h)
 {
-	time_on(&h->rtt_since, h->last);
-	time_on(&h->una_since, h->last);
-	time_on(&h->last_advance, h->last);
-	time_on(&h->last_data, h->last);
-	swap(&h->srtt_us, &h->una_sends);
-	zip(&h->rttvar_us, &h->rtt_min_us);
-	h->rtt_max_us += h->srtt_us;
-	h->rtt_min_us = h->srtt_us - h->rtt_min_us;
-	h->rttvar_us = unfolded(h->rttvar_us) + h->srtt_us / 2;
-	h->window_max += h->window;
-	h->rtt_seq += h->next;
-	h->una += h->next;
-	h->acked += peer->next;
+	unsigned shift = shift_of(h);
+
+	g->isn = h->isn;
+	g->bytes = (uint32_t)h->bytes;
+	g->last_data = time_cut(h->last_data, h->last);
+	g->window = (uint16_t)(h->window >> shift);
+	g->window_max = (uint16_t)(h->window_max >> shift);
+	g->ip_id = h->ip_id;
+	g->ids_low = h->ids_low;
+	g->packets = (uint16_t)h->packets;
+	g->srtt_us = (uint16_t)h->srtt_us;
+	g->srtt_high = (uint8_t)(h->srtt_us >> 16);
+	g->rttvar_us = (uint16_t)h->rttvar_us;
+	g->rtt_min_us = (uint16_t)(h->srtt_us - h->rtt_min_us);
+	g->rtt_max_us = (uint16_t)h->rtt_max_us;
+	g->rtt_max_high = (uint8_t)(h->rtt_max_us >> 16);
 }
 
-static uint32_t
-next_of(const struct tcp_half *h)
+static void
+half_again(struct tcp_half *h, const struct gist_half *g,
+    const struct rest_kind *k, struct instant last)
 {
-	return h->isn + 1 + (uint32_t)h->bytes;
+	half_kind_again(h, k);
+	h->isn = g->isn;
+	h->bytes = g->bytes;
+	h->next = h->una = h->rtt_seq = g->isn + 1 + g->bytes +
+	    (h->flags & HALF_FIN ? 1 : 0);
+	h->window = (uint32_t)g->window << shift_of(h);
+	h->window_max = (uint32_t)g->window_max << shift_of(h);
+	h->ip_id = g->ip_id;
+	h->ids_low = g->ids_low;
+	if (h->ip_id)			/* else it has none */
+		h->ids_high = (uint16_t)(g->packets - h->syns - g->ids_low);
+	h->packets = g->packets;
+	h->srtt_us = g->srtt_us | (uint32_t)g->srtt_high << 16;
+	h->rttvar_us = g->rttvar_us;
+	h->rtt_min_us = h->srtt_us - g->rtt_min_us;
+	h->rtt_max_us = g->rtt_max_us | (uint32_t)g->rtt_max_high << 16;
+	h->last = h->last_advance = last;
+	if (g->last_data)
+		h->last_data = before(last, g->last_data - UINT64_C(1));
 }
 
-/* False: it cannot be undone. */
-static bool
-foretell(struct rest_book *book, struct flow *f, uint32_t second)
+/* Likewise protocol to flags; and of what follows all but the turns, in the place
+ * of which the server's port is noted. */
+static uint16_t
+flow_kind(struct rest_book *book, const struct flow *f)
+{
+	uint64_t one, two;
+
+	memcpy(&one, (const char *)f + offsetof(struct flow, protocol),
+	    sizeof(one));
+	two = (uint64_t)f->app_name | (uint64_t)f->marks << 16 |
+	    (uint64_t)f->port[SERVER] << 32 | (uint64_t)f->waiting_count << 48 |
+	    (uint64_t)f->idle_class << 56;
+	return kind_of(book, one, two);
+}
+
+static void
+flow_kind_again(struct flow *f, const struct rest_kind *k)
+{
+	memcpy((char *)f + offsetof(struct flow, protocol), &k->word[0],
+	    sizeof(k->word[0]));
+	f->app_name = (uint16_t)k->word[1];
+	f->marks = (uint16_t)(k->word[1] >> 16);
+	f->port[SERVER] = (uint16_t)(k->word[1] >> 32);
+	f->waiting_count = (uint8_t)(k->word[1] >> 48);
+	f->idle_class = (uint8_t)(k->word[1] >> 56);
+}
+
+static void
+cut(struct rest_book *book, const struct flow *f, uint32_t second, struct gist *g)
+{
+	const struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
+	bool server_last = v->last.ns == f->last.ns;
+	uint64_t established = (uint64_t)f->last.ns - (uint64_t)f->established.ns;
+
+	g->bits = (uint8_t)((server_last ? SERVER_LAST : 0) |
+	    (f->heard & HEARD_MAX) * HEARD |
+	    (f->unheard_max & UNHEARD_MAX) * UNHEARD);
+	for (int s = CLIENT; s <= SERVER; s++) {
+		half_cut(&g->half[s], &f->half[s]);
+		g->addr[s] = v4_cut(&f->addr[s]);
+		g->host[s] = pointer_cut(book, f->host[s]);
+		g->datagram_max[s] = f->datagram_max[s];
+		g->kind_half[s] = half_kind(book, &f->half[s]);
+		if (f->stream[s])
+			g->bits |= (uint8_t)(PARKED << s);
+	}
+	g->kind = flow_kind(book, f);
+	g->id = (uint32_t)f->id;
+	g->first_frame = (uint32_t)f->first_frame;
+	g->high = (uint8_t)((f->id >> 32 & 15) | (f->first_frame >> 32 & 15) << 4);
+	g->outcome = pointer_cut(book, f->outcome);
+	g->last = (uint32_t)((uint64_t)f->last.ns - second * S_NS);
+	g->earlier = (uint32_t)((uint64_t)f->last.ns -
+	    (uint64_t)(server_last ? c : v)->last.ns);
+	g->established = (uint32_t)established;
+	g->established_high = (uint16_t)(established >> 32);
+	g->began = (uint32_t)((uint64_t)f->established.ns - (uint64_t)f->began.ns);
+	g->port = f->port[CLIENT];
+	g->turns = f->turns;
+	g->file = (uint16_t)f->file;
+}
+
+/* By lines, as gcc's own way with large ones is slow to begin. */
+static void
+clear(struct flow *f)
+{
+	for (size_t n = 0; n < sizeof(*f); n += CACHE_LINE_BYTES)
+		memset((char *)f + n, 0, CACHE_LINE_BYTES);
+}
+
+/* The flow, as far as the gist tells. */
+static void
+guess(const struct rest_book *book, const struct gist *g, uint32_t second,
+    struct flow *f)
 {
 	struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
-	bool sound;
+	struct instant last = { (int64_t)(second * S_NS + g->last) };
+	struct instant earlier = before(last, g->earlier);
 
-	f->number = 0;
-	f->idle_class ^= IDLE_ESTABLISHED;
-	f->outcome = pointer_off(book, f->outcome);
-	mac_off(book, c);
-	mac_off(book, v);
-	f->wait_max_ns = (int64_t)((uint64_t)f->wait_max_ns -
-	    (uint64_t)f->last_answered.ns + (uint64_t)f->last_asked.ns);
-	sound = time_off(&f->last_asked, c->last_data);
-	sound &= time_off(&f->last_answered, v->last_data);
+	clear(f);
+	flow_kind_again(f, &book->kind[g->kind]);
+	f->last = last;
+	half_again(c, &g->half[CLIENT], &book->kind[g->kind_half[CLIENT]],
+	    g->bits & SERVER_LAST ? earlier : last);
+	half_again(v, &g->half[SERVER], &book->kind[g->kind_half[SERVER]],
+	    g->bits & SERVER_LAST ? last : earlier);
+	c->acked = v->next;
+	v->acked = c->next;
 	for (int s = CLIENT; s <= SERVER; s++) {
-		f->host[s] = pointer_off(book, f->host[s]);
-		f->stream[s] = stream_differs(f->stream[s], f->half[s].next);
-		address_mask(&f->addr[s]);
-		address_turn(&f->addr[s]);
+		f->addr[s].octet[10] = f->addr[s].octet[11] = 0xff;
+		memcpy(f->addr[s].octet + 12, &g->addr[s], 4);
+		f->host[s] = pointer_again(book, g->host[s]);
+		f->datagram_max[s] = g->datagram_max[s];
+		if (g->bits & PARKED << s)
+			f->stream[s] = stream_parked(f->half[s].next);
 	}
-	sound &= half_off(c, v);
-	sound &= half_off(v, c);
-	c->next -= next_of(c);
-	v->next -= next_of(v);
-	sound &= time_off(&c->last, f->last);
-	sound &= time_off(&v->last, f->last);
-	sound &= time_off(&f->began, f->established);
-	sound &= time_off(&f->established, f->last);
-	f->last.ns = (int64_t)((uint64_t)f->last.ns - second * S_NS);
-	return sound;
+	f->port[CLIENT] = g->port;
+	f->turns = g->turns;
+	f->heard = g->bits / HEARD & HEARD_MAX;
+	f->unheard_max = g->bits / UNHEARD & UNHEARD_MAX;
+	f->file = g->file;
+	f->outcome = pointer_again(book, g->outcome);
+	f->established = before(last, g->established |
+	    (uint64_t)g->established_high << 32);
+	f->began = before(f->established, g->began);
+	f->last_asked = c->last_data;
+	f->last_answered = v->last_data;
+	f->wait_max_ns = (int64_t)((uint64_t)v->last_data.ns -
+	    (uint64_t)c->last_data.ns);
+	f->id = g->id | (uint64_t)(g->high & 15) << 32;
+	f->first_frame = g->first_frame | (uint64_t)(g->high >> 4) << 32;
 }
 
-static void
-restore(const struct rest_book *book, struct flow *f, uint32_t second)
-{
-	struct tcp_half *c = &f->half[CLIENT], *v = &f->half[SERVER];
-
-	f->last.ns = (int64_t)((uint64_t)f->last.ns + second * S_NS);
-	time_on(&f->established, f->last);
-	time_on(&f->began, f->established);
-	time_on(&v->last, f->last);
-	time_on(&c->last, f->last);
-	v->next += next_of(v);
-	c->next += next_of(c);
-	half_on(v, c);
-	half_on(c, v);
-	for (int s = CLIENT; s <= SERVER; s++) {
-		address_turn(&f->addr[s]);
-		address_mask(&f->addr[s]);
-		f->stream[s] = stream_differs(f->stream[s], f->half[s].next);
-		f->host[s] = pointer_on(book, f->host[s]);
-	}
-	time_on(&f->last_answered, v->last_data);
-	time_on(&f->last_asked, c->last_data);
-	f->wait_max_ns = (int64_t)((uint64_t)f->wait_max_ns +
-	    (uint64_t)f->last_answered.ns - (uint64_t)f->last_asked.ns);
-	mac_on(book, v);
-	mac_on(book, c);
-	f->outcome = pointer_on(book, f->outcome);
-	f->idle_class ^= IDLE_ESTABLISHED;
-}
-
-/* --- words -------------------------------------------------------------------- */
-
-/* The words that most flows at rest have something in: the id, which is asked for
- * alone, first. In pairs, as their lengths are kept. And those that few have. */
-#define WORD(field) (offsetof(struct flow, field) / sizeof(uint64_t))
-#define BOTH(PAIR, field)						\
-	PAIR(WORD(half[CLIENT].field), WORD(half[SERVER].field))
-#define OFTEN_PAIRS(PAIR)						\
-	PAIR(WORD(id), WORD(port))					\
-	PAIR(WORD(addr[CLIENT].octet[8]), WORD(addr[SERVER].octet[8]))	\
-	PAIR(WORD(protocol), WORD(app_name))				\
-	BOTH(PAIR, isn)	BOTH(PAIR, window)			\
-	BOTH(PAIR, flags)	BOTH(PAIR, ids_low)			\
-	BOTH(PAIR, packets)	BOTH(PAIR, bytes)			\
-	BOTH(PAIR, last)	BOTH(PAIR, last_data)			\
-	BOTH(PAIR, last_advance) BOTH(PAIR, una_sends)		\
-	BOTH(PAIR, rttvar_us)	BOTH(PAIR, rtt_max_us)		\
-	BOTH(PAIR, syns)						\
-	PAIR(WORD(host[CLIENT]), WORD(host[SERVER]))			\
-	PAIR(WORD(last), WORD(outcome))					\
-	PAIR(WORD(last_asked), WORD(last_answered))			\
-	PAIR(WORD(unheard_max), WORD(began))				\
-	PAIR(WORD(established), WORD(first_frame))
-
-#define BOTH_ALONE(ONE, field)						\
-	ONE(WORD(half[CLIENT].field))	ONE(WORD(half[SERVER].field))
-#define SELDOM_WORDS(ONE)						\
-	ONE(WORD(addr[CLIENT]))	ONE(WORD(addr[SERVER]))	ONE(WORD(file))	\
-	BOTH_ALONE(ONE, acked)	BOTH_ALONE(ONE, retransmissions)	\
-	BOTH_ALONE(ONE, zero_windows) BOTH_ALONE(ONE, una_since)	\
-	BOTH_ALONE(ONE, rtt_since)					\
-	ONE(WORD(stream[CLIENT])) ONE(WORD(stream[SERVER]))		\
-	ONE(WORD(waiting))	ONE(WORD(waiting_last))	ONE(WORD(notes)) \
-	ONE(WORD(app_state))	ONE(WORD(wait_max_ns))	ONE(WORD(watch))
-
-/* Behind the words: the lengths of the frequent ones, and which of the others are
- * there, whole. */
-#define COUNT_PAIR(one, two) +1
-#define COUNT_ONE(one) +1
-enum {
-	PAIRS = 0 OFTEN_PAIRS(COUNT_PAIR), SELDOM = 0 SELDOM_WORDS(COUNT_ONE),
-	PADDING = 1,			/* the flow's last word is none of its */
-};
-
-struct lengths {
-	uint8_t pair[PAIRS];
-	uint8_t present[3];
-};
-
-_Static_assert(2 * PAIRS + SELDOM + PADDING == sizeof(struct flow) / 8, "all of it");
-_Static_assert(WORD(first_frame) == sizeof(struct flow) / 8 - 1 - PADDING, "padding");
-_Static_assert(SELDOM <= 24, "they have a bit each");
-_Static_assert(sizeof(struct flow) + sizeof(struct lengths) <= REST_ROOM,
-    "any flow has room");
+/* --- where the guess is wrong ------------------------------------------------- */
 
 static inline uint64_t
 word_of(const struct flow *f, size_t i)
@@ -326,147 +353,75 @@ word_of(const struct flow *f, size_t i)
 	return word;
 }
 
-static inline void
-word_set(struct flow *f, size_t i, uint64_t word)
+/* Behind the gist: a set of words by number, and those words. Returns how many
+ * bytes that takes. */
+static size_t
+correct(const struct flow *f, const struct flow *guessed, uint8_t *at)
 {
-	memcpy((char *)f + i * sizeof(word), &word, sizeof(word));
-}
+	uint8_t *const begin = at;
+	uint64_t wrong = 0, word;
 
-static inline unsigned
-length_of(uint64_t word)
-{
-	unsigned highest = 63 ^ (unsigned)__builtin_clzll(word | 1);
-
-	return (highest + 8) / 8 - !word;
-}
-
-static inline uint8_t *
-pair_pack(uint64_t one, uint64_t two, uint8_t *at, uint8_t *lengths)
-{
-	unsigned a = length_of(one), b = length_of(two);
-
-	memcpy(at, &one, sizeof(one));
-	memcpy(at + a, &two, sizeof(two));
-	*lengths = (uint8_t)(a | b << 4);
-	return at + a + b;
-}
-
-static inline uint8_t *
-seldom_pack(const struct flow *f, uint8_t *at, uint8_t present[3])
-{
-	uint32_t set = 0, bit = 1;
-	uint64_t word;
-
-#define PACK(one)							\
-	word = word_of(f, one);						\
-	if (word) {							\
-		set |= bit;						\
-		memcpy(at, &word, sizeof(word));			\
-		at += sizeof(word);					\
-	}								\
-	bit <<= 1;
-	SELDOM_WORDS(PACK)
-#undef PACK
-	present[0] = (uint8_t)set;
-	present[1] = (uint8_t)(set >> 8);
-	present[2] = (uint8_t)(set >> 16);
-	return at;
+	at += sizeof(wrong);
+	for (size_t i = 0; i < WORDS; i++) {
+		word = word_of(f, i);
+		if (word == word_of(guessed, i))
+			continue;
+		wrong |= UINT64_C(1) << i;
+		memcpy(at, &word, sizeof(word));
+		at += sizeof(word);
+	}
+	memcpy(begin, &wrong, sizeof(wrong));
+	return (size_t)(at - begin);
 }
 
 int
-rest_pack(struct rest_book *book, const struct flow *from, uint32_t second,
+rest_pack(struct rest_book *book, const struct flow *f, uint32_t second,
     void *record)
 {
-	struct flow f = *from;
-	uint8_t *at = record;
-	struct lengths l;
-	uint8_t *pair = l.pair;
-	size_t used;
-	int class;
+	struct flow guessed;
+	struct gist g;
+	size_t more;
+	int class = 0;
 
-	if (!foretell(book, &f, second))
-		return -1;
-#define PACK(one, two)							\
-	at = pair_pack(word_of(&f, one), word_of(&f, two), at, pair++);
-	OFTEN_PAIRS(PACK)
-#undef PACK
-	at = seldom_pack(&f, at, l.present);
-	used = (size_t)(at - (uint8_t *)record) + sizeof(l);
-	class = used <= REST_FIRST ? 0 :
-	    (int)((used - REST_FIRST + REST_UNIT - 1) / REST_UNIT);
-	if (class >= REST_CLASSES)
-		return -1;
-	memcpy((uint8_t *)record + rest_bytes((unsigned)class) - sizeof(l), &l,
-	    sizeof(l));
+	cut(book, f, second, &g);
+	guess(book, &g, second, &guessed);
+	guessed.number = f->number;
+	if (guessed.id != f->id)
+		return -1;		/* rest_id asks the gist alone */
+	if (memcmp(f, &guessed, sizeof(*f)) != 0) {
+		more = correct(f, &guessed, (uint8_t *)record + sizeof(g));
+		class = (int)((more + REST_UNIT - 1) / REST_UNIT);
+		if (class >= REST_CLASSES)
+			return -1;
+	}
+	kinds_used(book, &g, 1);
+	memcpy(record, &g, sizeof(g));
 	return class;
 }
 
-static const struct lengths *
-lengths_of(const void *record, unsigned class)
-{
-	/* a struct of octets, which lie anywhere */
-	return (const struct lengths *)((const uint8_t *)record +
-	    rest_bytes(class) - sizeof(struct lengths));
-}
-
-/* The `n` first bytes at `at`; some more are there, if only the lengths. */
-static uint64_t
-word_at(const uint8_t *at, unsigned n)
-{
-	static const uint64_t mask[16] = { 0, 0xff, 0xffff, 0xffffff, 0xffffffff,
-		0xffffffffff, 0xffffffffffff, 0xffffffffffffff, UINT64_MAX };
-	uint64_t word;
-
-	memcpy(&word, at, sizeof(word));
-	return word & mask[n];
-}
-
-static inline const uint8_t *
-pair_unpack(struct flow *f, size_t one, size_t two, const uint8_t *at,
-    unsigned lengths)
-{
-	unsigned a = lengths & 15, b = lengths >> 4;
-
-	word_set(f, one, word_at(at, a));
-	word_set(f, two, word_at(at + a, b));
-	return at + a + b;
-}
-
-static inline void
-seldom_unpack(struct flow *f, const uint8_t *at, const uint8_t present[3])
-{
-	uint32_t set = present[0] | (uint32_t)present[1] << 8 |
-	    (uint32_t)present[2] << 16;
-
-#define UNPACK(one)							\
-	word_set(f, one, 0);						\
-	if (set & 1) {							\
-		memcpy((char *)f + (one) * 8, at, 8);			\
-		at += 8;						\
-	}								\
-	set >>= 1;
-	SELDOM_WORDS(UNPACK)
-#undef UNPACK
-}
-
 void
-rest_unpack(const struct rest_book *book, const void *record, unsigned class,
+rest_unpack(struct rest_book *book, const void *record, unsigned class,
     uint32_t second, struct flow *f)
 {
-	const struct lengths *l = lengths_of(record, class);
-	const uint8_t *at = record, *pair = l->pair;
+	const struct gist *g = record;
+	const uint8_t *at = (const uint8_t *)record + sizeof(*g);
+	uint64_t wrong = 0;
 
-#define UNPACK(one, two)						\
-	at = pair_unpack(f, one, two, at, *pair++);
-	OFTEN_PAIRS(UNPACK)
-#undef UNPACK
-	seldom_unpack(f, at, l->present);
-	word_set(f, sizeof(*f) / sizeof(uint64_t) - PADDING, 0);
-	restore(book, f, second);
+	guess(book, g, second, f);
+	kinds_used(book, g, UINT32_MAX);
+	if (class)
+		memcpy(&wrong, at, sizeof(wrong));
+	for (; wrong; wrong &= wrong - 1) {
+		at += sizeof(wrong);
+		memcpy((char *)f + (size_t)__builtin_ctzll(wrong) * sizeof(wrong),
+		    at, sizeof(wrong));
+	}
 }
 
 uint64_t
-rest_id(const void *record, unsigned class)
+rest_id(const void *record)
 {
-	return word_at(record, lengths_of(record, class)->pair[0] & 15U);
+	const struct gist *g = record;
+
+	return g->id | (uint64_t)(g->high & 15) << 32;
 }

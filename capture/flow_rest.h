@@ -1,10 +1,10 @@
-/* flow_rest.h - a flow at rest: the same, in a third of the room.
+/* flow_rest.h - a flow at rest: the same, in a quarter of the room.
  *
- * Most connections that are open say nothing most of the time. What is known of
- * one that said nothing lately is then kept as differences from what can be
- * expected (nothing is outstanding, all was acknowledged, times lie close to each
- * other), each in as many bytes as it needs. Nothing is lost: unpacked, it is
- * what it was, whatever its values. */
+ * Most connections that are open say nothing most of the time. Of one that said
+ * nothing lately the gist is kept, from which the rest can be guessed (nothing is
+ * outstanding, all was acknowledged, times lie close to each other), and what of
+ * that guess is wrong. Nothing is lost: unpacked, it is what it was, whatever its
+ * values. */
 #ifndef CAPTURE_FLOW_REST_H
 #define CAPTURE_FLOW_REST_H
 
@@ -14,9 +14,8 @@
 #include "capture/flow.h"
 
 /* Records of these sizes, multiples of REST_UNIT, by class. Most flows need the
- * first one: no less, so that one that has only begun to speak does not leave a
- * smaller one behind. What needs more than the last one does not rest. */
-enum { REST_UNIT = 16, REST_FIRST = 160, REST_CLASSES = 13 };
+ * first one, the gist alone. What needs more than the last one does not rest. */
+enum { REST_UNIT = 16, REST_FIRST = 128, REST_CLASSES = 15 };
 
 static inline size_t
 rest_bytes(unsigned class)
@@ -24,13 +23,22 @@ rest_bytes(unsigned class)
 	return REST_FIRST + (size_t)class * REST_UNIT;
 }
 
-enum { REST_ROOM = 640 };		/* for any flow */
+/* For any flow, whether it may rest or not: the gist, and all of its words. */
+enum { REST_ROOM = REST_FIRST + 520 };
 
-/* What flows have in common: the MACs that were met first, by hash. They stay, for
- * whoever was packed with them. All zeros to begin with. */
-enum { REST_MACS = 256 };
+/* What flows have in common: pairs of words that many of them have. A pair stays
+ * as long as one at rest has it. */
+enum { REST_KINDS = 1024 };
+struct rest_kind {
+	uint64_t word[2];
+	uint32_t users;
+};
+
+/* All zeros to begin with. */
 struct rest_book {
-	uint64_t mac[REST_MACS];
+	struct rest_kind kind[REST_KINDS];	/* [0]: none has it */
+	uintptr_t near[2];	/* where records that flows point to lie; 0: not
+				 * known yet */
 };
 
 /* Packs all but f->number into `record`, REST_ROOM bytes of it; returns the class
@@ -38,10 +46,10 @@ struct rest_book {
  * `second` is that of f->last, and asked for again. */
 int rest_pack(struct rest_book *, const struct flow *, uint32_t second,
     void *record);
-/* The same flow again, but for its number. */
-void rest_unpack(const struct rest_book *, const void *record, unsigned class,
+/* The same flow again, but for its number. Once for each that was packed. */
+void rest_unpack(struct rest_book *, const void *record, unsigned class,
     uint32_t second, struct flow *);
 /* Its id, quicker. */
-uint64_t rest_id(const void *record, unsigned class);
+uint64_t rest_id(const void *record);
 
 #endif
