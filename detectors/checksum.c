@@ -436,7 +436,7 @@ checksum_packet(void *state, const struct packet *p)
  * may be anything (made-up headers too). */
 static void
 count_starved(struct checksum *c, struct judge *j, struct flow *f,
-    enum side side, struct note *n)
+    enum side side, struct note *n, struct sender *s)
 {
 	struct waiting *w = waiting_of(c, f, side);
 	uint32_t starved[SUM_KINDS] = { 0 };
@@ -450,7 +450,7 @@ count_starved(struct checksum *c, struct judge *j, struct flow *f,
 
 		if (before == starved[k])
 			continue;
-		sender_of(c, f, side)->tally[k].starved += starved[k] - before;
+		s->tally[k].starved += starved[k] - before;
 		fate_set(n, k, FATE_STARVED, starved[k]);
 	}
 	if (f->flags & FLOW_ENDED)
@@ -500,7 +500,7 @@ severity_of(struct checksum *c, const struct judge *j, struct sender *s,
 
 static void
 raise_discarded(struct checksum *c, struct judge *j, struct server *v,
-    struct flow *f, enum side side, const struct note *n)
+    struct flow *f, enum side side, const struct note *n, struct sender *s)
 {
 	struct finding *fd = finding_raise(j, &detector_checksum_discarded, NULL,
 	    v, f, 0);
@@ -516,7 +516,7 @@ raise_discarded(struct checksum *c, struct judge *j, struct server *v,
 	fd->retracted = false;
 	fd->count = refused;
 	fd->side = wire_fault(side);
-	fd->severity = severity_of(c, j, sender_of(c, f, side), f->host[side]);
+	fd->severity = severity_of(c, j, s, f->host[side]);
 	fd->confidence = 0.95;
 	finding_metric(fd, "bad_segments", n->count);
 	finding_metric(fd, "refused_segments", refused);
@@ -615,11 +615,9 @@ take_back(struct judge *j, const struct detector *d, struct server *v,
 
 static void
 judge_kind(struct checksum *c, struct judge *j, struct server *v,
-    struct flow *f, enum side side, enum sum_kind kind, const struct note *n)
+    struct flow *f, enum side side, enum sum_kind kind, const struct note *n,
+    const struct sum_tally *t, enum sum_verdict verdict)
 {
-	const struct sum_tally *t = &sender_of(c, f, side)->tally[kind];
-	enum sum_verdict verdict = sum_judge(t, kind, sends_good_too(f->host[side]));
-
 	if (verdict != SUM_ARTIFACT)
 		take_back(j, &detector_checksum_artifact, v, side, kind);
 	if (verdict != SUM_UNRESOLVED)
@@ -634,33 +632,28 @@ judge_kind(struct checksum *c, struct judge *j, struct server *v,
 		    t->bad : c->client_bad[kind]);
 }
 
-static bool
-is_discarded(struct checksum *c, const struct flow *f, enum side side,
-    const struct note *n, unsigned kind)
-{
-	return refused_on(n, kind) &&
-	    sum_judge(&sender_of(c, f, side)->tally[kind], kind,
-	    sends_good_too(f->host[side])) == SUM_DISCARDED;
-}
-
 static void
 judge_side(struct checksum *c, struct judge *j, struct server *v,
     struct flow *f, enum side side, struct note *n)
 {
-	bool discarded = false;
+	bool others_good = sends_good_too(f->host[side]), discarded = false;
+	struct sender *s = sender_of(c, f, side);
 	struct finding *before;
 
-	count_starved(c, j, f, side, n);
+	count_starved(c, j, f, side, n, s);
 	for (unsigned k = SUM_PARTIAL; k < SUM_KINDS; k++) {
-		if (!sender_of(c, f, side)->tally[k].bad)
+		const struct sum_tally *t = &s->tally[k];
+		enum sum_verdict verdict = sum_judge(t, k, others_good);
+
+		if (!t->bad)
 			continue;
-		judge_kind(c, j, v, f, side, k, n);
-		discarded |= is_discarded(c, f, side, n, k);
+		judge_kind(c, j, v, f, side, k, n, t, verdict);
+		discarded |= refused_on(n, k) && verdict == SUM_DISCARDED;
 	}
 	before = finding_lookup(j, &detector_checksum_discarded, NULL, v, f, 0);
 	if (discarded && (!before || before->side == wire_fault(side) ||
 	    side == SERVER))
-		raise_discarded(c, j, v, f, side, n);
+		raise_discarded(c, j, v, f, side, n, s);
 	else if (before && before->side == wire_fault(side))
 		finding_retract(before);
 }
