@@ -1012,6 +1012,20 @@ fetch_rest(const struct group *g)
 	}
 }
 
+/* Where there is a flow, its hosts are known by now. */
+static void
+fetch_hosts(const struct group *g)
+{
+	for (size_t i = g->first; i < g->end; i++) {
+		const struct packet *p = &g->batch->arrival[i].packet;
+
+		if (!p->ip_version || (g->number[i] && p->protocol == IP_TCP))
+			continue;
+		host_foresee(g->engine->hosts, &p->src);
+		host_foresee(g->engine->hosts, &p->dst);
+	}
+}
+
 static void
 take_group(const struct group *g)
 {
@@ -1023,7 +1037,7 @@ take_group(const struct group *g)
  * groups are on it at a time, one step apart: what one asks for has come by its
  * next step. */
 static void (*const ways[])(const struct group *) = { fetch_arrivals, fetch_entries,
-	fetch_places, fetch_flows, fetch_rest, take_group };
+	fetch_places, fetch_flows, fetch_rest, fetch_hosts, take_group };
 
 void
 engine_batch(struct engine *e, struct batch *b)

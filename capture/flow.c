@@ -912,17 +912,49 @@ flow_reclass(struct flow_table *t, struct flow *f)
 	idle_append(t, &t->idle[f->idle_class], f->number, second_of(f->last));
 }
 
+/* So many before the turn of one in a list, its record is fetched; and half as
+ * many before, where it stands in the table. */
+enum { LEAVING_AHEAD = 8 };
+
+/* Returns the next in the list; 0: the end, and then of that. */
+static uint32_t
+fetch_listed(const struct flow_pool *pool, uint32_t number)
+{
+	if (!number)
+		return 0;
+	fetch_record(pool, number);
+	return pool->place[number].newer;
+}
+
+static uint32_t
+fetch_home(const struct flow_table *t, uint32_t number)
+{
+	const struct flow *f = number ? flow_awake(t->pool, number) : NULL;
+
+	if (f)
+		fetch_line(&t->entry[home_of(t, f)]);
+	return number ? t->pool->place[number].newer : 0;
+}
+
 /* What is overdue in the oldest list; the rest goes where it belongs. False when
  * something stays. */
 static bool
 expire_oldest(struct flow_table *t, struct idle_ring *r, struct instant last)
 {
 	uint32_t second = r->first, number = *list_of(r, second);
+	uint32_t ahead = number, halfway;
 
+	for (int i = 0; i < LEAVING_AHEAD / 2; i++)
+		ahead = fetch_listed(t->pool, ahead);
+	halfway = ahead;
+	for (int i = 0; i < LEAVING_AHEAD / 2; i++)
+		ahead = fetch_listed(t->pool, ahead);
 	while (number) {
 		uint32_t this = number;
 		struct flow *f;
 
+		ahead = fetch_listed(t->pool, ahead);
+		halfway = fetch_home(t, halfway);
 		number = t->pool->place[this].newer;
 		if (idle_catch_up(t, r, this))
 			continue;
@@ -977,8 +1009,7 @@ flow_finish(struct flow_table *t, struct flow *f, enum flow_end how)
 
 /* So many end together, and no more than a list more: all that most captures have
  * left, and few enough that they are still at hand when they are judged and freed. */
-enum { LEAVE_TOGETHER = 8192, LEAVING_IDS = 4096, LEAVING_LISTS_MAX = 65536,
-	LEAVING_AHEAD = 8 };
+enum { LEAVE_TOGETHER = 8192, LEAVING_IDS = 4096, LEAVING_LISTS_MAX = 65536 };
 
 /* 0: it is not there, or has ended. */
 static uint64_t
@@ -1040,16 +1071,6 @@ leaving_end(struct flow_table *t)
 		free(t->leaving);
 	t->leaving = NULL;
 	t->leaving_all = 0;
-}
-
-/* Returns the next in the list; 0: the end, and then of that. */
-static uint32_t
-fetch_listed(const struct flow_pool *pool, uint32_t number)
-{
-	if (!number)
-		return 0;
-	fetch_record(pool, number);
-	return pool->place[number].newer;
 }
 
 /* Returns how many. One that cannot be woken (there is no memory) waits in `late`

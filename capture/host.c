@@ -100,6 +100,12 @@ host_prepare(const struct host_table *t, const struct address *a)
 	fetch_line(bucket_of(t, a));
 }
 
+void
+host_foresee(const struct host_table *t, const struct address *a)
+{
+	host_fetch(*bucket_of(t, a), true);
+}
+
 static void
 unlink_age(struct host_table *t, struct host *h)
 {

@@ -145,8 +145,9 @@ void host_table_free(struct host_table **);
 /* The host of an address, made if new when `make`; NULL if it is not known, or
  * for multicast and unspecified addresses. */
 struct host *host_of(struct host_table *, const struct address *, bool make);
-/* Have fetched where it would be found. */
+/* Have fetched where it would be found; and, some time after, what is there. */
 void host_prepare(const struct host_table *, const struct address *);
+void host_foresee(const struct host_table *, const struct address *);
 /* A flow or a server has just ceased to hold it. */
 void host_let_go(struct host_table *, struct host *);
 uint64_t host_table_refused(const struct host_table *);
