@@ -253,6 +253,8 @@ struct flow {
 	struct instant established;	/* 0: never */
 	uint64_t id;			/* first frame: 1, 2, ... in capture order */
 	uint64_t first_frame;
+	uint32_t client_at;		/* step phase: where its client stands in */
+	uint16_t row_at;		/* what the server keeps; 0: look for it */
 };
 
 /* Eight cache lines, as they are fetched, and no flow shares one with another. */

@@ -386,6 +386,8 @@ rest_pack(struct rest_book *book, const struct flow *f, uint32_t second,
 	cut(book, f, second, &g);
 	guess(book, &g, second, &guessed);
 	guessed.number = f->number;
+	guessed.client_at = f->client_at;
+	guessed.row_at = f->row_at;
 	if (guessed.id != f->id)
 		return -1;		/* rest_id asks the gist alone */
 	if (memcmp(f, &guessed, sizeof(*f)) != 0) {

@@ -41,12 +41,13 @@ struct rest_book {
 				 * known yet */
 };
 
-/* Packs all but f->number into `record`, REST_ROOM bytes of it; returns the class
- * of the record, of which rest_bytes are used; -1: it needs more than any.
- * `second` is that of f->last, and asked for again. */
+/* Packs all but f->number, client_at and row_at into `record`, REST_ROOM bytes of
+ * it; returns the class of the record, of which rest_bytes are used; -1: it needs
+ * more than any. `second` is that of f->last, and asked for again. */
 int rest_pack(struct rest_book *, const struct flow *, uint32_t second,
     void *record);
-/* The same flow again, but for its number. Once for each that was packed. */
+/* The same flow again; its number is left to the caller, the other two are 0. Once
+ * for each that was packed. */
 void rest_unpack(struct rest_book *, const void *record, unsigned class,
     uint32_t second, struct flow *);
 /* Its id, quicker. */

@@ -388,7 +388,8 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 	if (f->protocol == IP_TCP) {
 		outcome_update(r, s, f, since);
 		if (!instant_before(f->last_answered, since))
-			timeline_served(s, &f->addr[CLIENT], r->now, r->live);
+			timeline_served(s, &f->addr[CLIENT], &f->row_at,
+			    r->now, r->live);
 	} else if ((v = server_service(s, f->protocol, f->port[SERVER], true))) {
 		v->app = f->app;
 		if (instant_before(v->last_answered, f->last_answered))
@@ -396,7 +397,7 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 	}
 	if (instant_before(f->half[CLIENT].last, since))
 		return;
-	if (!server_client_heard(s, &f->addr[CLIENT], since,
+	if (!server_client_heard(s, &f->addr[CLIENT], &f->client_at, since,
 	    f->state != FLOW_NEW) || !s->second_count)
 		return;
 	x = &s->seconds[(s->second_count - 1) % s->second_slots];
@@ -429,6 +430,7 @@ static void
 fetch_flows(struct flow *const *flows, size_t left)
 {
 	const struct server *s;
+	const struct flow *f;
 
 	if (left > FIRST)
 		flow_fetch(flows[FIRST]);
@@ -439,13 +441,13 @@ fetch_flows(struct flow *const *flows, size_t left)
 	}
 	if (left > THIRD && (s = server_at_hand(flows[THIRD])))
 		server_fetch(s);
-	if (left > FOURTH && (s = server_at_hand(flows[FOURTH]))) {
-		server_flow_fetch(s, flows[FOURTH]);
-		timeline_fetch(s, &flows[FOURTH]->addr[CLIENT], false);
+	if (left > FOURTH && (s = server_at_hand(f = flows[FOURTH]))) {
+		server_flow_fetch(s, f);
+		timeline_fetch(s, &f->addr[CLIENT], f->row_at, false);
 	}
-	if (left > FIFTH && (s = server_at_hand(flows[FIFTH]))) {
-		server_client_fetch(s, flows[FIFTH]);
-		timeline_fetch(s, &flows[FIFTH]->addr[CLIENT], true);
+	if (left > FIFTH && (s = server_at_hand(f = flows[FIFTH]))) {
+		server_client_fetch(s, f);
+		timeline_fetch(s, &f->addr[CLIENT], f->row_at, true);
 	}
 }
 

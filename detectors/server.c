@@ -101,9 +101,21 @@ client_home(const struct clients *c, const struct address *a, uint64_t key)
 static bool
 is_client(const uint32_t *slot, const uint8_t *octets, size_t stride)
 {
-	/* of a size that is known where it is compiled */
-	return !memcmp(slot + 1, octets, (stride == V4_STRIDE ? V4_STRIDE - 1 :
-	    V6_STRIDE - 1) * sizeof(*slot));
+	/* of sizes that are known where it is compiled */
+	if (stride == V4_STRIDE)
+		return !memcmp(slot + 1, octets, sizeof(*slot));
+	return !memcmp(slot + 1, octets, (V6_STRIDE - 1) * sizeof(*slot));
+}
+
+/* NULL: it is not there. */
+static uint32_t *
+client_known(const struct clients *c, const struct address *a, uint32_t at)
+{
+	uint32_t *slot = at && at <= c->slots ? &c->word[(at - 1) * c->stride] :
+	    NULL;
+
+	return slot && *slot && is_client(slot, octets_of(c, a), c->stride) ?
+	    slot : NULL;
 }
 
 /* Where it is, or would be. */
@@ -179,29 +191,46 @@ family_of(struct client_set *set, const struct address *a)
 	return address_is_v4(a) ? &set->v4 : &set->v6;
 }
 
+/* Its slot, made if new; NULL: no room. */
+static uint32_t *
+client_make(struct server *s, struct clients *c, const struct address *a,
+    uint64_t key, bool sure)
+{
+	uint32_t *slot;
+
+	if (!c->slots && !clients_grow(s, c, key))
+		return NULL;
+	slot = client_slot(c, a, key);
+	if (*slot)
+		return slot;
+	if (s->clients >= (sure ? CLIENTS_MAX : CLIENTS_MAX / 2))
+		return NULL;
+	if (c->count * 5 >= c->slots * 4) {
+		if (!clients_grow(s, c, key))
+			return NULL;
+		slot = client_slot(c, a, key);
+	}
+	memcpy(slot + 1, octets_of(c, a), (c->stride - 1) * 4);
+	c->count++;
+	s->clients++;
+	return slot;
+}
+
 bool
-server_client_heard(struct server *s, const struct address *a, struct instant t,
-    bool sure)
+server_client_heard(struct server *s, const struct address *a, uint32_t *at,
+    struct instant t, bool sure)
 {
 	struct client_set *set = clients_of(s);
 	struct clients *c = set ? family_of(set, a) : NULL;
-	uint32_t second = mark_of(t), *slot;
+	uint32_t *slot = c ? client_known(c, a, *at) : NULL;
+	uint32_t second = mark_of(t);
 	bool fresh;
 
-	if (!c || (!c->slots && !clients_grow(s, c, set->key)))
-		return false;
-	slot = client_slot(c, a, set->key);
-	if (!*slot) {
-		if (s->clients >= (sure ? CLIENTS_MAX : CLIENTS_MAX / 2))
+	if (!slot) {
+		slot = c ? client_make(s, c, a, set->key, sure) : NULL;
+		if (!slot)
 			return false;
-		if (c->count * 5 >= c->slots * 4) {
-			if (!clients_grow(s, c, set->key))
-				return false;
-			slot = client_slot(c, a, set->key);
-		}
-		memcpy(slot + 1, octets_of(c, a), (c->stride - 1) * 4);
-		c->count++;
-		s->clients++;
+		*at = (uint32_t)((size_t)(slot - c->word) / c->stride + 1);
 	}
 	fresh = *slot != second;
 	*slot = second;
@@ -231,7 +260,9 @@ server_client_fetch(const struct server *s, const struct flow *f)
 	const struct clients *c = set ? family_of(set, a) : NULL;
 	const struct service_place *at = place_of(s, f);
 
-	if (c && c->slots)
+	if (c && f->client_at && f->client_at <= c->slots)
+		fetch_line(&c->word[(f->client_at - 1) * c->stride]);
+	else if (c && c->slots)
 		fetch_line(client_home(c, a, set->key));
 	if (at)
 		fetch_bytes(at->service, offsetof(struct service, took));

@@ -26,9 +26,10 @@ void server_note_served(struct server *, uint64_t flow_id, struct instant at);
 void server_close_second(struct server *, const struct host_counts *,
     struct instant since);
 /* A client of the server was heard at `t`; true if for the first time in that
- * second. `sure`: it has a connection; mere SYNs may bear a forged address and
+ * second. `at` is where it was found last, for this function alone to tell; 0: not
+ * yet. `sure`: it has a connection; mere SYNs may bear a forged address and
  * fill no more than half of the places. */
-bool server_client_heard(struct server *, const struct address *,
+bool server_client_heard(struct server *, const struct address *, uint32_t *at,
     struct instant t, bool sure);
 /* Have fetched from memory what finds the client and the service of a flow; and,
  * that being at hand, where they are, or would be. */

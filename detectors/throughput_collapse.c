@@ -53,6 +53,8 @@ struct transfer {		/* one sending side of a flow */
 	struct instant chunk_began;
 	uint64_t chunk_acked;
 	double best;		/* bytes/s of its fastest chunk */
+	double learnt;		/* what its pair knows of that, and of the */
+	uint32_t learnt_window;	/* receiver's window_max */
 };
 
 /* Two hosts, one direction: how fast it has been. */
@@ -104,10 +106,9 @@ wait_over(struct flow_pool *pool, struct flow *f, struct transfer *t,
 static void
 begin_anew(struct transfer *t, struct instant now)
 {
-	double best = t->best;
-
 	*t = (struct transfer){ .prev = now, .began = now, .chunk_began = now,
-		.last_sent = now, .last_acked = now, .best = best };
+		.last_sent = now, .last_acked = now, .best = t->best,
+		.learnt = t->learnt, .learnt_window = t->learnt_window };
 }
 
 static void
@@ -385,19 +386,55 @@ is_throttled(const struct transfer *t, uint32_t window_before)
 	    t->window_max <= window_before / 4;
 }
 
+static uint32_t
+window_max(const struct flow *f, enum side sender)
+{
+	return f->half[other_side(sender)].window_max;
+}
+
+static bool
+has_news(const struct flow *f, enum side sender, const struct transfer *t)
+{
+	return t->best > t->learnt || window_max(f, sender) > t->learnt_window;
+}
+
+/* How fast these two hosts have been, this transfer included. NULL: they are not
+ * known. */
+static const struct pair *
+learn(struct collapse *c, const struct flow *f, enum side sender,
+    struct transfer *t)
+{
+	uint64_t key = pair_key(f, sender);
+	struct pair *past = key ? memo_make(c->pairs, key) : NULL;
+
+	if (!past)
+		return NULL;
+	t->learnt = t->best;
+	t->learnt_window = window_max(f, sender);
+	if (t->best > past->best)
+		past->best = t->best;
+	if (t->learnt_window > past->window_max)
+		past->window_max = t->learnt_window;
+	return past;
+}
+
 static void
-judge_transfer(struct judge *j, struct server *v, struct flow *f,
-    enum side sender, const struct transfer *t, const struct pair *past)
+judge_transfer(struct collapse *c, struct judge *j, struct server *v,
+    struct flow *f, enum side sender, struct transfer *t)
 {
 	double lasted = seconds_of(instant_since(t->prev, t->began));
 	double rate = lasted > 0 ? (double)t->acked / lasted : 0;
-	double before = past ? past->best : 0;
-	struct transfer seen = *t;
+	const struct pair *past;
+	struct transfer seen;
+	double before;
 	uint32_t trips;
 
 	if (lasted < j->limit->collapse_s ||
 	    judge_trusts(j, v, f, TRUST_LOSS | TRUST_BOTH_WAYS) <= 0)
 		return;
+	past = learn(c, f, sender, t);
+	before = past ? past->best : 0;
+	seen = *t;
 	trips = windows_filled(j, f, sender, t, lasted);
 	if (trips) {
 		seen.waits[WAIT_WINDOW] = trips;
@@ -416,22 +453,6 @@ judge_transfer(struct judge *j, struct server *v, struct flow *f,
 }
 
 static void
-learn(struct collapse *c, const struct flow *f, enum side sender,
-    const struct transfer *t)
-{
-	uint64_t key = pair_key(f, sender);
-	struct pair *past;
-
-	if (!key)
-		return;
-	past = memo_make(c->pairs, key);
-	if (t->best > past->best)
-		past->best = t->best;
-	if (f->half[other_side(sender)].window_max > past->window_max)
-		past->window_max = f->half[other_side(sender)].window_max;
-}
-
-static void
 collapse_review(void *state, struct judge *j, struct server *v, struct flow *f)
 {
 	struct collapse *c = state;
@@ -439,14 +460,13 @@ collapse_review(void *state, struct judge *j, struct server *v, struct flow *f)
 	if (f->protocol != IP_TCP || !memo_count(c->transfers))
 		return;
 	for (unsigned side = CLIENT; side <= SERVER; side++) {
-		const struct transfer *t = transfer_of(c, f, side);
-		uint64_t both = pair_key(f, side);
+		struct transfer *t = transfer_of(c, f, side);
 
 		if (!t)
 			continue;
-		learn(c, f, side, t);
-		judge_transfer(j, v, f, side, t,
-		    both ? memo_find(c->pairs, both) : NULL);
+		if (has_news(f, side, t))
+			learn(c, f, side, t);
+		judge_transfer(c, j, v, f, side, t);
 		if (f->flags & FLOW_ENDED)
 			memo_drop(c->transfers, memo_key(f->id, side));
 	}

@@ -23,6 +23,8 @@ struct client {
 struct timeline {
 	struct instant from;		/* a whole multiple of the cell */
 	unsigned cell_s, most_s;
+	struct instant latest;		/* asked for, and its cell */
+	unsigned latest_cell;
 	uint32_t answered[TIMELINE_CELLS];
 	int64_t took_ns[TIMELINE_CELLS];
 	size_t client_count, client_room;	/* room: 0 or a power of two */
@@ -130,10 +132,8 @@ slide(struct timeline *t, unsigned by)
 	t->from = instant_plus(t->from, (int64_t)by * t->cell_s * NS_PER_S);
 }
 
-/* The cell of a time, made room for; an earlier one than all counts as the
- * first. */
 static unsigned
-cell_at(struct timeline *t, struct instant at)
+cell_to_find(struct timeline *t, struct instant at)
 {
 	int64_t cell;
 
@@ -150,6 +150,18 @@ cell_at(struct timeline *t, struct instant at)
 	slide(t, cell - TIMELINE_CELLS + 1 > UINT32_MAX / 2 ? UINT32_MAX / 2 :
 	    (unsigned)(cell - TIMELINE_CELLS + 1));
 	return TIMELINE_CELLS - 1;
+}
+
+/* The cell of a time, made room for; an earlier one than all counts as the first.
+ * All of a step ask for the same. */
+static unsigned
+cell_at(struct timeline *t, struct instant at)
+{
+	if (at.ns != t->latest.ns) {
+		t->latest_cell = cell_to_find(t, at);
+		t->latest = at;
+	}
+	return t->latest_cell;
 }
 
 /* --- clients --- */
@@ -206,22 +218,27 @@ have_room(struct server *s, struct timeline *t)
 	return true;
 }
 
-/* NULL: no room, or no memory. */
-static struct client *
+/* Its place from 1; 0: no room, or no memory. */
+static uint16_t
 client_of(struct server *s, const struct address *a)
 {
 	struct timeline *t = s->timeline;
 	uint16_t *slot = t->client_room ? slot_of(t, a) : NULL;
-	struct client *c;
 
 	if (slot && *slot)
-		return &t->client[*slot - 1];
+		return *slot;
 	if (!have_room(s, t))
-		return NULL;
-	c = &t->client[t->client_count++];
-	*c = (struct client){ .address = *a };
-	*slot_of(t, a) = (uint16_t)t->client_count;
-	return c;
+		return 0;
+	t->client[t->client_count++] = (struct client){ .address = *a };
+	return *slot_of(t, a) = (uint16_t)t->client_count;
+}
+
+/* Is that its place? They stay where they are. */
+static bool
+is_client_at(const struct timeline *t, const struct address *a, uint16_t at)
+{
+	return at && at <= t->client_count &&
+	    !memcmp(&t->client[at - 1].address, a, sizeof(*a));
 }
 
 /* The step that ends at `now` lies in the cell before, if that begins there. */
@@ -249,29 +266,34 @@ begin(struct server *s, struct instant now, bool live)
 }
 
 void
-timeline_served(struct server *s, const struct address *a, struct instant now,
-    bool live)
+timeline_served(struct server *s, const struct address *a, uint16_t *at,
+    struct instant now, bool live)
 {
-	struct client *c;
 	unsigned cell;
 
 	if (!s->timeline && !begin(s, now, live))
 		return;
 	cell = cell_at(s->timeline, within_step(now));
-	c = client_of(s, a);
-	if (c)
-		set_bit(c->answered, cell);
+	if (!is_client_at(s->timeline, a, *at))
+		*at = client_of(s, a);
+	if (*at)
+		set_bit(s->timeline->client[*at - 1].answered, cell);
 }
 
 void
-timeline_fetch(const struct server *s, const struct address *a, bool row)
+timeline_fetch(const struct server *s, const struct address *a, uint16_t at,
+    bool row)
 {
 	const struct timeline *t = s->timeline;
-	const uint16_t *slot = t && t->client_room ? &t->slot[home_of(t, a)] : NULL;
+	const uint16_t *slot = &at;
 
-	if (slot && !row)
+	if (!t || !t->client_room)
+		return;
+	if (!at)
+		slot = &t->slot[home_of(t, a)];
+	if (!row)
 		fetch_line(slot);
-	else if (slot && *slot)
+	else if (*slot && *slot <= t->client_count)
 		fetch_bytes(&t->client[*slot - 1], sizeof(*t->client));
 }
 

@@ -27,13 +27,15 @@ enum {
 
 void timeline_free(struct timeline **);
 
-/* The client's connections were answered in the step that ends at `now`. `live`:
- * the run has no end. */
-void timeline_served(struct server *, const struct address *client,
+/* The client's connections were answered in the step that ends at `now`. `at` is
+ * where it was found last, for this function alone to tell; 0: not yet. `live`: the
+ * run has no end. */
+void timeline_served(struct server *, const struct address *client, uint16_t *at,
     struct instant now, bool live);
 /* Have fetched from memory where the client's answers are kept; and then (`row`) its
  * own of them. */
-void timeline_fetch(const struct server *, const struct address *client, bool row);
+void timeline_fetch(const struct server *, const struct address *client,
+    uint16_t at, bool row);
 /* An answer that took this long, not a call that is meant to wait; of a server
  * whose timeline has begun. */
 void timeline_took(struct server *, int64_t ns, struct instant now);

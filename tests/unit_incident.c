@@ -167,17 +167,26 @@ test_forged_clients_leave_room_for_real_ones(void **state)
 {
 	struct server *s = server_begin();
 	struct address real = address_from_v4(0x0a000001);
+	uint32_t found = 0, at = 0;
 
 	(void)state;
 	for (uint32_t i = 0; i < 100000; i++) {
 		struct address a = address_from_v4(0x0b000000 + i);
 
-		server_client_heard(s, &a, at_s(1000), false);
+		at = i % 2 ? at : 0;	/* another one's says nothing */
+		server_client_heard(s, &a, &at, at_s(1000), false);
+		if (i == 10)
+			CHECK(server_client_heard(s, &real, &found, at_s(999),
+			    true));
 	}
 	CHECK(s->clients < 65536);
-	CHECK(server_client_heard(s, &real, at_s(1000), true));
-	CHECK(!server_client_heard(s, &real, at_s(1000), true));
+	/* where it was found before it moved says nothing either */
+	CHECK(server_client_heard(s, &real, &found, at_s(1000), true));
+	CHECK(!server_client_heard(s, &real, &found, at_s(1000), true));
 	CHECK_EQ(server_client_last(s, &real).ns, at_s(1000).ns);
+	found = 0;
+	CHECK(!server_client_heard(s, &real, &found, at_s(1000), true));
+	CHECK(found);
 	server_free(&s);
 }
 
