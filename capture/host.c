@@ -131,7 +131,8 @@ append_age(struct host_table *t, struct host *h)
 	t->newest = h;
 }
 
-/* Behind those that nobody asked for since. What is touched stands there already. */
+/* Behind those that nobody asked for since. What is touched comes to stand there
+ * when the step is over. */
 static void
 freshen(struct host_table *t, struct host *h)
 {
@@ -153,6 +154,12 @@ evict(struct host_table *t, struct host *h)
 	t->count--;
 }
 
+static bool
+has_to_stay(const struct host *h)
+{
+	return h->touched || h->flows || h->server;
+}
+
 /* Those that have to stay are put aside until they are let go: each is looked at
  * once, however many want room meanwhile. The newest may be in a caller's hand. */
 static bool
@@ -160,9 +167,9 @@ make_room(struct host_table *t)
 {
 	struct host *h;
 
-	while ((h = t->oldest) && h != t->newest && !h->touched) {
+	while ((h = t->oldest) && h != t->newest) {
 		unlink_age(t, h);
-		h->aside = h->flows || h->server;
+		h->aside = has_to_stay(h);
 		if (h->aside)
 			continue;
 		evict(t, h);
@@ -174,7 +181,7 @@ make_room(struct host_table *t)
 void
 host_let_go(struct host_table *t, struct host *h)
 {
-	if (!h->aside || h->flows || h->server)
+	if (!h->aside || has_to_stay(h))
 		return;
 	h->aside = false;
 	append_age(t, h);
@@ -227,7 +234,6 @@ touch(struct host_table *t, struct host *h)
 {
 	if (h->touched)
 		return;
-	freshen(t, h);
 	h->touched = true;
 	t->touched[t->touched_count++] = h;
 }
@@ -288,21 +294,40 @@ host_table_touched(const struct host_table *t, size_t *count)
 	return t->touched;
 }
 
-/* Each host's next counts begin here, where it can be fetched in time, rather
- * than with a packet. */
-void
-host_table_step_over(struct host_table *t)
+static void
+fetch_place(const struct host *h)
+{
+	if (h)
+		fetch_bytes(&h->older, sizeof(h->older) + sizeof(h->newer));
+}
+
+static void
+fetch_touched(struct host *const *hosts, size_t left)
 {
 	enum { AHEAD = 8 };
 
+	if (left > 2 * AHEAD)
+		fetch_bytes(hosts[2 * AHEAD], sizeof(struct host));
+	if (left > AHEAD) {
+		fetch_place(hosts[AHEAD]->older);
+		fetch_place(hosts[AHEAD]->newer);
+	}
+}
+
+/* Each host's next counts begin here, and it takes its place behind the others,
+ * where all of that can be fetched in time, rather than with a packet. */
+void
+host_table_step_over(struct host_table *t)
+{
 	for (size_t i = 0; i < t->touched_count; i++) {
 		struct host *h = t->touched[i];
 
-		if (i + AHEAD < t->touched_count)
-			fetch_bytes(t->touched[i + AHEAD], sizeof(*h));
+		fetch_touched(t->touched + i, t->touched_count - i);
 		h->touched = false;
 		h->before = host_ever(h);
 		memset(&h->step, 0, sizeof(h->step));
+		freshen(t, h);
+		host_let_go(t, h);
 	}
 	t->touched_count = 0;
 }
