@@ -132,20 +132,6 @@ app_note_of(const struct app_context *c, enum app_note what, uint32_t label,
 }
 
 bool
-line_take(struct bytes *b, struct bytes *line)
-{
-	size_t n = bytes_before(*b, '\n');
-
-	if (n == b->left)
-		return false;
-	*line = bytes_of(b->at, n);
-	bytes_skip(b, n + 1);
-	if (n && line->at[n - 1] == '\r')
-		line->left--;
-	return true;
-}
-
-bool
 line_next(struct app_context *c, struct bytes *rest, uint32_t shown_end,
     struct bytes *line)
 {

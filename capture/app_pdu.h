@@ -71,7 +71,19 @@ bytes_peek(struct bytes b)
 }
 
 /* One line, without its end (LF or CR LF). False: no whole line is there. */
-bool line_take(struct bytes *b, struct bytes *line);
+static inline bool
+line_take(struct bytes *b, struct bytes *line)
+{
+	size_t n = bytes_before(*b, '\n');
+
+	if (n == b->left)
+		return false;
+	*line = bytes_of(b->at, n);
+	bytes_skip(b, n + 1);
+	if (n && line->at[n - 1] == '\r')
+		line->left--;
+	return true;
+}
 /* The next line of what feed was shown (`*rest` of it is left), with
  * c->end_seq, c->began and c->first_frame set to the line's own. `shown_end` is
  * c->end_seq as feed got it. */

@@ -721,21 +721,25 @@ feed_stream(struct engine *e, struct flow *f, const struct segment *seg,
     struct instant now)
 {
 	const struct packet *p = seg->packet;
-	struct app_context c = {
+	const struct tcp_half *me = &f->half[seg->side];
+	bool acks = seg->facts & SEG_ACKS &&
+	    stream_heeds(f, other_side(seg->side), p->ack);
+	bool data = seg->facts & SEG_DATA && !(seg->facts & SEG_DAMAGED);
+	struct app_context c;
+
+	if (!acks && (!data || !app_wants(f, seg->side)))
+		return;
+	c = (struct app_context){
 		.pool = e->pool, .flow = f, .now = now, .frame = p->frame,
 		.side = seg->side, .report = &e->app_report, .shared = e->shared,
 		.end_seq = p->seq + p->payload_bytes,
 	};
-	const struct tcp_half *me = &f->half[seg->side];
-
-	if (seg->facts & SEG_ACKS && f->stream[other_side(seg->side)])
+	if (acks)
 		stream_acked(e->streams, &c, p->ack);
-	if (!(seg->facts & SEG_DATA) || seg->facts & SEG_DAMAGED ||
-	    !app_wants(f, seg->side))
-		return;
-	stream_segment(e->streams, &c, p->tcp_flags & TCP_SYN ? p->seq + 1 :
-	    p->seq, p->payload, p->payload_bytes, me->flags & HALF_SYN,
-	    me->isn + 1);
+	if (data && app_wants(f, seg->side))
+		stream_segment(e->streams, &c, p->tcp_flags & TCP_SYN ?
+		    p->seq + 1 : p->seq, p->payload, p->payload_bytes,
+		    me->flags & HALF_SYN, me->isn + 1);
 }
 
 /* --packets wants every TCP packet, copies too, as it was stamped. */

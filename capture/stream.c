@@ -701,10 +701,16 @@ stream_begin(struct stream_pool *pool, struct flow *f, enum side side,
 static void
 begin_other(struct stream_pool *pool, struct flow *f, enum side other)
 {
+	const struct tcp_half *peer = &f->half[other_side(other)];
+	uint32_t start = f->half[other].isn + 1;
+
 	if (f->stream[other] || !(f->half[other].flags & HALF_SYN))
 		return;
-	(void)stream_begin(pool, f, other, f->half[other].isn + 1);
-	park(pool, f, other);
+	if (CAN_PARK && !(peer->flags & HALF_ACKED &&
+	    seq_after(peer->acked, start)))
+		f->stream[other] = parked(start);
+	else
+		(void)stream_begin(pool, f, other, start);
 }
 
 void
@@ -746,17 +752,25 @@ stream_segment(struct stream_pool *pool, struct app_context *c, uint32_t seq,
 		park(pool, c->flow, c->side);
 }
 
+bool
+stream_heeds(const struct flow *f, enum side side, uint32_t ack)
+{
+	const struct stream *s = f->stream[side];
+
+	return s && (!is_parked(s) || seq_after(ack, parked_next(s)));
+}
+
 void
 stream_acked(struct stream_pool *pool, struct app_context *c, uint32_t ack)
 {
-	struct app_context sender = *c;
+	struct app_context sender;
 	struct stream *s;
 	uint32_t end;
 
-	sender.side = other_side(c->side);
-	s = c->flow->stream[sender.side];
-	if (!s || (is_parked(s) && !seq_after(ack, parked_next(s))))
+	if (!stream_heeds(c->flow, other_side(c->side), ack))
 		return;
+	sender = *c;
+	sender.side = other_side(c->side);
 	s = unpark(pool, c->flow, sender.side);
 	if (!s)
 		return;

@@ -44,6 +44,9 @@ void stream_pool_stats(const struct stream_pool *, struct stream_stats *);
 void stream_segment(struct stream_pool *, struct app_context *c, uint32_t seq,
     struct bytes captured, uint32_t wire_bytes, bool have_start, uint32_t start);
 
+/* Does it mean anything to the stream of `side`, if there is one, that its bytes up
+ * to `ack` were acknowledged? */
+bool stream_heeds(const struct flow *, enum side, uint32_t ack);
 /* c->side acknowledged the other side's bytes up to `ack`: holes in them before
  * it will not fill. */
 void stream_acked(struct stream_pool *, struct app_context *c, uint32_t ack);
