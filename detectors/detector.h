@@ -84,6 +84,8 @@ enum flow_mark {
 	MARK_HANDOVER = 1024, MARK_MISSING = 2048, MARK_ORDER = 4096,
 	MARK_CROSSED = 8192,		/* counted for its gateway */
 	MARK_LATE = 16384,		/* it was answered late */
+	MARK_PACE = 32768,		/* of a transfer there is more to say than
+					 * that it goes on */
 
 	/* of both sides */
 	MARK_BURSTS = MARK_BURST << CLIENT | MARK_BURST << SERVER,

@@ -65,6 +65,7 @@ struct pair {
 
 struct collapse {
 	struct memo *transfers, *pairs;
+	int64_t patience_ns;	/* collapse_s; 0 before the first review */
 };
 
 static uint64_t
@@ -210,6 +211,29 @@ transfer_sent(struct collapse *c, struct flow *f, const struct segment *seg)
 	return t;
 }
 
+static uint32_t
+window_max(const struct flow *f, enum side sender)
+{
+	return f->half[other_side(sender)].window_max;
+}
+
+/* To be learnt. */
+static bool
+has_news(const struct flow *f, enum side sender, const struct transfer *t)
+{
+	return t->best > t->learnt || window_max(f, sender) > t->learnt_window;
+}
+
+/* Most have none, and are over before anybody would judge them. */
+static void
+mark_pace(const struct collapse *c, struct flow *f, enum side sender,
+    const struct transfer *t)
+{
+	if (!(f->marks & MARK_PACE) && (has_news(f, sender, t) ||
+	    instant_since(t->prev, t->began) >= c->patience_ns))
+		f->marks |= MARK_PACE;
+}
+
 static void
 collapse_segment(void *state, struct flow_pool *pool, struct flow *f,
     const struct segment *seg)
@@ -225,6 +249,7 @@ collapse_segment(void *state, struct flow_pool *pool, struct flow *f,
 		if (seg->packet->tcp_flags & TCP_ACK)
 			take_ack(f, theirs, seg);
 		theirs->prev = now;
+		mark_pace(c, f, other_side(seg->side), theirs);
 	}
 	mine = transfer_sent(c, f, seg);
 	if (!mine)
@@ -239,6 +264,7 @@ collapse_segment(void *state, struct flow_pool *pool, struct flow *f,
 		take_sent(pool, f, mine, seg);
 	}
 	mine->prev = now;
+	mark_pace(c, f, seg->side, mine);
 }
 
 /* --- judging ----------------------------------------------------------- */
@@ -386,18 +412,6 @@ is_throttled(const struct transfer *t, uint32_t window_before)
 	    t->window_max <= window_before / 4;
 }
 
-static uint32_t
-window_max(const struct flow *f, enum side sender)
-{
-	return f->half[other_side(sender)].window_max;
-}
-
-static bool
-has_news(const struct flow *f, enum side sender, const struct transfer *t)
-{
-	return t->best > t->learnt || window_max(f, sender) > t->learnt_window;
-}
-
 /* How fast these two hosts have been, this transfer included. NULL: they are not
  * known. */
 static const struct pair *
@@ -456,8 +470,10 @@ static void
 collapse_review(void *state, struct judge *j, struct server *v, struct flow *f)
 {
 	struct collapse *c = state;
+	bool lasts = false;
 
-	if (f->protocol != IP_TCP || !memo_count(c->transfers))
+	c->patience_ns = (int64_t)(j->limit->collapse_s * 1e9);
+	if (!(f->marks & MARK_PACE) && !(f->flags & FLOW_ENDED))
 		return;
 	for (unsigned side = CLIENT; side <= SERVER; side++) {
 		struct transfer *t = transfer_of(c, f, side);
@@ -467,9 +483,12 @@ collapse_review(void *state, struct judge *j, struct server *v, struct flow *f)
 		if (has_news(f, side, t))
 			learn(c, f, side, t);
 		judge_transfer(c, j, v, f, side, t);
+		lasts |= instant_since(t->prev, t->began) >= c->patience_ns;
 		if (f->flags & FLOW_ENDED)
 			memo_drop(c->transfers, memo_key(f->id, side));
 	}
+	if (!lasts)
+		f->marks &= (uint16_t)~MARK_PACE;
 }
 
 static void
