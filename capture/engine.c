@@ -912,8 +912,8 @@ fetch_more(const struct engine *e, const struct flow *f, const struct packet *p)
 	enum { APP_STATE_BYTES = 256 };	/* all that most parsers keep */
 	enum side side = f->port[CLIENT] == p->sport ? CLIENT : SERVER;
 
-	fetch_bytes(f->waiting, 1);
-	fetch_bytes(f->notes, 1);
+	fetch_first(f->waiting);
+	fetch_first(f->notes);
 	fetch_bytes(f->app_state, APP_STATE_BYTES);
 	stream_fetch(f);
 	host_fetch(f->host[side], true);

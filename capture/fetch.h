@@ -18,6 +18,35 @@ fetch_line(const void *at)
 	__asm__ volatile ("");
 }
 
+/* The same; NULL: none. */
+static inline void
+fetch_first(const void *at)
+{
+	if (at)
+		fetch_line(at);
+}
+
+/* The same, of so many lines, 8 at most, from where one begins. The compiler makes
+ * loops of loops, however short, and this is for each packet. */
+static inline void
+fetch_lines(const void *at, size_t lines)
+{
+	const char *line = at;
+
+	if (!at)
+		return;
+	switch (lines) {
+	case 8:	fetch_line(line + 7 * CACHE_LINE_BYTES); /* fall through */
+	case 7:	fetch_line(line + 6 * CACHE_LINE_BYTES); /* fall through */
+	case 6:	fetch_line(line + 5 * CACHE_LINE_BYTES); /* fall through */
+	case 5:	fetch_line(line + 4 * CACHE_LINE_BYTES); /* fall through */
+	case 4:	fetch_line(line + 3 * CACHE_LINE_BYTES); /* fall through */
+	case 3:	fetch_line(line + 2 * CACHE_LINE_BYTES); /* fall through */
+	case 2:	fetch_line(line + CACHE_LINE_BYTES);	/* fall through */
+	case 1:	fetch_line(line);
+	}
+}
+
 /* The same, of all lines that hold any of the `bytes` from `at` on. NULL: none. */
 static inline void
 fetch_bytes(const void *at, size_t bytes)

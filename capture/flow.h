@@ -333,7 +333,7 @@ const struct flow *flow_foreseen(struct flow_table *, uint32_t number);
 static inline void
 flow_fetch(const struct flow *f)
 {
-	fetch_bytes(f, sizeof(*f));
+	fetch_lines(f, sizeof(*f) / CACHE_LINE_BYTES);
 }
 /* The live flow of `p`, or NULL. `side` says who sent `p`. */
 struct flow *flow_find(struct flow_table *, const struct packet *p, enum side *);

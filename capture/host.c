@@ -298,7 +298,7 @@ static void
 fetch_place(const struct host *h)
 {
 	if (h)
-		fetch_bytes(&h->older, sizeof(h->older) + sizeof(h->newer));
+		fetch_line(&h->older);
 }
 
 static void
@@ -307,7 +307,8 @@ fetch_touched(struct host *const *hosts, size_t left)
 	enum { AHEAD = 8 };
 
 	if (left > 2 * AHEAD)
-		fetch_bytes(hosts[2 * AHEAD], sizeof(struct host));
+		fetch_lines(hosts[2 * AHEAD],
+		    sizeof(struct host) / CACHE_LINE_BYTES);
 	if (left > AHEAD) {
 		fetch_place(hosts[AHEAD]->older);
 		fetch_place(hosts[AHEAD]->newer);

@@ -133,7 +133,13 @@ host_sums_are_sound(const struct host *h)
 static inline void
 host_fetch(const struct host *h, bool own)
 {
-	fetch_bytes(h, own ? offsetof(struct host, hash_next) : 1);
+	enum { OWN_LINES = (offsetof(struct host, hash_next) +
+	    CACHE_LINE_BYTES - 1) / CACHE_LINE_BYTES };
+
+	if (own)
+		fetch_lines(h, OWN_LINES);
+	else
+		fetch_first(h);
 }
 
 struct host_table;

@@ -548,7 +548,7 @@ fetch_servers(struct server *const *servers, size_t left)
 	const struct server *s;
 
 	if (left > FETCH_AHEAD)
-		fetch_bytes(servers[FETCH_AHEAD], 1);
+		fetch_line(servers[FETCH_AHEAD]);
 	if (left <= FETCH_AHEAD / 2)
 		return;
 	s = servers[FETCH_AHEAD / 2];

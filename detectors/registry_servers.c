@@ -436,8 +436,8 @@ fetch_flows(struct flow *const *flows, size_t left)
 		flow_fetch(flows[FIRST]);
 	if (left > SECOND) {
 		fetch_bytes(flows[SECOND]->outcome, sizeof(struct outcome));
-		fetch_bytes(flows[SECOND]->host[SERVER], 1);
-		fetch_bytes(flows[SECOND]->notes, 1);
+		fetch_first(flows[SECOND]->host[SERVER]);
+		fetch_first(flows[SECOND]->notes);
 	}
 	if (left > THIRD && (s = server_at_hand(flows[THIRD])))
 		server_fetch(s);
@@ -469,8 +469,8 @@ static void
 fetch_answers(const struct answer *answers, size_t left)
 {
 	if (left > FIRST) {
-		fetch_bytes(&answers[FIRST].flow->host[SERVER], 1);
-		fetch_bytes(&answers[FIRST].flow->outcome, 1);
+		fetch_line(&answers[FIRST].flow->host[SERVER]);
+		fetch_line(&answers[FIRST].flow->outcome);
 	}
 	if (left > FOURTH)
 		fetch_bytes(answers[FOURTH].flow->outcome,

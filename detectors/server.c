@@ -249,7 +249,7 @@ void
 server_flow_fetch(const struct server *s, const struct flow *f)
 {
 	fetch_bytes(s->client_set, sizeof(*s->client_set));
-	fetch_bytes(place_of(s, f), 1);
+	fetch_first(place_of(s, f));
 }
 
 void

@@ -250,7 +250,8 @@ server_at_hand(const struct flow *f)
 static inline void
 server_fetch(const struct server *s)
 {
-	fetch_bytes(s, offsetof(struct server, outcomes_refused));
+	fetch_lines(s, offsetof(struct server, outcomes_refused) /
+	    CACHE_LINE_BYTES);
 }
 /* Something happened to it, so that all who said that they had no more to say of
  * it (judge_settled in detector.h) are to be asked again. */
