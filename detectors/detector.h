@@ -82,7 +82,7 @@ enum flow_mark {
 	MARK_OVERSIZE = 64, MARK_HOLE = 256,
 
 	MARK_HANDOVER = 1024, MARK_MISSING = 2048, MARK_ORDER = 4096,
-	MARK_CROSSED = 8192,		/* counted for its gateway */
+	MARK_CROSSED = 8192,		/* its gateway was looked for */
 	MARK_LATE = 16384,		/* it was answered late */
 	MARK_PACE = 32768,		/* of a transfer there is more to say than
 					 * that it goes on */

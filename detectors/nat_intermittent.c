@@ -211,20 +211,13 @@ count_attempt(struct proxy *p, const struct flow *f, bool failed, bool returned)
 	};
 }
 
-/* Each connection once for its proxy, and once for its gateway. */
+/* Each connection once for its proxy. */
 static bool
-is_counted(struct judge *j, struct flow *f, bool gateway)
+is_counted(struct judge *j, struct flow *f)
 {
-	struct note *told;
-
-	if (gateway) {
-		if (f->marks & MARK_CROSSED)
-			return true;
-		f->marks |= MARK_CROSSED;
-		return false;
-	}
-	told = flow_note(engine_pool(j->engine), f,
+	struct note *told = flow_note(engine_pool(j->engine), f,
 	    detector_note(FINDING_nat_intermittent), 0, CLIENT);
+
 	return !told || told->value[0]++;
 }
 
@@ -264,15 +257,19 @@ fate_of(struct judge *j, struct flow *f)
 	return PENDING;
 }
 
-/* A refusal is the target's own, or its filter's: it got through. */
+/* Once; and once is enough where its SYN is forgotten, or was another's before. A
+ * refusal is the target's own, or its filter's: it got through. */
 static void
-through_gateway(struct nat *n, struct judge *j, struct flow *f, enum fate fate)
+through_gateway(struct nat *n, struct flow *f, enum fate fate)
 {
-	const struct crossing *c = memo_find(n->crossings, crossing_key(f));
+	const struct crossing *c;
 	struct proxy *g;
 
-	if (!c || address_compare(&c->client, &f->addr[CLIENT]) ||
-	    fate == REFUSED || is_counted(j, f, true))
+	if (fate == REFUSED || f->marks & MARK_CROSSED)
+		return;
+	f->marks |= MARK_CROSSED;
+	c = memo_find(n->crossings, crossing_key(f));
+	if (!c || address_compare(&c->client, &f->addr[CLIENT]))
 		return;
 	g = memo_make(n->gateways, c->hop);
 	g->file = f->file;
@@ -304,9 +301,9 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	fate = fate_of(j, f);
 	if (fate == PENDING)
 		return;
-	through_gateway(n, j, f, fate);
+	through_gateway(n, f, fate);
 	p = memo_count(n->proxies) ? memo_find(n->proxies, service_key(f)) : NULL;
-	if (!p || is_counted(j, f, false))
+	if (!p || is_counted(j, f))
 		return;
 	p->refused += fate == REFUSED;
 	count_attempt(p, f, fate != MADE, false);
