@@ -1016,17 +1016,23 @@ fetch_rest(const struct group *g)
 	}
 }
 
-/* Where there is a flow, its hosts are known by now. */
+/* Where there is a flow, its hosts are known by now, if there is room for them. */
 static void
 fetch_hosts(const struct group *g)
 {
+	const struct engine *e = g->engine;
+
 	for (size_t i = g->first; i < g->end; i++) {
 		const struct packet *p = &g->batch->arrival[i].packet;
+		const struct flow *f = g->number[i] && p->protocol == IP_TCP ?
+		    flow_awake(e->pool, g->number[i]) : NULL;
 
-		if (!p->ip_version || (g->number[i] && p->protocol == IP_TCP))
+		if (f && !f->host[CLIENT])
+			host_foresee(e->hosts, &f->addr[CLIENT]);
+		if (f || !p->ip_version)
 			continue;
-		host_foresee(g->engine->hosts, &p->src);
-		host_foresee(g->engine->hosts, &p->dst);
+		host_foresee(e->hosts, &p->src);
+		host_foresee(e->hosts, &p->dst);
 	}
 }
 

@@ -158,17 +158,14 @@ before(struct instant base, uint64_t ns)
 	return (struct instant){ (int64_t)((uint64_t)base.ns - ns) };
 }
 
-/* What many have in common lies side by side: flags to ttl, and syns to mac. */
-enum { HALF_FLAGS_BYTES = offsetof(struct tcp_half, ip_id) -
-    offsetof(struct tcp_half, flags) };
-
+/* What is written in parts is read as such: together, it would have to wait. But
+ * syns to mac are there for long. */
 static uint16_t
 half_kind(struct rest_book *book, const struct tcp_half *h)
 {
-	uint64_t one = 0, two;
+	uint64_t one = (uint64_t)h->flags | (uint64_t)h->mss << 16 |
+	    (uint64_t)h->shift << 32 | (uint64_t)h->ttl << 40, two;
 
-	memcpy(&one, (const char *)h + offsetof(struct tcp_half, flags),
-	    HALF_FLAGS_BYTES);
 	memcpy(&two, (const char *)h + offsetof(struct tcp_half, syns),
 	    sizeof(two));
 	return kind_of(book, one, two);
@@ -177,8 +174,10 @@ half_kind(struct rest_book *book, const struct tcp_half *h)
 static void
 half_kind_again(struct tcp_half *h, const struct rest_kind *k)
 {
-	memcpy((char *)h + offsetof(struct tcp_half, flags), &k->word[0],
-	    HALF_FLAGS_BYTES);
+	h->flags = (uint16_t)k->word[0];
+	h->mss = (uint16_t)(k->word[0] >> 16);
+	h->shift = (uint8_t)(k->word[0] >> 32);
+	h->ttl = (uint8_t)(k->word[0] >> 40);
 	memcpy((char *)h + offsetof(struct tcp_half, syns), &k->word[1],
 	    sizeof(k->word[1]));
 }

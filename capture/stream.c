@@ -731,6 +731,13 @@ stream_segment(struct stream_pool *pool, struct app_context *c, uint32_t seq,
 	}
 	if (!s)
 		return;
+	if (seq == s->next && !s->early && wire_bytes &&
+	    captured.left == wire_bytes) {	/* nearly always */
+		/* as they are: what is made anew waits to be passed on */
+		if (hand_over(pool, c, s, captured))
+			park(pool, c->flow, c->side);
+		return;
+	}
 	in.captured = bytes_sub_at_most(&captured, wire_bytes);
 	in.absent = wire_bytes - (uint32_t)in.captured.left;
 	while (in.captured.left || in.absent) {
