@@ -552,6 +552,18 @@ raise_of_sender(struct judge *j, const struct detector *d, struct server *v,
 	return fd;
 }
 
+/* Many flows share a finding, whose sentence says no more than the count; but that
+ * of the clients may have been made for a datagram (checksum_udp.c). */
+static bool
+is_new_count(struct finding *fd, uint32_t count)
+{
+	bool is_new = !*fd->text || fd->count != count ||
+	    fd->protocol == IP_UDP;
+
+	fd->count = count;
+	return is_new;
+}
+
 static const char *
 whose(const struct flow *f, enum side side, char text[ADDRESS_TEXT_BYTES])
 {
@@ -567,10 +579,11 @@ raise_artifact(struct judge *j, struct server *v, struct flow *f,
 	    side, kind, n);
 	char who[ADDRESS_TEXT_BYTES];
 
-	fd->count = count;
 	fd->side = FAULT_CAPTURE;
 	fd->severity = SEVERITY_INFO;
 	fd->confidence = 0.95;
+	if (!is_new_count(fd, count))
+		return;
 	finding_say(fd, "%u segment%s of %s came with a %s checksum here, "
 	    "taken all the same: %s", count, wire_s(count), whose(f, side, who),
 	    kind == SUM_PARTIAL ? "partial" : kind == SUM_ZERO ? "zero" :
@@ -587,11 +600,12 @@ raise_unresolved(struct judge *j, struct server *v, struct flow *f,
 	    side, kind, n);
 	char who[ADDRESS_TEXT_BYTES];
 
-	fd->count = count;
 	fd->side = FAULT_UNKNOWN;
 	/* unfinished sums are nearly always the capture point's */
 	fd->severity = kind == SUM_OTHER ? SEVERITY_LOW : SEVERITY_INFO;
 	fd->confidence = 0.5;
+	if (!is_new_count(fd, count))
+		return;
 	finding_say(fd, "%u segment%s of %s came with a wrong checksum, and "
 	    "nothing here shows whether it was taken", count, wire_s(count),
 	    whose(f, side, who));
