@@ -13,6 +13,7 @@
 
 #include "detectors/memo.h"
 #include "detectors/registry.h"
+#include "detectors/subject.h"
 
 enum { TALKS_MAX = 2048, SOURCES_MAX = 512, ASKED_SLOTS = 4096,
     SOURCE_FRAMES = 12 };
@@ -73,8 +74,7 @@ mix(uint64_t h, const void *bytes, size_t n)
 static uint64_t
 mix_end(uint64_t h, const struct address *a, uint16_t port)
 {
-	h = mix(h, a->octet, sizeof(a->octet));
-	return mix(h, &port, sizeof(port));
+	return subject_number(subject_address(h, a), port);
 }
 
 /* RFC 2132: options 53 (message type) and 54 (server identifier). */
@@ -156,7 +156,7 @@ role_of(const struct packet *p)
 	r.key = r.question ?
 	    mix_end(mix_end(1, &p->src, p->sport), &p->dst, p->dport) :
 	    mix_end(mix_end(1, &p->dst, p->dport), &p->src, p->sport);
-	r.key = mix(r.key, &r.id, sizeof(r.id)) | 1;
+	r.key = subject_number(r.key, r.id);
 	return r;
 }
 
@@ -231,7 +231,7 @@ static void
 take_bad(struct udp_sums *u, const struct packet *p, const struct role *r,
     enum sum_kind kind)
 {
-	uint64_t key = mix_end(2, &p->src, p->sport) | 1;
+	uint64_t key = mix_end(2, &p->src, p->sport);
 	struct source *s = source_of(u, key, p);
 	struct talk *t;
 
@@ -259,7 +259,7 @@ static void
 count_good(struct udp_sums *u, const struct packet *p)
 {
 	struct source *s = memo_find(u->sources,
-	    mix_end(2, &p->src, p->sport) | 1);
+	    mix_end(2, &p->src, p->sport));
 
 	if (s && p->checksum == CHECKSUM_GOOD)
 		s->good++;
