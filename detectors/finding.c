@@ -76,12 +76,12 @@ fault_side_text(enum fault_side side)
 void
 finding_frame(struct finding *f, uint64_t frame)
 {
-	unsigned at = 0, end;
+	unsigned at = f->frame_count, end;
 
 	if (frame == 0)
 		return;
-	while (at < f->frame_count && f->frame[at] < frame)
-		at++;
+	while (at && f->frame[at - 1] >= frame)	/* most are late */
+		at--;
 	if (at < f->frame_count && f->frame[at] == frame)
 		return;
 	if (f->frame_count < FINDING_FRAMES) {
