@@ -51,9 +51,12 @@ fetch_lines(const void *at, size_t lines)
 static inline void
 fetch_bytes(const void *at, size_t bytes)
 {
-	const char *line = (const char *)at - (uintptr_t)at % CACHE_LINE_BYTES;
+	const char *line = at;
 
-	for (; at && line < (const char *)at + bytes; line += CACHE_LINE_BYTES)
+	if (!at)
+		return;
+	line -= (uintptr_t)at % CACHE_LINE_BYTES;
+	for (; line < (const char *)at + bytes; line += CACHE_LINE_BYTES)
 		fetch_line(line);
 }
 

@@ -194,8 +194,9 @@ class Served:
         self.url = line.split()[1]
         self.port = int(self.url.rstrip("/").rsplit(":", 1)[1])
         if read_first:
-            while not self.process.stderr.readline().startswith("all read"):
-                expect(self.process.poll() is None, "it ended early")
+            while not (line := self.process.stderr.readline()).startswith("all read"):
+                if not line:
+                    raise AssertionError(f"{command} ended early")
         threading.Thread(target=self.process.stderr.read, daemon=True).start()
 
     def stop(self):
