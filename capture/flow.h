@@ -260,6 +260,29 @@ struct flow {
 /* Eight cache lines, as they are fetched, and no flow shares one with another. */
 _Static_assert(sizeof(struct flow) == 512, "a flow fills its cache lines");
 
+/* A stream of which nothing is kept stands in flow.stream as its next sequence
+ * number: pointers are even, and this is not. Where they are too short for it
+ * (CAN_PARK is 0) none is parked. */
+enum { CAN_PARK = sizeof(uintptr_t) > sizeof(uint32_t) };
+
+static inline struct stream *
+stream_parked(uint32_t next)
+{
+	return (struct stream *)(((uintptr_t)next << CAN_PARK) | 1);
+}
+
+static inline bool
+stream_is_parked(const struct stream *s)
+{
+	return (uintptr_t)s & 1;
+}
+
+static inline uint32_t
+stream_parked_next(const struct stream *s)
+{
+	return (uint32_t)((uintptr_t)s >> CAN_PARK);
+}
+
 /* Detectors may share one: it says what is not there. */
 #define NOTE_BIT(what)							\
 	(UINT32_C(1) << ((what) < NOTE_DETECTOR ? (what) :		\

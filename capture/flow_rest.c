@@ -132,13 +132,6 @@ v4_cut(const struct address *a)
 	return n;
 }
 
-/* A stream of which nothing is kept is its next number (stream.c). */
-static struct stream *
-stream_parked(uint32_t next)
-{
-	return (struct stream *)((uintptr_t)next << 1 | 1);
-}
-
 /* Windows are scaled, if it is known how much (RFC 7323, 2.3). */
 static unsigned
 shift_of(const struct tcp_half *h)

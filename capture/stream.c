@@ -157,32 +157,11 @@ pool_give(struct stream_pool *pool, void *block, uint8_t class)
 	pool->stats.buffered_now -= class_bytes[class];
 }
 
-/* Pointers are even. (Where they are too short, none is parked.) */
-enum { CAN_PARK = sizeof(uintptr_t) > sizeof(uint32_t) };
-
-static struct stream *
-parked(uint32_t next)
-{
-	return (struct stream *)(((uintptr_t)next << CAN_PARK) | 1);
-}
-
-static bool
-is_parked(const struct stream *s)
-{
-	return (uintptr_t)s & 1;
-}
-
-static uint32_t
-parked_next(const struct stream *s)
-{
-	return (uint32_t)((uintptr_t)s >> CAN_PARK);
-}
-
 void
 stream_fetch(const struct flow *f)
 {
 	for (int side = CLIENT; side <= SERVER; side++)
-		if (f->stream[side] && !is_parked(f->stream[side]))
+		if (f->stream[side] && !stream_is_parked(f->stream[side]))
 			fetch_line(f->stream[side]);
 }
 
@@ -207,9 +186,9 @@ static struct stream *
 unpark(struct stream_pool *pool, struct flow *f, enum side side)
 {
 	struct stream *s = f->stream[side];
-	uint32_t next = parked_next(s);
+	uint32_t next = stream_parked_next(s);
 
-	if (!is_parked(s))
+	if (!stream_is_parked(s))
 		return s;
 	s = stream_take(pool);
 	if (!s)
@@ -225,10 +204,10 @@ park(struct stream_pool *pool, struct flow *f, enum side side)
 {
 	struct stream *s = f->stream[side];
 
-	if (!CAN_PARK || !s || is_parked(s) || s->held_bytes || s->early ||
+	if (!CAN_PARK || !s || stream_is_parked(s) || s->held_bytes || s->early ||
 	    s->skip || (s->any_ack && seq_after(s->acked, s->next)))
 		return;
-	f->stream[side] = parked(s->next);
+	f->stream[side] = stream_parked(s->next);
 	stream_give(pool, s);
 }
 
@@ -257,7 +236,7 @@ stream_owes(const struct flow *f, enum side side)
 {
 	const struct stream *s = f->stream[side];
 
-	return s && !is_parked(s) && !s->early ? s->skip : 0;
+	return s && !stream_is_parked(s) && !s->early ? s->skip : 0;
 }
 
 void
@@ -267,7 +246,7 @@ stream_release(struct stream_pool *pool, struct flow *f)
 		struct stream *s = f->stream[side];
 
 		f->stream[side] = NULL;
-		if (!s || is_parked(s))
+		if (!s || stream_is_parked(s))
 			continue;
 		held_release(pool, s);
 		while (s->early)
@@ -333,7 +312,7 @@ show_other(struct stream_pool *pool, const struct app_context *c)
 
 	other.side = other_side(c->side);
 	s = c->flow->stream[other.side];
-	if (!s || is_parked(s) || !s->held_bytes)
+	if (!s || stream_is_parked(s) || !s->held_bytes)
 		return true;
 	other.now = s->held_since;
 	other.frame = s->held_frame;
@@ -708,7 +687,7 @@ begin_other(struct stream_pool *pool, struct flow *f, enum side other)
 		return;
 	if (CAN_PARK && !(peer->flags & HALF_ACKED &&
 	    seq_after(peer->acked, start)))
-		f->stream[other] = parked(start);
+		f->stream[other] = stream_parked(start);
 	else
 		(void)stream_begin(pool, f, other, start);
 }
@@ -764,7 +743,7 @@ stream_heeds(const struct flow *f, enum side side, uint32_t ack)
 {
 	const struct stream *s = f->stream[side];
 
-	return s && (!is_parked(s) || seq_after(ack, parked_next(s)));
+	return s && (!stream_is_parked(s) || seq_after(ack, stream_parked_next(s)));
 }
 
 void
