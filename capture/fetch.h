@@ -26,7 +26,7 @@ fetch_first(const void *at)
 		fetch_line(at);
 }
 
-/* The same, of so many lines, 8 at most, from where one begins. The compiler makes
+/* The same, of so many lines from where one begins, 8 at most. The compiler makes
  * loops of loops, however short, and this is for each packet. */
 static inline void
 fetch_lines(const void *at, size_t lines)
@@ -35,7 +35,7 @@ fetch_lines(const void *at, size_t lines)
 
 	if (!at)
 		return;
-	switch (lines) {
+	switch (lines < 8 ? lines : 8) {
 	case 8:	fetch_line(line + 7 * CACHE_LINE_BYTES); /* fall through */
 	case 7:	fetch_line(line + 6 * CACHE_LINE_BYTES); /* fall through */
 	case 6:	fetch_line(line + 5 * CACHE_LINE_BYTES); /* fall through */
