@@ -465,20 +465,30 @@ def _():
         came = {}
         follow(served.port, came)
         wait_for(lambda: came, "an event")
-        took = []
-        for _ in range(4):
+
+        def next_one():
             seen = max(came)
             number = wait_for(lambda: max(came) > seen and max(came), "the next")
             wait_for(lambda: number in browser.run(ids), f"finding {number}")
-            took.append(time.monotonic() - came[number])
-        expect(min(took) < patience(), f"they took {took} s")
-        print(f"# on the page after {min(took) * 1000:.0f} ms at best, "
-              f"{max(took) * 1000:.0f} ms at worst")
+            return time.monotonic() - came[number]
+        expect_soon(next_one, 4, 1, "on the page")
 
 
-def patience():
-    """How much longer than a second: a busy machine says little."""
-    return max(1, os.getloadavg()[0] / os.cpu_count())
+def expect_soon(measure, times, limit, what):
+    """The best of so many tries, in seconds, is within a limit. A machine that
+    is busy with something else says little: it gets more time the more it has
+    to do, and more tries until the load, a mean of the last minute, tells."""
+    took = []
+    until = time.monotonic() + 90
+    while True:
+        took.append(measure())
+        room = limit * max(1, os.getloadavg()[0] / os.cpu_count())
+        if len(took) >= times and (min(took) < room or time.monotonic() > until):
+            break
+    print(f"# {what} after {min(took) * 1000:.0f} ms at best (of "
+          f"{room * 1000:.0f}), {sorted(took)[len(took) // 2] * 1000:.0f} ms in "
+          f"the middle of {len(took)}")
+    expect(min(took) < room, took)
 
 
 def follow(port, came):
@@ -779,15 +789,11 @@ def _():
 def _():
     ready = "return performance.getEntriesByName('toewatch-ready')[0]?.startTime"
     with load(servers=100, findings=10000, rate=2) as served:
-        took = []
-        for _ in range(5):
-            browser.open(served.url)
-            took.append(wait_for(lambda: browser.run(ready), "ready"))
+        def ready_after():
             time.sleep(0.2)
-        room = 300 * patience()
-        print(f"# ready after {min(took):.0f} ms (of {room:.0f}), "
-              f"{sorted(took)[2]:.0f} ms in the middle")
-        expect(min(took) < room, took)
+            browser.open(served.url)
+            return wait_for(lambda: browser.run(ready), "ready") / 1000
+        expect_soon(ready_after, 5, 0.3, "ready")
         browser.shot("many-light-1280")
 
 
