@@ -124,6 +124,85 @@ office_knock(struct office *o, unsigned i, uint16_t port, bool accepted)
 	say(&t, (struct line){ .from = CLIENT });
 }
 
+enum close { NEVER_CLOSED, STILL_SENDS, CLOSED };
+
+/* The client closes; the server, or not. */
+static inline void
+office_leave(struct office *o, struct talk *t, enum close how)
+{
+	say(t, (struct line){ .from = CLIENT, .flags = TCP_FIN | TCP_ACK });
+	rig_wait(&o->rig, 1);
+	say(t, (struct line){ .from = SERVER });
+	rig_wait(&o->rig, 1);
+	if (how == CLOSED) {
+		say(t, (struct line){ .from = SERVER,
+		    .flags = TCP_FIN | TCP_ACK });
+		rig_wait(&o->rig, 1);
+		say(t, (struct line){ .from = CLIENT });
+	}
+	if (how == STILL_SENDS) {
+		say(t, (struct line){ .from = SERVER, .bytes = 600 });
+		rig_wait(&o->rig, 1);
+		say(t, (struct line){ .from = CLIENT });
+	}
+}
+
+enum after { STAYS_SILENT, GOES_ON, COMES_BACK_NEW };
+
+/* All clients ask for `seconds` and get nothing; then it goes on, or not. */
+static inline void
+office_falls_silent(struct office *o, unsigned seconds, enum after after)
+{
+	uint32_t at[CLIENTS];
+
+	for (unsigned i = 0; i < CLIENTS; i++)
+		office_arp(o, i, true);
+	rig_wait(&o->rig, 2000);
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		at[i] = o->talk[i].next[CLIENT];
+		office_ask(o, i, false, false);
+	}
+	for (unsigned s = 0; s < seconds; s++) {
+		rig_wait(&o->rig, 1000);
+		for (unsigned i = 0; i < CLIENTS; i++)
+			say(&o->talk[i], (struct line){ .from = CLIENT,
+			    .bytes = 80, .at = true, .seq = at[i] });
+		office_arp(o, s % CLIENTS, false);
+	}
+	rig_wait(&o->rig, 500);
+	for (unsigned i = 0; i < CLIENTS && after != STAYS_SILENT; i++) {
+		say(&o->talk[i], (struct line){ .from = SERVER, .flags =
+		    after == COMES_BACK_NEW ? TCP_RST : 0,
+		    .bytes = after == GOES_ON ? 300 : 0 });
+		rig_wait(&o->rig, 5);
+		if (after == GOES_ON)
+			say(&o->talk[i], (struct line){ .from = CLIENT });
+	}
+	for (unsigned i = 0; i < CLIENTS && after == COMES_BACK_NEW; i++)
+		office_knock(o, i, (uint16_t)(3000 + i), true);
+	for (unsigned i = 0; i < 15 && after == GOES_ON; i++)
+		office_goes_on(o, 700);
+	rig_wait(&o->rig, 3000);
+	office_arp(o, 0, after != STAYS_SILENT);
+}
+
+/* For `seconds` the card acknowledges; the host answers ARP or not, and no SYN. */
+static inline void
+office_card_alone(struct office *o, unsigned seconds, bool arp_answered)
+{
+	for (unsigned i = 0; i < CLIENTS; i++)
+		office_arp(o, i, true);
+	for (unsigned s = 0; s < seconds; s++) {
+		rig_wait(&o->rig, 1000);
+		office_ask(o, s % CLIENTS, true, true);
+		if (s % 3 == 0)
+			office_arp(o, s % CLIENTS, arp_answered);
+		if (s % 4 == 0)
+			office_knock(o, s % CLIENTS, (uint16_t)(5000 + s),
+			    false);
+	}
+}
+
 /* The capture ends: how many of these were found, at least so heavy? */
 static inline unsigned
 found_at_end(struct office *o, enum finding_name name, const char *kind,

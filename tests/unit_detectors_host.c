@@ -136,35 +136,13 @@ test_a_server_that_asks_a_client_which_is_gone(void **state)
 	CHECK_EQ(notice(false), 0);
 }
 
-enum close { NEVER_CLOSED, STILL_SENDS, CLOSED };
-
-static void
-leave(struct office *o, struct talk *t, enum close how)
-{
-	say(t, (struct line){ .from = CLIENT, .flags = TCP_FIN | TCP_ACK });
-	rig_wait(&o->rig, 1);
-	say(t, (struct line){ .from = SERVER });
-	rig_wait(&o->rig, 1);
-	if (how == CLOSED) {
-		say(t, (struct line){ .from = SERVER,
-		    .flags = TCP_FIN | TCP_ACK });
-		rig_wait(&o->rig, 1);
-		say(t, (struct line){ .from = CLIENT });
-	}
-	if (how == STILL_SENDS) {
-		say(t, (struct line){ .from = SERVER, .bytes = 600 });
-		rig_wait(&o->rig, 1);
-		say(t, (struct line){ .from = CLIENT });
-	}
-}
-
 static unsigned
 half_closed(enum close how)
 {
 	struct office o;
 
 	office_open(&o, WITH_MSS);
-	leave(&o, &o.talk[0], how);
+	office_leave(&o, &o.talk[0], how);
 	for (int i = 0; i < 90; i++) {
 		office_goes_on(&o, 700);
 		if (how == STILL_SENDS && i % 20 == 0) {
@@ -238,7 +216,7 @@ leaves(unsigned sessions, int64_t minutes, enum close how)
 		    (uint16_t)(2000 + i), WITH_MSS);
 
 		rig_turn(&t, 80, 300, false);
-		leave(&o, &t, how);
+		office_leave(&o, &t, how);
 		office_goes_on(&o, minutes * 60000);
 	}
 	office_goes_on_for(&o, 90);
@@ -256,44 +234,11 @@ test_sessions_that_pile_up_over_hours(void **state)
 
 /* --- hosts ---------------------------------------------------------------------- */
 
-enum after { STAYS_SILENT, GOES_ON, COMES_BACK_NEW };
-
-/* All clients ask for `seconds` and get nothing; then it goes on, or not. */
 static void
 falls_silent(struct office *o, unsigned seconds, enum after after)
 {
-	uint32_t at[CLIENTS];
-
 	office_open(o, WITH_MSS);
-	for (unsigned i = 0; i < CLIENTS; i++)
-		office_arp(o, i, true);
-	rig_wait(&o->rig, 2000);
-	for (unsigned i = 0; i < CLIENTS; i++) {
-		at[i] = o->talk[i].next[CLIENT];
-		office_ask(o, i, false, false);
-	}
-	for (unsigned s = 0; s < seconds; s++) {
-		rig_wait(&o->rig, 1000);
-		for (unsigned i = 0; i < CLIENTS; i++)
-			say(&o->talk[i], (struct line){ .from = CLIENT,
-			    .bytes = 80, .at = true, .seq = at[i] });
-		office_arp(o, s % CLIENTS, false);
-	}
-	rig_wait(&o->rig, 500);
-	for (unsigned i = 0; i < CLIENTS && after != STAYS_SILENT; i++) {
-		say(&o->talk[i], (struct line){ .from = SERVER, .flags =
-		    after == COMES_BACK_NEW ? TCP_RST : 0,
-		    .bytes = after == GOES_ON ? 300 : 0 });
-		rig_wait(&o->rig, 5);
-		if (after == GOES_ON)
-			say(&o->talk[i], (struct line){ .from = CLIENT });
-	}
-	for (unsigned i = 0; i < CLIENTS && after == COMES_BACK_NEW; i++)
-		office_knock(o, i, (uint16_t)(3000 + i), true);
-	for (unsigned i = 0; i < 15 && after == GOES_ON; i++)
-		office_goes_on(o, 700);
-	rig_wait(&o->rig, 3000);
-	office_arp(o, 0, after != STAYS_SILENT);
+	office_falls_silent(o, seconds, after);
 }
 
 static void
@@ -366,24 +311,13 @@ test_a_host_that_comes_back_without_its_connections(void **state)
 	CHECK_EQ(found_at_end(&o, FINDING_server_restart, NULL, 0), 0);
 }
 
-/* The card acknowledges; the host answers ARP or not, and no SYN. */
 static unsigned
 card_without_host(bool arp_answered)
 {
 	struct office o;
 
 	office_open(&o, WITH_MSS);
-	for (unsigned i = 0; i < CLIENTS; i++)
-		office_arp(&o, i, true);
-	for (unsigned s = 0; s < 40; s++) {
-		rig_wait(&o.rig, 1000);
-		office_ask(&o, s % CLIENTS, true, true);
-		if (s % 3 == 0)
-			office_arp(&o, s % CLIENTS, arp_answered);
-		if (s % 4 == 0)
-			office_knock(&o, s % CLIENTS, (uint16_t)(5000 + s),
-			    false);
-	}
+	office_card_alone(&o, 40, arp_answered);
 	return found_at_end(&o, FINDING_host_stack_dead, NULL, SEVERITY_HIGH);
 }
 
