@@ -4,9 +4,12 @@
  * which tunnels, fragments and cut captures do not always leave in one piece,
  * so one is written anew from what was decoded; and it keeps hundreds of bytes
  * a flow, so only a bounded number of flows is in its hands at a time, each for
- * a few packets. Its guesses by port or address are not taken. And it takes no
- * care of memory that it does not get: so it never sees that happen, but is left
- * at once, and not come back to. */
+ * a few packets. Its guesses by port or address are not taken. It asks some two
+ * hundred dissectors about a packet, whose code and tables are not in the
+ * processor's caches while ours are, and the other way round: so packets wait in
+ * a queue, and are shown one after the other. And it takes no care of memory that
+ * it does not get: so it never sees that happen, but is left at once, and not come
+ * back to. */
 #include "capture/app_ndpi.h"
 
 #include <pthread.h>
@@ -24,8 +27,21 @@ enum {
 	FLOWS_DEFAULT = 2048,
 	IPV4_BYTES = 20, IPV6_BYTES = 40,
 	TRANSPORT_BYTES = 1500,		/* as much of a packet is shown */
+	QUEUE_BYTES = 65536,		/* of packets that wait, and what is kept
+					 * beside each */
 	MS_NS = 1000000,
 };
+
+/* A packet that waits. Written anew it follows behind, and the next one begins
+ * where it ends, or a few bytes on. Its flow has a look as long as it waits, and
+ * so does not leave unseen. */
+struct waiting {
+	struct flow *flow;
+	struct instant time;
+	size_t bytes;
+};
+
+enum { WAITING_MAX = sizeof(struct waiting) + IPV6_BYTES + TRANSPORT_BYTES };
 
 /* One flow in hand, in a chain of its hash and in the order of arrival. */
 struct look {
@@ -33,8 +49,9 @@ struct look {
 	struct look *older, *newer;
 	uint64_t flow_id;
 	struct flow *flow;		/* leaves with app_ndpi_forget */
-	uint8_t packets;
-	struct ndpi_flow_struct *state;
+	uint8_t queued;			/* so many wait, or were shown */
+	uint8_t packets;		/* shown */
+	struct ndpi_flow_struct *state;	/* NULL: nothing was shown yet */
 };
 
 struct app_ndpi {
@@ -45,7 +62,8 @@ struct app_ndpi {
 	struct look **bucket;
 	size_t limit, bucket_mask, state_bytes;
 	struct app_ndpi_stats stats;
-	uint8_t packet[IPV6_BYTES + TRANSPORT_BYTES];
+	size_t queue_bytes;
+	_Alignas(struct waiting) unsigned char queue[QUEUE_BYTES];
 };
 
 /* Making a module is not safe in parallel (ndpi_api.h); using one is. */
@@ -209,39 +227,36 @@ look_end(struct app_ndpi *n, struct look **at)
 	n->stats.now--;
 }
 
-static struct look **
+/* When nothing waits. It is not begun with again: it would only push out others. */
+static void
+push_out_oldest(struct app_ndpi *n)
+{
+	n->oldest->flow->app_name = APP_NDPI_NOTHING;
+	look_end(n, look_place(n, n->oldest->flow_id));
+	n->stats.evicted++;
+}
+
+static struct look *
 look_begin(struct app_ndpi *n, struct flow *f)
 {
-	struct look **at, *l;
+	struct look *l;
 
-	if (!n->unused) {	/* it is not begun with again: it would
-				 * only push out others */
-		n->oldest->flow->app_name = APP_NDPI_NOTHING;
-		look_end(n, look_place(n, n->oldest->flow_id));
-		n->stats.evicted++;
-	}
+	if (!n->unused)		/* some may be done with */
+		app_ndpi_settle(n);
+	if (!n->unused)
+		push_out_oldest(n);
 	l = n->unused;
-	l->state = ndpi_flow_malloc(n->state_bytes);
-	if (!l->state)
-		return NULL;
-	memset(l->state, 0, n->state_bytes);
 	n->unused = l->chain;
-	at = look_place(n, f->id);
-	l->chain = NULL;
-	l->flow_id = f->id;
-	l->flow = f;
-	l->packets = 0;
-	l->older = n->newest;
-	l->newer = NULL;
+	*l = (struct look){ .flow_id = f->id, .flow = f, .older = n->newest };
 	if (n->newest)
 		n->newest->newer = l;
 	else
 		n->oldest = l;
 	n->newest = l;
-	*at = l;
+	*look_place(n, f->id) = l;
 	if (++n->stats.now > n->stats.peak)
 		n->stats.peak = n->stats.now;
-	return at;
+	return l;
 }
 
 bool
@@ -255,6 +270,10 @@ app_ndpi_forget(struct app_ndpi *n, const struct flow *f)
 {
 	struct look **at = look_place(n, f->id);
 
+	if (*at && (*at)->queued > (*at)->packets) {
+		app_ndpi_settle(n);
+		at = look_place(n, f->id);
+	}
 	if (*at)
 		look_end(n, at);
 }
@@ -299,17 +318,17 @@ write_ipv6(uint8_t *to, const struct packet *p, size_t inner)
 	return n;
 }
 
-/* `p` as an IP packet of its own in n->packet; its length. */
+/* `p` as an IP packet of its own; its length. */
 static size_t
-write_packet(struct app_ndpi *n, const struct packet *p)
+write_packet(uint8_t *to, const struct packet *p)
 {
 	struct bytes b = p->transport;
 	struct bytes inner = bytes_sub_at_most(&b, TRANSPORT_BYTES);
 	bool v4 = address_is_v4(&p->src) && address_is_v4(&p->dst);
-	size_t header = v4 ? write_ipv4(n->packet, p, inner.left) :
-	    write_ipv6(n->packet, p, inner.left);
+	size_t header = v4 ? write_ipv4(to, p, inner.left) :
+	    write_ipv6(to, p, inner.left);
 
-	memcpy(n->packet + header, inner.at, inner.left);
+	memcpy(to + header, inner.at, inner.left);
 	return header + inner.left;
 }
 
@@ -363,33 +382,48 @@ give_up(struct flow *f, struct look *l)
 	give_names_up();
 }
 
+static bool
+has_state(const struct app_ndpi *n, struct look *l)
+{
+	if (!l->state)
+		l->state = ndpi_flow_malloc(n->state_bytes);
+	if (l->state && !l->packets)
+		memset(l->state, 0, n->state_bytes);
+	return l->state;
+}
+
 /* The name, or 0. */
 static uint16_t
-ask(struct app_ndpi *n, struct flow *f, const struct packet *p,
-    struct look *l)
+ask(struct app_ndpi *n, const struct waiting *w, struct look *l)
 {
-	size_t bytes = write_packet(n, p);
 	uint16_t name;
 	jmp_buf out;
 
+	if (!has_state(n, l))
+		return 0;
 	if (setjmp(out)) {
-		give_up(f, l);
+		give_up(w->flow, l);
 		return 0;
 	}
 	way_out = &out;
 	name = look_verdict(l, ndpi_detection_process_packet(n->module,
-	    l->state, n->packet, (unsigned short)bytes,
-	    (uint64_t)(p->time.ns / MS_NS)));
+	    l->state, (const unsigned char *)(w + 1), (unsigned short)w->bytes,
+	    (uint64_t)(w->time.ns / MS_NS)));
 	way_out = NULL;
 	return name;
 }
 
+/* Unless it is the parsers' by now, or was left for another. */
 static void
-show(struct app_ndpi *n, struct flow *f, const struct packet *p,
-    struct look **at)
+show(struct app_ndpi *n, const struct waiting *w)
 {
-	uint16_t name = ask(n, f, p, *at);
+	struct flow *f = w->flow;
+	struct look **at = look_place(n, f->id);
+	uint16_t name;
 
+	if (!*at || !app_ndpi_wants(f))
+		return;
+	name = ask(n, w, *at);
 	n->stats.shown++;
 	if (name) {
 		f->app_name = name;
@@ -402,6 +436,43 @@ show(struct app_ndpi *n, struct flow *f, const struct packet *p,
 		return;
 	}
 	look_end(n, at);
+}
+
+/* So that what follows it may be one, too. */
+static size_t
+whole_waiting(size_t bytes)
+{
+	return (sizeof(struct waiting) + bytes + _Alignof(struct waiting) - 1) /
+	    _Alignof(struct waiting) * _Alignof(struct waiting);
+}
+
+static struct waiting *
+waiting_at(struct app_ndpi *n, size_t at)
+{
+	return (struct waiting *)(void *)(n->queue + at);
+}
+
+void
+app_ndpi_settle(struct app_ndpi *n)
+{
+	const struct waiting *w;
+
+	for (size_t at = 0; at < n->queue_bytes; at += whole_waiting(w->bytes)) {
+		w = waiting_at(n, at);
+		if (!atomic_load_explicit(&is_over, memory_order_relaxed))
+			show(n, w);
+	}
+	n->queue_bytes = 0;
+}
+
+static void
+put_off(struct app_ndpi *n, struct flow *f, const struct packet *p)
+{
+	struct waiting *w = waiting_at(n, n->queue_bytes);
+
+	*w = (struct waiting){ .flow = f, .time = p->time };
+	w->bytes = write_packet((uint8_t *)(w + 1), p);
+	n->queue_bytes += whole_waiting(w->bytes);
 }
 
 /* A module takes 25 ms to make and some megabytes; many captures ask nothing. */
@@ -418,8 +489,10 @@ is_ready(struct app_ndpi *n)
 void
 app_ndpi_packet(struct app_ndpi *n, struct flow *f, const struct packet *p)
 {
-	struct look **at;
+	struct look *l;
 
+	if (n->queue_bytes + WAITING_MAX > QUEUE_BYTES)
+		app_ndpi_settle(n);
 	if (!app_ndpi_wants(f) || !p->payload.left || p->is_fragment)
 		return;
 	if (f->app_name != APP_NDPI_NOT_YET) {
@@ -428,11 +501,13 @@ app_ndpi_packet(struct app_ndpi *n, struct flow *f, const struct packet *p)
 	}
 	if (atomic_load_explicit(&is_over, memory_order_relaxed) || !is_ready(n))
 		return;
-	at = look_place(n, f->id);
-	if (!*at)
-		at = look_begin(n, f);
-	if (at)
-		show(n, f, p, at);
+	l = *look_place(n, f->id);
+	if (!l)
+		l = look_begin(n, f);
+	if (l->queued == APP_NDPI_PACKETS)
+		return;
+	l->queued++;
+	put_off(n, f, p);
 }
 
 const char *

@@ -36,13 +36,17 @@ app_ndpi_wants(const struct flow *f)
 	return f->app_name == APP_NDPI_NOT_YET || f->flags & FLOW_APP_SETTLED;
 }
 
-/* Show it a packet of a flow it wants, after the parsers have seen it. Sets
- * f->app_name once it has spoken; f->app too, as far as the list of protocols
- * goes (else APP_OTHER), when the parsers have given the flow up. */
+/* Have it shown a packet of a flow it wants, after the parsers have seen it: a
+ * copy waits, with others, for app_ndpi_settle or until there are too many. */
 void app_ndpi_packet(struct app_ndpi *, struct flow *, const struct packet *);
+/* Show what waits, in the order in which it came. Sets f->app_name where it has
+ * spoken; f->app too, as far as the list of protocols goes (else APP_OTHER), when
+ * the parsers have given the flow up. What they have named meanwhile is not
+ * shown. */
+void app_ndpi_settle(struct app_ndpi *);
 /* Is it in hand? Then it cannot move. */
 bool app_ndpi_holds(struct app_ndpi *, const struct flow *);
-/* The flow is leaving, or has a name by other means. */
+/* The flow is leaving; what waits is shown first, if that is of it too. */
 void app_ndpi_forget(struct app_ndpi *, const struct flow *);
 
 /* "SSH", by flow->app_name; "" when it has said nothing. Literal. */

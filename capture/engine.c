@@ -427,6 +427,8 @@ run_step(struct engine *e, struct instant now)
 {
 	size_t seen;
 
+	if (e->ndpi)
+		app_ndpi_settle(e->ndpi);
 	flow_expire(e->flows, now);
 	sort_touched(e);
 	seen = e->touched_count;
