@@ -103,7 +103,9 @@ host_prepare(const struct host_table *t, const struct address *a)
 void
 host_foresee(const struct host_table *t, const struct address *a)
 {
-	host_fetch(*bucket_of(t, a), true);
+	const struct host *h = *bucket_of(t, a);
+
+	fetch_lines(h, sizeof(*h) / CACHE_LINE_BYTES);
 }
 
 static void

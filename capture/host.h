@@ -83,16 +83,19 @@ struct host {
 	struct host_ids ids;
 	struct instant last_stack;	/* sent what only a live host stack sends:
 					 * SYN-ACK, ARP or echo reply, UDP */
+	uint64_t number;		/* order of appearance */
+	/* the last one: where it stands, and what finds it */
 	struct host *hash_next;
 	struct host *older, *newer;	/* by the step it was last heard in */
 	struct address address;
 	uint32_t flows;			/* that hold it */
 	struct host_ever before;	/* the step in `step` */
-	uint64_t number;		/* order of appearance */
 };
 
 /* Five cache lines, as they are fetched, and no host shares one with another. */
-_Static_assert(sizeof(struct host) == 320, "a host fills its cache lines");
+_Static_assert(sizeof(struct host) == 5 * CACHE_LINE_BYTES &&
+    offsetof(struct host, hash_next) == 4 * CACHE_LINE_BYTES,
+    "a host fills its cache lines");
 
 /* Of all steps. */
 static inline struct host_ever
