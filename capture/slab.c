@@ -69,6 +69,7 @@ block_add(struct slab *s)
 	return 0;
 }
 
+/* The next one is written next, all of it: it is asked for now. */
 void *
 slab_take_raw(struct slab *s)
 {
@@ -77,12 +78,13 @@ slab_take_raw(struct slab *s)
 	if (record) {
 		ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
 		s->unused = *(void **)record;
-		fetch_line(s->unused);	/* the next one's */
+		fetch_bytes(s->unused, s->record_bytes);
 	} else {
 		if ((size_t)(s->end - s->fresh) < s->record_bytes && block_add(s))
 			return NULL;
 		record = s->fresh;
 		s->fresh += s->record_bytes;
+		fetch_bytes(s->fresh, s->record_bytes);
 		ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
 	}
 	return record;
