@@ -184,13 +184,19 @@ usual_least_s(const struct habit *h)
 	return seconds_of(latency_quantile(&h->took, 0.1));
 }
 
+/* Each late answer has its server reviewed for the flow it came on; a habit of
+ * too few of them waits for those. */
+static bool
+may_be_late(const struct habit *h)
+{
+	return h->late >= LATE_MIN && h->clients >= 2;
+}
+
 static bool
 is_late(const struct judge *j, const struct habit *h)
 {
-	if (h->late < LATE_MIN || h->clients < 2 ||
-	    h->clients < j->limit->witness_min)
-		return false;
-	return h->soon * SOON_SHARE <= h->late &&
+	return may_be_late(h) && h->clients >= j->limit->witness_min &&
+	    h->soon * SOON_SHARE <= h->late &&
 	    h->at_once * THINK_SHARE <= h->later &&
 	    usual_least_s(h) >= j->limit->user_notices_s;
 }
@@ -232,7 +238,7 @@ bool
 late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 {
 	const unsigned needs = TRUST_BOTH_WAYS | TRUST_LOSS;
-	bool has_habits = false;
+	bool more = false;
 	uint64_t ports;
 
 	renew_ports(l);
@@ -247,7 +253,7 @@ late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 
 		if (!h)
 			continue;
-		has_habits = true;
+		more |= may_be_late(h) || s->service->late;
 		if (is_late(j, h) && judge_trusts(j, v, NULL, needs) > 0) {
 			raise(j, v, s->port, h, judge_trusts(j, v, NULL, needs));
 			s->service->late = true;
@@ -258,7 +264,7 @@ late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 		if (before && !before->retracted)
 			finding_retract(before);
 	}
-	return has_habits;
+	return more;
 }
 
 struct late_answers *

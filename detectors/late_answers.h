@@ -13,8 +13,8 @@ void late_answers_free(struct late_answers **);
 void late_answers_segment(struct late_answers *, const struct flow *,
     const struct segment *);
 void late_answers_app(struct late_answers *, const struct app_event *);
-/* Step phase: raise (or let go) reply_missing "late" for this server. False: it is
- * not known to have answered anything late. */
+/* Step phase: raise (or let go) reply_missing "late" for this server. False: no
+ * more will be to say of it until it answers late once more. */
 bool late_answers_review(struct late_answers *, struct judge *,
     struct server *);
 

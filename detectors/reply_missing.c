@@ -441,12 +441,12 @@ most_are_served(const struct server *s, const struct finding *x)
 static void
 review_server(void *state, struct judge *j, struct server *s)
 {
-	bool is_late = late_answers_review(state, j, s);
+	bool may_be_late = late_answers_review(state, j, s);
 	const struct instant *last = s->detector_state[FINDING_reply_missing];
 
 	if (!(s->found >> FINDING_reply_missing & 1) || !last ||
 	    instant_since(j->now, *last) > SETTLED_NS) {
-		if (is_late)
+		if (may_be_late)
 			return;
 		server_seen_to(s, FINDING_reply_missing);
 		judge_settled(j);
