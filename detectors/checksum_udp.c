@@ -52,12 +52,13 @@ struct source {
 	struct instant first, last;
 	unsigned frame_count;
 	uint64_t frame[SOURCE_FRAMES];	/* the first ones and the last */
+	bool news;			/* it is to be judged again */
 };
 
 struct udp_sums {
 	struct memo *talks, *sources;
 	uint64_t asked[ASKED_SLOTS];	/* conversations with a question */
-	bool dirty;
+	bool dirty;			/* a source has news */
 	bool waits;			/* a talk may, for its silence to tell */
 };
 
@@ -186,6 +187,7 @@ count_word(struct udp_sums *u, const struct talk *t, bool taken)
 	u->dirty = true;
 	if (!s)
 		return;
+	s->news = true;
 	if (taken)
 		s->tally[t->kind].accepted++;
 	else
@@ -240,7 +242,7 @@ take_bad(struct udp_sums *u, const struct packet *p, const struct role *r,
 		s->first = p->time;
 	s->last = p->time;
 	s->tally[kind].bad++;
-	u->dirty = true;
+	s->news = u->dirty = true;
 	if (s->frame_count < SOURCE_FRAMES)
 		s->frame[s->frame_count++] = p->frame;
 	else
@@ -261,8 +263,10 @@ count_good(struct udp_sums *u, const struct packet *p)
 	struct source *s = memo_find(u->sources,
 	    mix_end(2, &p->src, p->sport));
 
-	if (s && p->checksum == CHECKSUM_GOOD)
-		s->good++;
+	if (!s || p->checksum != CHECKSUM_GOOD)
+		return;
+	s->good++;
+	s->news = true;
 }
 
 void
@@ -325,7 +329,8 @@ fill(struct finding *fd, const struct source *s, uint32_t count)
 	fd->protocol = IP_UDP;
 }
 
-static void
+/* False, here and below: it is not on record (yet). */
+static bool
 raise_refused(struct judge *j, const struct source *s, enum sum_kind kind)
 {
 	struct server *v = registry_server(j->registry, &s->address, true);
@@ -334,7 +339,7 @@ raise_refused(struct judge *j, const struct source *s, enum sum_kind kind)
 	char who[ADDRESS_TEXT_BYTES];
 
 	if (!v)
-		return;
+		return false;
 	fd = finding_raise(j, &detector_checksum_discarded, NULL, v, NULL,
 	    s->port);
 	fill(fd, s, t->discarded);
@@ -350,9 +355,10 @@ raise_refused(struct judge *j, const struct source *s, enum sum_kind kind)
 	    "none had come", address_text(&s->address, who), t->bad, s->port,
 	    kind == SUM_PARTIAL ? "the bare pseudo-header sum" : "not even the "
 	    "pseudo-header sum", t->discarded);
+	return !fd->scrap;
 }
 
-static void
+static bool
 raise_other(struct judge *j, const struct detector *d, struct server *v,
     const struct source *s, enum sum_kind kind)
 {
@@ -361,7 +367,7 @@ raise_other(struct judge *j, const struct detector *d, struct server *v,
 	char who[ADDRESS_TEXT_BYTES];
 
 	if (!v && finding_lookup(j, d, sum_kind_name(kind), NULL, NULL, 0))
-		return;			/* it is said already */
+		return false;		/* it is said already, of another */
 	fd = finding_raise(j, d, sum_kind_name(kind), v, NULL, v ? s->port : 0);
 	fill(fd, s, artifact ? s->tally[kind].accepted : s->tally[kind].bad);
 	fd->side = artifact ? FAULT_CAPTURE : FAULT_UNKNOWN;
@@ -372,6 +378,7 @@ raise_other(struct judge *j, const struct detector *d, struct server *v,
 	    address_text(&s->address, who), s->port, artifact ?
 	    " here and were answered all the same" :
 	    ", and nothing here shows whether the receivers took them");
+	return v && !fd->scrap;
 }
 
 static void
@@ -385,7 +392,10 @@ take_back(struct judge *j, const struct detector *d, const char *kind,
 		finding_retract(fd);
 }
 
-static void
+/* False: more may be to say of it though nothing comes from it: once there is a
+ * server at its address, or its segments show something else, or the capture is
+ * sound again. */
+static bool
 judge_source(struct judge *j, struct checksum *c, const struct source *s,
     enum sum_kind kind)
 {
@@ -398,20 +408,26 @@ judge_source(struct judge *j, struct checksum *c, const struct source *s,
 	if (verdict != SUM_ARTIFACT)
 		take_back(j, &detector_checksum_artifact, sum_kind_name(kind), v,
 		    s);
+	if (verdict == SUM_UNRESOLVED && !j->finishing)
+		return true;
 	if (checksum_is_artifact(c, &s->address, kind))
-		return;
-	switch (verdict) {
-	case SUM_DISCARDED:
-		raise_refused(j, s, kind);
-		return;
-	case SUM_ARTIFACT:
-		raise_other(j, &detector_checksum_artifact, v, s, kind);
-		return;
-	case SUM_UNRESOLVED:
-		if (j->finishing)
-			raise_other(j, &detector_checksum_unresolved, v, s, kind);
-		return;
-	}
+		return false;
+	if (verdict == SUM_DISCARDED)
+		return raise_refused(j, s, kind);
+	return raise_other(j, verdict == SUM_ARTIFACT ?
+	    &detector_checksum_artifact : &detector_checksum_unresolved, v, s,
+	    kind);
+}
+
+static bool
+judge_kinds(struct judge *j, struct checksum *c, const struct source *s)
+{
+	bool done = true;
+
+	for (unsigned k = SUM_PARTIAL; k < SUM_KINDS; k++)
+		if (s->tally[k].bad)
+			done &= judge_source(j, c, s, k);
+	return done;
 }
 
 void
@@ -426,9 +442,8 @@ udp_sums_review(struct udp_sums *u, struct judge *j, struct checksum *c)
 		return;
 	u->dirty = false;
 	while ((s = memo_each(u->sources, &cursor, NULL)))
-		for (unsigned k = SUM_PARTIAL; k < SUM_KINDS; k++)
-			if (s->tally[k].bad)
-				judge_source(j, c, s, k);
+		if (s->news || j->finishing)
+			s->news = !judge_kinds(j, c, s);
 }
 
 void
