@@ -412,12 +412,14 @@ checksum_segment(void *state, struct flow_pool *pool, struct flow *f,
 	w = waiting_of(c, f, other_side(seg->side));
 	if (w && speaks(f, seg))
 		take_word(c, f, w, other_side(seg->side), seg->packet);
+	if (w && !w->count)		/* it has all been spoken of */
+		f->marks &= (uint16_t)~(MARK_CHECKSUM << other_side(seg->side));
 	if (kind != SUM_GOOD) {
 		sent_bad(c, pool, f, seg, kind);
 		return;
 	}
 	w = waiting_of(c, f, seg->side);
-	if (w && w->count)
+	if (w)
 		sent_good(w, seg->packet);
 }
 
@@ -439,13 +441,14 @@ count_starved(struct checksum *c, struct judge *j, struct flow *f,
     enum side side, struct note *n, struct sender *s)
 {
 	struct waiting *w = waiting_of(c, f, side);
+	bool known = w || !(f->marks & MARK_CHECKSUM << side);
 	uint32_t starved[SUM_KINDS] = { 0 };
 
 	for (unsigned i = 0; w && i < w->count &&
 	    wire_half_has(f, CLIENT, HALF_SYN); i++)
 		if (w->range[i].sends >= j->limit->retransmit_min)
 			starved[w->range[i].kind] += w->range[i].sends;
-	for (unsigned k = SUM_PARTIAL; w && k < SUM_KINDS; k++) {
+	for (unsigned k = SUM_PARTIAL; known && k < SUM_KINDS; k++) {
 		uint32_t before = fate_of(n, k, FATE_STARVED);
 
 		if (before == starved[k])
