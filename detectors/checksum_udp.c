@@ -59,7 +59,8 @@ struct udp_sums {
 	struct memo *talks, *sources;
 	uint64_t asked[ASKED_SLOTS];	/* conversations with a question */
 	bool dirty;			/* a source has news */
-	bool waits;			/* a talk may, for its silence to tell */
+	struct instant content_at;	/* the first of talks whose silence
+					 * tells; 0: there is none */
 };
 
 static uint64_t
@@ -230,6 +231,16 @@ react(struct udp_sums *u, struct talk *t, const struct packet *p,
 }
 
 static void
+expect_silence(struct udp_sums *u, struct instant since)
+{
+	struct instant t = instant_plus(since, CONTENT_AFTER_NS);
+
+	if (!instant_is_set(u->content_at) ||
+	    instant_before(t, u->content_at))
+		u->content_at = t;
+}
+
+static void
 take_bad(struct udp_sums *u, const struct packet *p, const struct role *r,
     enum sum_kind kind)
 {
@@ -254,7 +265,7 @@ take_bad(struct udp_sums *u, const struct packet *p, const struct role *r,
 		.kind = (uint8_t)kind, .pending = true,
 		.question = r->question, .repeated = t->repeated,
 		.silence_tells = !r->dhcp || r->id != DHCP_OFFER };
-	u->waits = true;
+	expect_silence(u, p->time);
 }
 
 static void
@@ -300,21 +311,20 @@ static void
 settle_silence(struct udp_sums *u, struct instant now)
 {
 	size_t cursor = 0;
-	bool waits = false;
 	struct talk *t;
 
+	u->content_at.ns = 0;
 	while ((t = memo_each(u->talks, &cursor, NULL))) {
 		if (!t->pending || t->question || t->repeated ||
 		    !t->silence_tells)
 			continue;
 		if (instant_since(now, t->at) < CONTENT_AFTER_NS) {
-			waits = true;
+			expect_silence(u, t->at);
 			continue;
 		}
 		t->pending = false;
 		count_word(u, t, true);
 	}
-	u->waits = waits;
 }
 
 static void
@@ -436,7 +446,8 @@ udp_sums_review(struct udp_sums *u, struct judge *j, struct checksum *c)
 	size_t cursor = 0;
 	struct source *s;
 
-	if (u->waits)
+	if (instant_is_set(u->content_at) &&
+	    !instant_before(j->now, u->content_at))
 		settle_silence(u, j->now);
 	if (!u->dirty && !j->finishing)
 		return;

@@ -77,6 +77,7 @@ struct nat {
 	struct memo *gateways;		/* struct proxy by MAC */
 	struct memo *crossings;
 	struct memo *macs;		/* struct address: whose it is, by ARP */
+	bool news;			/* something failed, or is looked at again */
 };
 
 extern const struct detector detector_nat_intermittent;
@@ -197,12 +198,14 @@ on_app(void *state, const struct app_event *e)
 /* --- one connection's fate --- */
 
 static void
-count_attempt(struct proxy *p, const struct flow *f, bool failed, bool returned)
+count_attempt(struct nat *n, struct proxy *p, const struct flow *f, bool failed,
+    bool returned)
 {
 	if (failed)
 		p->failed++;
 	else
 		p->made++;
+	n->news |= failed;
 	p->attempt[p->attempts++ % ATTEMPTS] = (struct attempt){
 		.began = f->began, .client = f->addr[CLIENT],
 		.target = f->addr[SERVER], .port = f->port[SERVER],
@@ -277,7 +280,7 @@ through_gateway(struct nat *n, struct flow *f, enum fate fate)
 		g->far++;
 	else if (fate == MADE)
 		g->near++;
-	count_attempt(g, f, fate == UNANSWERED, c->returned);
+	count_attempt(n, g, f, fate == UNANSWERED, c->returned);
 }
 
 static const size_t *
@@ -306,7 +309,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	if (!p || is_counted(j, f))
 		return;
 	p->refused += fate == REFUSED;
-	count_attempt(p, f, fate != MADE, false);
+	count_attempt(n, p, f, fate != MADE, false);
 }
 
 /* --- all of them --- */
@@ -531,11 +534,13 @@ review_gateways(struct nat *n, struct judge *j)
 	uint64_t mac;
 
 	while ((g = memo_each(n->gateways, &cursor, &mac))) {
+		n->news |= g->raised;
 		if (g->raised)
 			clear_targets(j, g);	/* they are weighed anew */
 		if (g->failed == g->told || g->failed < FAILED_MIN)
 			continue;
 		own = memo_find(n->macs, mac);
+		n->news |= !own;
 		if (!own)
 			continue;	/* who it is may yet be told */
 		g->told = g->failed;
@@ -543,6 +548,7 @@ review_gateways(struct nat *n, struct judge *j)
 		course_of(g, &c);
 		if (is_intermittent(&c) && is_gateways(g, &c))
 			raise_intermittent(j, g, &c);
+		n->news |= g->raised;
 		if (g->raised)
 			clear_targets(j, g);
 	}
@@ -556,6 +562,9 @@ review_capture(void *state, struct judge *j)
 	struct course c;
 	struct proxy *p;
 
+	if (!n->news)
+		return;
+	n->news = false;
 	while ((p = memo_each(n->proxies, &cursor, NULL))) {
 		if (p->failed == p->told)
 			continue;
