@@ -377,7 +377,7 @@ raise_other(struct judge *j, const struct detector *d, struct server *v,
 	char who[ADDRESS_TEXT_BYTES];
 
 	if (!v && finding_lookup(j, d, sum_kind_name(kind), NULL, NULL, 0))
-		return false;		/* it is said already, of another */
+		return true;		/* it is said already, of another */
 	fd = finding_raise(j, d, sum_kind_name(kind), v, NULL, v ? s->port : 0);
 	fill(fd, s, artifact ? s->tally[kind].accepted : s->tally[kind].bad);
 	fd->side = artifact ? FAULT_CAPTURE : FAULT_UNKNOWN;
@@ -388,7 +388,7 @@ raise_other(struct judge *j, const struct detector *d, struct server *v,
 	    address_text(&s->address, who), s->port, artifact ?
 	    " here and were answered all the same" :
 	    ", and nothing here shows whether the receivers took them");
-	return v && !fd->scrap;
+	return !fd->scrap;
 }
 
 static void
@@ -402,9 +402,8 @@ take_back(struct judge *j, const struct detector *d, const char *kind,
 		finding_retract(fd);
 }
 
-/* False: more may be to say of it though nothing comes from it: once there is a
- * server at its address, or its segments show something else, or the capture is
- * sound again. */
+/* False: more may be to say of it though no datagram of its comes: once its
+ * segments show something else, or the capture is sound again. */
 static bool
 judge_source(struct judge *j, struct checksum *c, const struct source *s,
     enum sum_kind kind)
