@@ -684,6 +684,14 @@ hold_host(struct engine *e, struct flow *f, enum side s, bool make)
 		f->host[s]->flows++;
 }
 
+/* Where there was no room for it, there is none before the step is over. */
+static bool
+seeks_client(const struct flow *f)
+{
+	return !f->host[CLIENT] &&
+	    (f->state == FLOW_NEW || !(f->flags & FLOW_TOUCHED));
+}
+
 /* A segment that surely is damaged, so that even whose it is cannot be told: no
  * flow begins with it. */
 static bool
@@ -789,9 +797,7 @@ take_tcp(struct engine *e, const struct packet *p, struct instant now)
 	tcp_segment(e->pool, f, p, side, now, &seg);
 	flow_heard(e->flows, f, now);
 	hold_host(e, f, SERVER, true);
-	/* where there was no room, there is none before the step is over */
-	if (f->state == FLOW_NEW || !(f->flags & FLOW_TOUCHED) ||
-	    seg.facts & SEG_ESTABLISHES)
+	if (seeks_client(f) || seg.facts & SEG_ESTABLISHES)
 		hold_host(e, f, CLIENT, f->state != FLOW_NEW);
 	engine_touch(e, f);
 	host_count(e->hosts, f->host[side], f->host[other_side(side)], p, &seg, now);
@@ -920,7 +926,7 @@ fetch_more(const struct engine *e, const struct flow *f, const struct packet *p)
 	stream_fetch(f);
 	host_fetch(f->host[side], true);
 	host_fetch(f->host[other_side(side)], false);
-	if (!f->host[CLIENT])
+	if (seeks_client(f))
 		host_prepare(e->hosts, &f->addr[CLIENT]);
 	if (!f->host[SERVER])
 		host_prepare(e->hosts, &f->addr[SERVER]);
@@ -1029,7 +1035,7 @@ fetch_hosts(const struct group *g)
 		const struct flow *f = g->number[i] && p->protocol == IP_TCP ?
 		    flow_awake(e->pool, g->number[i]) : NULL;
 
-		if (f && !f->host[CLIENT])
+		if (f && seeks_client(f))
 			host_foresee(e->hosts, &f->addr[CLIENT]);
 		if (f || !p->ip_version)
 			continue;

@@ -374,6 +374,19 @@ push_update(struct flow *f)
 	    from->packets, f->first_frame);
 }
 
+/* In the step in hand, which began at `since`: was its client answered, or heard? */
+static bool
+was_served(const struct flow *f, struct instant since)
+{
+	return !instant_before(f->last_answered, since);
+}
+
+static bool
+was_heard(const struct flow *f, struct instant since)
+{
+	return !instant_before(f->half[CLIENT].last, since);
+}
+
 static void
 flow_update(struct registry *r, struct flow *f, struct instant since)
 {
@@ -387,7 +400,7 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 	server_stir(s);
 	if (f->protocol == IP_TCP) {
 		outcome_update(r, s, f, since);
-		if (!instant_before(f->last_answered, since))
+		if (was_served(f, since))
 			timeline_served(s, &f->addr[CLIENT], &f->row_at,
 			    r->now, r->live);
 	} else if ((v = server_service(s, f->protocol, f->port[SERVER], true))) {
@@ -395,7 +408,7 @@ flow_update(struct registry *r, struct flow *f, struct instant since)
 		if (instant_before(v->last_answered, f->last_answered))
 			v->last_answered = f->last_answered;
 	}
-	if (instant_before(f->half[CLIENT].last, since))
+	if (!was_heard(f, since))
 		return;
 	if (!server_client_heard(s, &f->addr[CLIENT], &f->client_at, since,
 	    f->state != FLOW_NEW) || !s->second_count)
@@ -427,7 +440,7 @@ answer_count(struct registry *r, const struct answer *a)
 enum { FIRST = 10, SECOND = 8, THIRD = 6, FOURTH = 4, FIFTH = 2 };
 
 static void
-fetch_flows(struct flow *const *flows, size_t left)
+fetch_flows(struct flow *const *flows, size_t left, struct instant since)
 {
 	const struct server *s;
 	const struct flow *f;
@@ -443,11 +456,13 @@ fetch_flows(struct flow *const *flows, size_t left)
 		server_fetch(s);
 	if (left > FOURTH && (s = server_at_hand(f = flows[FOURTH]))) {
 		server_flow_fetch(s, f);
-		timeline_fetch(s, &f->addr[CLIENT], f->row_at, false);
+		if (was_served(f, since))
+			timeline_fetch(s, &f->addr[CLIENT], f->row_at, false);
 	}
 	if (left > FIFTH && (s = server_at_hand(f = flows[FIFTH]))) {
-		server_client_fetch(s, f);
-		timeline_fetch(s, &f->addr[CLIENT], f->row_at, true);
+		server_client_fetch(s, f, was_heard(f, since));
+		if (was_served(f, since))
+			timeline_fetch(s, &f->addr[CLIENT], f->row_at, true);
 	}
 }
 
@@ -510,7 +525,7 @@ registry_update_servers(struct registry *r, struct engine *e, struct instant sin
 	}
 	r->due_count = due_room(r, count);
 	for (size_t i = 0; i < count; i++) {
-		fetch_flows(flows + i, count - i);
+		fetch_flows(flows + i, count - i, since);
 		flow_update(r, flows[i], since);
 		if (i < r->due_count)
 			r->due[i] = registry_concerned(r, flows[i]);

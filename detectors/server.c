@@ -253,10 +253,10 @@ server_flow_fetch(const struct server *s, const struct flow *f)
 }
 
 void
-server_client_fetch(const struct server *s, const struct flow *f)
+server_client_fetch(const struct server *s, const struct flow *f, bool heard)
 {
 	const struct address *a = &f->addr[CLIENT];
-	struct client_set *set = s->client_set;
+	struct client_set *set = heard ? s->client_set : NULL;
 	const struct clients *c = set ? family_of(set, a) : NULL;
 	const struct service_place *at = place_of(s, f);
 

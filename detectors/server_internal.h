@@ -32,9 +32,10 @@ void server_close_second(struct server *, const struct host_counts *,
 bool server_client_heard(struct server *, const struct address *, uint32_t *at,
     struct instant t, bool sure);
 /* Have fetched from memory what finds the client and the service of a flow; and,
- * that being at hand, where they are, or would be. */
+ * that being at hand, where they are, or would be (the client if it was `heard` of,
+ * else it is not asked for). */
 void server_flow_fetch(const struct server *, const struct flow *);
-void server_client_fetch(const struct server *, const struct flow *);
+void server_client_fetch(const struct server *, const struct flow *, bool heard);
 /* ... its newest second. */
 void server_second_fetch(const struct server *);
 /* The server sent this client an unasked datagram (`total` of them by now). */
