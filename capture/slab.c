@@ -69,24 +69,86 @@ block_add(struct slab *s)
 	return 0;
 }
 
-/* The next one is written next, all of it: it is asked for now. */
+/* What was given back. Were each linked to the next, no more than one could be
+ * known ahead; so one lists as many others as it has room for, and is handed out
+ * itself after them. Those behind the first one are full. */
+struct unused_records {
+	struct unused_records *next;
+	void *record[];
+};
+
+static size_t
+list_room(const struct slab *s)
+{
+	return (s->record_bytes - sizeof(struct unused_records)) / sizeof(void *);
+}
+
+/* Who takes a record writes all of it, which is more than what waits for memory in
+ * the processor holds: it is fetched so many records before. */
+enum { AHEAD = 4 };
+
+static void
+fetch_listed(const struct slab *s)
+{
+	const struct unused_records *u = s->unused;
+
+	if (s->listed > AHEAD)
+		fetch_bytes(u->record[s->listed - 1 - AHEAD], s->record_bytes);
+	else if (s->listed == AHEAD)
+		fetch_bytes(u->next, s->record_bytes);
+}
+
+static void *
+take_unused(struct slab *s)
+{
+	struct unused_records *u = s->unused;
+	void *record = u;
+
+	ASAN_UNPOISON_MEMORY_REGION(u, s->record_bytes);
+	if (s->listed) {
+		fetch_listed(s);
+		record = u->record[--s->listed];
+		ASAN_POISON_MEMORY_REGION(u, s->record_bytes);
+		ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
+	} else {
+		s->unused = u->next;
+		s->listed = s->unused ? list_room(s) : 0;
+	}
+	return record;
+}
+
+void
+slab_give(struct slab *s, void *record)
+{
+	struct unused_records *u = s->unused;
+
+	if (u && s->listed < list_room(s)) {
+		ASAN_UNPOISON_MEMORY_REGION(u, s->record_bytes);
+		u->record[s->listed++] = record;
+		ASAN_POISON_MEMORY_REGION(u, s->record_bytes);
+	} else {
+		s->unused = record;
+		s->unused->next = u;
+		s->listed = 0;
+	}
+	ASAN_POISON_MEMORY_REGION(record, s->record_bytes);
+}
+
 void *
 slab_take_raw(struct slab *s)
 {
-	void *record = s->unused;
+	void *record;
 
-	if (record) {
-		ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
-		s->unused = *(void **)record;
-		fetch_bytes(s->unused, s->record_bytes);
-	} else {
-		if ((size_t)(s->end - s->fresh) < s->record_bytes && block_add(s))
-			return NULL;
-		record = s->fresh;
-		s->fresh += s->record_bytes;
-		fetch_bytes(s->fresh, s->record_bytes);
-		ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
-	}
+	if (s->unused)
+		return take_unused(s);
+	if ((size_t)(s->end - s->fresh) < s->record_bytes && block_add(s))
+		return NULL;
+	record = s->fresh;
+	s->fresh += s->record_bytes;
+	if ((size_t)(s->end - s->fresh) > AHEAD * s->record_bytes)
+		fetch_bytes(s->fresh + (AHEAD - 1) * s->record_bytes,
+		    s->record_bytes);
+	ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
 	return record;
 }
 
@@ -96,14 +158,6 @@ slab_take(struct slab *s)
 	void *record = slab_take_raw(s);
 
 	return record ? memset(record, 0, s->record_bytes) : NULL;
-}
-
-void
-slab_give(struct slab *s, void *record)
-{
-	*(void **)record = s->unused;
-	s->unused = record;
-	ASAN_POISON_MEMORY_REGION(record, s->record_bytes);
 }
 
 void

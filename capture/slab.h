@@ -12,9 +12,9 @@
 
 struct slab {
 	size_t record_bytes;		/* the one thing to be set; the rest 0 */
-	void *unused;			/* given back, linked through their first
-					 * word */
-	void *blocks;			/* likewise */
+	struct unused_records *unused;	/* given back; the first of them lists */
+	size_t listed;			/* so many others */
+	void *blocks;			/* linked through their first word */
 	char *fresh, *end;		/* of the newest block: never handed out */
 	size_t block_bytes;		/* its size */
 };
