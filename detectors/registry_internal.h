@@ -87,6 +87,7 @@ struct registry {
 	struct slab server_slab;		/* each step looks at thousands */
 	size_t server_count, server_slots;
 	size_t server_numbers;		/* given out */
+	size_t hostless;		/* servers whose host is not known */
 	struct server **busy;		/* in their order, with the slots */
 	size_t busy_count;
 	struct server *unjudged;	/* the first made since the last step */

@@ -85,6 +85,7 @@ server_make(struct registry *r, const struct address *a)
 	*r->servers_end = s;
 	r->servers_end = &s->next;
 	r->server_count++;
+	r->hostless++;
 	if (!r->unjudged)
 		r->unjudged = s;
 	return s;
@@ -93,11 +94,12 @@ server_make(struct registry *r, const struct address *a)
 /* Server and host know each other; the host may have come later, where there was
  * no room for it. */
 static struct server *
-server_meet(struct server *s, struct host *h)
+server_meet(struct registry *r, struct server *s, struct host *h)
 {
 	if (s && h && !s->host) {
 		s->host = h;
 		h->server = s;
+		r->hostless--;
 	}
 	return s;
 }
@@ -113,7 +115,7 @@ registry_server(struct registry *r, const struct address *a, bool make)
 	if (s || !make)
 		return s;
 	s = server_make(r, a);
-	return server_meet(s, s && e ? host_of(engine_hosts(e), a, true) : NULL);
+	return server_meet(r, s, s && e ? host_of(engine_hosts(e), a, true) : NULL);
 }
 
 static bool
@@ -127,6 +129,13 @@ is_served_datagram(const struct flow *f)
 	}
 }
 
+/* A host that knows of no server: is there one all the same, or room for one? */
+static bool
+may_be_server(const struct registry *r)
+{
+	return r->hostless || r->server_count < SERVERS_MAX;
+}
+
 /* The server of a flow: made when it accepted, or is known to serve. */
 static struct server *
 server_of_flow(struct registry *r, struct flow *f)
@@ -135,12 +144,18 @@ server_of_flow(struct registry *r, struct flow *f)
 	bool serves = f->protocol == IP_TCP ?
 	    f->half[SERVER].flags & HALF_SEEN && f->state != FLOW_NEW :
 	    is_served_datagram(f);
+	bool configured;
 
 	if (h && h->server)
 		return h->server;
-	if (!serves && !(h && config_server_of(r->config, &h->address)))
+	configured = h && config_server_of(r->config, &h->address);
+	if (!serves && !configured)
 		return NULL;
-	return server_meet(registry_server(r, &f->addr[SERVER], true), h);
+	if (h && !configured && !may_be_server(r)) {
+		r->servers_refused++;
+		return NULL;
+	}
+	return server_meet(r, registry_server(r, &f->addr[SERVER], true), h);
 }
 
 /* Among the others in its place: those heard of are few as a rule. */
@@ -181,7 +196,7 @@ close_second(struct registry *r, struct host *h, struct instant since)
 	struct server *s = h->server;
 
 	if (!s && config_server_of(r->config, &h->address))
-		s = server_meet(registry_server(r, &h->address, true), h);
+		s = server_meet(r, registry_server(r, &h->address, true), h);
 	if (s) {
 		server_close_second(s, &h->step, since);
 		server_heard(s, h, r->now);
@@ -576,6 +591,7 @@ server_part(struct registry *r, struct server *s)
 	while (*at != s)
 		at = &(*at)->hash_next;
 	*at = s->hash_next;
+	r->hostless -= !s->host;
 	if (s->host) {
 		s->host->server = NULL;
 		host_let_go(engine_hosts(r->judge.engine), s->host);
