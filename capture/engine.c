@@ -735,24 +735,18 @@ tcp_flow(struct engine *e, const struct packet *p, struct instant now,
 	return f;
 }
 
-static void
-feed_stream(struct engine *e, struct flow *f, const struct segment *seg,
-    struct instant now)
+static __attribute__((noinline)) void
+hand_to_streams(struct engine *e, struct flow *f, const struct segment *seg,
+    struct instant now, bool acks, bool data)
 {
 	const struct packet *p = seg->packet;
 	const struct tcp_half *me = &f->half[seg->side];
-	bool acks = seg->facts & SEG_ACKS &&
-	    stream_heeds(f, other_side(seg->side), p->ack);
-	bool data = seg->facts & SEG_DATA && !(seg->facts & SEG_DAMAGED);
-	struct app_context c;
-
-	if (!acks && (!data || !app_wants(f, seg->side)))
-		return;
-	c = (struct app_context){
+	struct app_context c = {
 		.pool = e->pool, .flow = f, .now = now, .frame = p->frame,
 		.side = seg->side, .report = &e->app_report, .shared = e->shared,
 		.end_seq = p->seq + p->payload_bytes,
 	};
+
 	if (acks)
 		stream_acked(e->streams, &c, p->ack);
 	if (data && app_wants(f, seg->side))
@@ -761,16 +755,26 @@ feed_stream(struct engine *e, struct flow *f, const struct segment *seg,
 		    me->flags & HALF_SYN, me->isn + 1);
 }
 
+/* Most segments mean nothing to a stream, and go by. */
+static void
+feed_stream(struct engine *e, struct flow *f, const struct segment *seg,
+    struct instant now)
+{
+	bool acks = seg->facts & SEG_ACKS &&
+	    stream_heeds(f, other_side(seg->side), seg->packet->ack);
+	bool data = seg->facts & SEG_DATA && !(seg->facts & SEG_DAMAGED);
+
+	if (acks || (data && app_wants(f, seg->side)))
+		hand_to_streams(e, f, seg, now, acks, data);
+}
+
 /* --packets wants every TCP packet, copies too, as it was stamped. */
 static void
 show_raw(struct engine *e, const struct packet *p, const struct flow *f,
     bool copy)
 {
-	struct packet raw;
+	struct packet raw = *p;
 
-	if (!e->observer.on_raw_tcp)
-		return;
-	raw = *p;
 	raw.time = e->raw_time;
 	e->observer.on_raw_tcp(e->observer.context, &raw, f ? f->id : 0, copy);
 }
@@ -780,7 +784,7 @@ show_copy(struct engine *e, const struct packet *p)
 {
 	enum side side;
 
-	if (packet_is_tcp(p))
+	if (e->observer.on_raw_tcp && packet_is_tcp(p))
 		show_raw(e, p, flow_find(e->flows, p, &side), true);
 }
 
@@ -800,7 +804,8 @@ take_tcp(struct engine *e, const struct packet *p, struct instant now)
 	struct flow *f = tcp_flow(e, p, now, &side);
 
 	e->stats.tcp_packets++;
-	show_raw(e, p, f, false);
+	if (e->observer.on_raw_tcp)
+		show_raw(e, p, f, false);
 	if (!f)
 		return;
 	tcp_segment(e->pool, f, p, side, now, &seg);
@@ -808,7 +813,8 @@ take_tcp(struct engine *e, const struct packet *p, struct instant now)
 	hold_host(e, f, SERVER, true);
 	if (seeks_client(f) || seg.facts & SEG_ESTABLISHES)
 		hold_host(e, f, CLIENT, f->state != FLOW_NEW);
-	engine_touch(e, f);
+	if (!(f->flags & FLOW_TOUCHED))
+		engine_touch(e, f);
 	host_count(e->hosts, f->host[side], f->host[other_side(side)], p, &seg, now);
 	note_quality(e, f, &seg);
 	if (e->observer.on_segment)
