@@ -222,6 +222,12 @@ registry_servers(struct registry *r)
 	return r->servers;
 }
 
+uint64_t
+registry_servers_refused(const struct registry *r)
+{
+	return r->servers_refused;
+}
+
 void
 registry_live(struct registry *r)
 {

@@ -49,6 +49,8 @@ const struct detector *registry_find(enum finding_name);
 /* Results. Findings in the order of first_seen after registry_finish. */
 struct finding *registry_findings(struct registry *);	/* by next */
 struct server *registry_servers(struct registry *);	/* by next */
+/* How often there was no room for one more, once for each flow and step. */
+uint64_t registry_servers_refused(const struct registry *);
 struct server *registry_server(struct registry *, const struct address *,
     bool make);
 

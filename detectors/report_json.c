@@ -668,6 +668,8 @@ capture_record(const struct run *run, enum event_change change)
 	set(e, "flows", flows_value(run));
 	set(e, "hosts_refused", count_value(host_table_refused(engine_hosts(
 	    run->engine))));
+	set(e, "servers_refused", count_value(registry_servers_refused(
+	    run->registry)));
 	set(e, "interrupted", json_boolean(run->interrupted));
 	if (run->live)
 		set_keeping(e, run);
