@@ -68,6 +68,23 @@ unit_exact(const void *from, size_t n)
 	return copy;
 }
 
+/* The next of numbers without a pattern that are the same in each run, from
+ * 0 up to and without `below`, at most 2^24. */
+static inline uint32_t
+unit_draw(uint32_t *seed, uint32_t below)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return (*seed >> 8) % below;
+}
+
+/* `n` bytes of the same kind. */
+static inline void
+unit_noise(uint8_t *to, size_t n, uint32_t *seed)
+{
+	for (size_t i = 0; i < n; i++)
+		to[i] = (uint8_t)(unit_draw(seed, 1U << 24) >> 16);
+}
+
 #define UNIT_TESTS(...) \
 	int \
 	main(void) \

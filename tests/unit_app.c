@@ -55,13 +55,6 @@ taker(bool binary, const uint8_t *text, size_t n)
 	return who;
 }
 
-static uint8_t
-next_byte(uint32_t *seed)
-{
-	*seed = *seed * 1664525 + 1013904223;
-	return (uint8_t)(*seed >> 24);
-}
-
 static void
 test_no_binary_parser_would_take_a_line_of_text(void **state)
 {
@@ -109,8 +102,7 @@ test_no_binary_parser_would_take_what_begins_with_a_capital(void **state)
 	for (unsigned i = 0; i < LETTERS * ROUNDS; i++) {
 		size_t n = lengths[i / LETTERS % COUNT(lengths)];
 
-		for (size_t k = 0; k < n; k++)
-			b[k] = next_byte(&seed);
+		unit_noise(b, n, &seed);
 		b[0] = (uint8_t)('A' + i % LETTERS);
 		REFUSED(b, n);
 	}

@@ -20,10 +20,7 @@ plain_sum(const uint8_t *at, size_t n, uint32_t sum)
 static void
 fill(uint8_t *at, size_t n, uint32_t seed)
 {
-	for (size_t i = 0; i < n; i++) {
-		seed = seed * 1664525 + 1013904223;
-		at[i] = (uint8_t)(seed >> 24);
-	}
+	unit_noise(at, n, &seed);
 }
 
 static void

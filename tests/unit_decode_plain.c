@@ -22,8 +22,7 @@ struct trial {
 static uint32_t
 chance(struct trial *t, uint32_t below)
 {
-	t->seed = t->seed * 1664525 + 1013904223;
-	return (t->seed >> 8) % below;
+	return unit_draw(&t->seed, below);
 }
 
 /* What lies between the fields of a struct may differ where it was assigned. */

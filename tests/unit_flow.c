@@ -206,9 +206,8 @@ test_what_is_in_the_table_is_found_and_nothing_else(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < TURNS; i++) {
-		uint32_t n = (random = random * 1664525 + 1013904223) >> 8;
+		uint32_t n = unit_draw(&random, TUPLES);
 
-		n %= TUPLES;
 		p.src = address_from_v4(n);
 		CHECK(flow_find(t, &p, &side) == there[n]);
 		if (there[n]) {

@@ -192,13 +192,6 @@ test_forged_clients_leave_room_for_real_ones(void **state)
 
 enum { OTHERS = 40, THEIR_FINDINGS = 12 };
 
-static uint32_t
-draw(uint32_t *random, uint32_t below)
-{
-	*random = *random * 1664525 + 1013904223;
-	return (*random >> 8) % below;
-}
-
 /* What an index must say, asked of each finding. */
 static struct neighbours_count
 count_one_by_one(const struct server *servers, const struct server *but,
@@ -234,28 +227,28 @@ test_the_index_of_troubles_says_what_each_finding_says(void **state)
 	(void)state;
 	for (size_t i = 0; i < OTHERS; i++) {
 		other[i].next = i + 1 < OTHERS ? &other[i + 1] : NULL;
-		other[i].flows = draw(&random, 8);
-		other[i].last = at_s(1000 + draw(&random, 150));
-		for (uint32_t k = draw(&random, THEIR_FINDINGS); k; k--) {
+		other[i].flows = unit_draw(&random, 8);
+		other[i].last = at_s(1000 + unit_draw(&random, 150));
+		for (uint32_t k = unit_draw(&random, THEIR_FINDINGS); k; k--) {
 			struct finding *x = &theirs[i][k];
 
-			x->name = 1 + draw(&random, 3);
-			x->severity = draw(&random, SEVERITY_CRITICAL + 1);
-			x->retracted = !draw(&random, 8);
-			x->first_seen = at_s(1000 + draw(&random, 100));
+			x->name = 1 + unit_draw(&random, 3);
+			x->severity = unit_draw(&random, SEVERITY_CRITICAL + 1);
+			x->retracted = !unit_draw(&random, 8);
+			x->first_seen = at_s(1000 + unit_draw(&random, 100));
 			x->last_seen = instant_plus(x->first_seen,
-			    draw(&random, 30) * NS_PER_S);
+			    unit_draw(&random, 30) * NS_PER_S);
 			x->next_of_server = other[i].findings;
 			other[i].findings = x;
 		}
 	}
 	n = neighbours_new(other);
 	for (unsigned k = 0; k < 1000; k++) {
-		const struct server *but = &other[draw(&random, OTHERS)];
-		struct instant from = at_s(990 + draw(&random, 150));
-		struct instant to = instant_plus(from, draw(&random, 20) *
+		const struct server *but = &other[unit_draw(&random, OTHERS)];
+		struct instant from = at_s(990 + unit_draw(&random, 150));
+		struct instant to = instant_plus(from, unit_draw(&random, 20) *
 		    NS_PER_S);
-		enum finding_name name = 1 + draw(&random, 3);
+		enum finding_name name = 1 + unit_draw(&random, 3);
 		struct neighbours_count a = neighbours_between(n, but, from, to,
 		    name), b = count_one_by_one(other, but, from, to, name);
 

@@ -3,6 +3,9 @@
 #include "tests/app_rig.h"
 #include "tests/unit.h"
 
+static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
+static const uint8_t noise[] = { 0xf1, 0x9d, 0x07, 0xb3, 0x55, 0xa9 };
+
 /* A segment (or datagram) of the rig's flow, for nDPI alone. */
 static void
 put_off(struct app_ndpi *n, struct rig *r, enum side side, const void *bytes,
@@ -50,7 +53,6 @@ show(struct app_ndpi *n, struct rig *r, enum side side, const void *bytes,
 static void
 test_a_banner_names_the_flow_and_frees_what_was_kept(void **state)
 {
-	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
 	struct app_ndpi *n = app_ndpi_new(0);
 	struct app_ndpi_stats s;
 	struct rig r;
@@ -74,7 +76,6 @@ test_a_banner_names_the_flow_and_frees_what_was_kept(void **state)
 static void
 test_a_name_waits_until_our_own_parsers_have_given_up(void **state)
 {
-	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
 	struct app_ndpi *n = app_ndpi_new(0);
 	struct rig r;
 
@@ -97,7 +98,6 @@ test_a_name_waits_until_our_own_parsers_have_given_up(void **state)
 static void
 test_after_eight_packets_it_gives_up(void **state)
 {
-	static const uint8_t noise[] = { 0xf1, 0x9d, 0x07, 0xb3, 0x55, 0xa9 };
 	struct app_ndpi *n = app_ndpi_new(0);
 	struct app_ndpi_stats s;
 	struct rig r;
@@ -120,7 +120,6 @@ static void
 test_more_flows_than_the_limit_push_out_the_oldest(void **state)
 {
 	enum { LIMIT = 4, FLOWS = 10 };
-	static const uint8_t noise[] = { 0xf1, 0x9d, 0x07, 0xb3, 0x55, 0xa9 };
 	struct app_ndpi *n = app_ndpi_new(LIMIT);
 	struct app_ndpi_stats s;
 	struct rig r[FLOWS];
@@ -149,8 +148,6 @@ test_more_flows_than_the_limit_push_out_the_oldest(void **state)
 static void
 test_packets_wait_and_no_more_than_eight_of_a_flow(void **state)
 {
-	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
-	static const uint8_t noise[] = { 0xf1, 0x9d, 0x07, 0xb3, 0x55, 0xa9 };
 	struct app_ndpi *n = app_ndpi_new(0);
 	struct app_ndpi_stats s;
 	struct rig ssh, other;
@@ -181,7 +178,7 @@ static void
 test_so_many_wait_as_there_is_room_for(void **state)
 {
 	enum { FLOWS = 60 };
-	static const uint8_t noise[1400] = { 0xf1, 0x9d, 0x07, 0xb3, 0x55, 0xa9 };
+	static const uint8_t much[1400] = { 0xf1, 0x9d, 0x07, 0xb3, 0x55, 0xa9 };
 	struct app_ndpi *n = app_ndpi_new(0);
 	struct app_ndpi_stats s;
 	static struct rig r[FLOWS];
@@ -190,7 +187,7 @@ test_so_many_wait_as_there_is_room_for(void **state)
 	for (size_t i = 0; i < FLOWS; i++) {
 		rig_begin(&r[i], IP_TCP, 40001, 0);
 		r[i].flow->id = 1 + i;
-		put_off(n, &r[i], CLIENT, noise, sizeof(noise));
+		put_off(n, &r[i], CLIENT, much, sizeof(much));
 	}
 	app_ndpi_stats(n, &s);
 	CHECK(s.shown > FLOWS / 2);
@@ -208,7 +205,6 @@ test_so_many_wait_as_there_is_room_for(void **state)
 static void
 test_what_a_parser_knows_meanwhile_is_not_shown(void **state)
 {
-	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
 	struct app_ndpi *n = app_ndpi_new(0);
 	struct app_ndpi_stats s;
 	struct rig r;
@@ -231,7 +227,6 @@ test_what_a_parser_knows_meanwhile_is_not_shown(void **state)
 static void
 test_a_flow_that_leaves_is_named_first(void **state)
 {
-	static const char banner[] = "SSH-2.0-OpenSSH_9.2\r\n";
 	struct app_ndpi *n = app_ndpi_new(0);
 	struct app_ndpi_stats s;
 	struct rig r;
@@ -252,7 +247,6 @@ test_a_flow_that_leaves_is_named_first(void **state)
 static void
 test_the_port_alone_is_no_name(void **state)
 {
-	static const uint8_t noise[] = { 0xf1, 0x9d, 0x07, 0xb3, 0x55, 0xa9 };
 	struct app_ndpi *n = app_ndpi_new(0);
 	struct rig r;
 

@@ -14,25 +14,18 @@ struct holder {
 	uint32_t random;
 };
 
-static uint32_t
-draw(struct holder *h, uint32_t below)
-{
-	h->random = h->random * 1664525 + 1013904223;
-	return (h->random >> 8) % below;
-}
-
 /* All of it, as its holder would. */
 static void
 take(struct holder *h, size_t i)
 {
 	static const uint8_t zeros[BYTES_MAX];
-	bool raw = draw(h, 2) == 0;
+	bool raw = unit_draw(&h->random, 2) == 0;
 
 	h->held[i] = raw ? slab_take_raw(&h->slab) : slab_take(&h->slab);
 	CHECK(h->held[i]);
 	if (!raw)
 		CHECK_MEM(h->held[i], zeros, h->slab.record_bytes);
-	h->mark[i] = (uint8_t)draw(h, 256);
+	h->mark[i] = (uint8_t)unit_draw(&h->random, 256);
 	memset(h->held[i], h->mark[i], h->slab.record_bytes);
 }
 
@@ -63,7 +56,7 @@ play(size_t record_bytes)
 	CHECK(h);
 	h->slab.record_bytes = record_bytes;
 	for (size_t n = 0; n < TURNS; n++) {
-		size_t i = draw(h, HELD_MAX);
+		size_t i = unit_draw(&h->random, HELD_MAX);
 
 		if (h->held[i])
 			give(h, i);

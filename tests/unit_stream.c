@@ -98,10 +98,7 @@ scene_new(size_t limit)
 	memset(&part, 0, sizeof(part));
 	s->streams = stream_pool_new(limit);
 	s->flow.protocol = IP_TCP;
-	for (size_t i = 0; i < sizeof(s->data); i++) {
-		x = x * 1664525 + 1013904223;
-		s->data[i] = (uint8_t)(x >> 24);
-	}
+	unit_noise(s->data, sizeof(s->data), &x);
 	return s;
 }
 
