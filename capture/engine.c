@@ -235,14 +235,20 @@ touched_grow(struct engine *e)
 }
 
 /* Out of memory, a flow may go unreviewed in this step. */
-void
-engine_touch(struct engine *e, struct flow *f)
+static __attribute__((noinline)) void
+list_touched(struct engine *e, struct flow *f)
 {
-	if (f->flags & FLOW_TOUCHED ||
-	    (e->touched_count == e->touched_slots && !touched_grow(e)))
+	if (e->touched_count == e->touched_slots && !touched_grow(e))
 		return;
 	f->flags |= FLOW_TOUCHED;
 	e->touched[e->touched_count++] = (struct touched){ f->id, f };
+}
+
+void
+engine_touch(struct engine *e, struct flow *f)
+{
+	if (!(f->flags & FLOW_TOUCHED))
+		list_touched(e, f);
 }
 
 static void
@@ -813,8 +819,7 @@ take_tcp(struct engine *e, const struct packet *p, struct instant now)
 	hold_host(e, f, SERVER, true);
 	if (seeks_client(f) || seg.facts & SEG_ESTABLISHES)
 		hold_host(e, f, CLIENT, f->state != FLOW_NEW);
-	if (!(f->flags & FLOW_TOUCHED))
-		engine_touch(e, f);
+	engine_touch(e, f);
 	host_count(e->hosts, f->host[side], f->host[other_side(side)], p, &seg, now);
 	note_quality(e, f, &seg);
 	if (e->observer.on_segment)
