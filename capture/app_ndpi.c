@@ -385,11 +385,10 @@ give_up(struct flow *f, struct look *l)
 static bool
 has_state(const struct app_ndpi *n, struct look *l)
 {
-	if (!l->state)
-		l->state = ndpi_flow_malloc(n->state_bytes);
-	if (l->state && !l->packets)
-		memset(l->state, 0, n->state_bytes);
-	return l->state;
+	if (l->state)
+		return true;
+	l->state = ndpi_flow_malloc(n->state_bytes);
+	return l->state && memset(l->state, 0, n->state_bytes);
 }
 
 /* The name, or 0. */
