@@ -249,8 +249,7 @@ is_text(struct bytes b)
 static size_t
 identify(struct app_context *c, struct bytes b, bool *named)
 {
-	struct bytes first = bytes_sub_at_most(&(struct bytes){ b.at, b.left,
-	    false }, APP_PROBE_BYTES);
+	struct bytes rest = b, first = bytes_sub_at_most(&rest, APP_PROBE_BYTES);
 	bool maybe = false, text = is_text(b);
 
 	if (!b.left)

@@ -10,7 +10,7 @@
 enum { BER_HEADER_MAX = 6 };	/* tag, 0x84, four bytes of length */
 
 /* Read a tag and a length of at most four bytes. False: an indefinite or longer
- * length, a long tag, or the bytes ran out (b->ran_out says which). */
+ * length, a long tag, or the bytes ran out (bytes_ran_out(*b) says which). */
 static inline bool
 ber_header(struct bytes *b, uint8_t *tag, size_t *length)
 {
@@ -19,7 +19,7 @@ ber_header(struct bytes *b, uint8_t *tag, size_t *length)
 
 	*tag = bytes_u8(b);
 	*length = bytes_u8(b);
-	if (b->ran_out || (*tag & 0x1f) == 0x1f)
+	if (bytes_ran_out(*b) || (*tag & 0x1f) == 0x1f)
 		return false;
 	if (*length < 0x80)
 		return true;
@@ -29,7 +29,7 @@ ber_header(struct bytes *b, uint8_t *tag, size_t *length)
 	while (n--)
 		total = total << 8 | bytes_u8(b);
 	*length = total;
-	return !b->ran_out;
+	return !bytes_ran_out(*b);
 }
 
 /* The next element: its tag, and its value (cut short where the bytes are). */

@@ -93,7 +93,7 @@ take_header(struct bytes b, struct rpc_pdu *p)
 	p->bytes = drep16(&b, p->little_endian);
 	p->auth_bytes = drep16(&b, p->little_endian);
 	p->call_id = drep32(&b, p->little_endian);
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return APP_NEED_MORE;
 	p->head_bytes = has_call_header(p->type) ? RPC_CALL_BYTES :
 	    RPC_COMMON_BYTES;
@@ -108,7 +108,7 @@ take_header(struct bytes b, struct rpc_pdu *p)
 	p->alloc_hint = drep32(&b, p->little_endian);
 	p->context = drep16(&b, p->little_endian);
 	p->opnum = drep16(&b, p->little_endian);
-	return b.ran_out ? APP_NEED_MORE : APP_MINE;
+	return bytes_ran_out(b) ? APP_NEED_MORE : APP_MINE;
 }
 
 /* Stricter than take_header, for bytes that may be anything: what the reserved
@@ -220,7 +220,7 @@ take_contexts(struct rpc *r, const struct rpc_pdu *p, struct bytes b)
 		bytes_skip(&b, 1);
 		interface = rpc_interface_take(&b, p->little_endian);
 		bytes_skip(&b, 4 + 20 * (size_t)transfers);
-		if (b.ran_out)
+		if (bytes_ran_out(b))
 			break;
 		context_set(r, id, interface);
 		if (!i)
@@ -501,7 +501,7 @@ clear_stub(const struct rpc_pdu *p, struct bytes body, struct bytes *stub)
 	if (p->flags & PFC_OBJECT_UUID && p->type == RPC_REQUEST)
 		bytes_skip(stub, 16);
 	if (!p->auth_bytes)
-		return !stub->ran_out;
+		return !bytes_ran_out(*stub);
 	if (n < trailer || stub->left < trailer)
 		return false;
 	stub->left -= trailer;
@@ -537,7 +537,7 @@ take_tower(struct bytes *b, struct app_event *e)
 		return false;
 	e->value = rpc_interface_take(&left, true);
 	e->port = 0;
-	for (unsigned i = 1; i < floors && !b->ran_out; i++) {
+	for (unsigned i = 1; i < floors && !bytes_ran_out(*b); i++) {
 		switch (take_floor(b, &left, &right)) {
 		case FLOOR_TCP: case FLOOR_HTTP:
 			e->port = bytes_be16(&right);
@@ -549,7 +549,7 @@ take_tower(struct bytes *b, struct app_event *e)
 			break;
 		}
 	}
-	return !b->ran_out && e->port;
+	return !bytes_ran_out(*b) && e->port;
 }
 
 /* What ept_map and ept_lookup answer. The towers lie in NDR or NDR64, with
@@ -585,7 +585,8 @@ take_towers(struct app_context *c, const struct exchange *x, struct bytes stub)
 static void
 align(struct bytes *b, const uint8_t *begin, size_t to)
 {
-	size_t off = b->at && begin ? (size_t)(b->at - begin) % to : 0;
+	bool within = begin && b->at && !bytes_ran_out(*b);
+	size_t off = within ? (size_t)(b->at - begin) % to : 0;
 
 	if (off)
 		bytes_skip(b, to - off);
@@ -621,7 +622,7 @@ take_push(struct app_context *c, const struct rpc_carrier *ch,
 		bytes_skip(&b, 2);			/* its family */
 		e.port = bytes_be16(&b);
 		e.address = address_from_v4(bytes_be32(&b));
-		if (b.ran_out || n < 8) {
+		if (bytes_ran_out(b) || n < 8) {
 			e.port = 0;
 			e.address = c->flow->addr[CLIENT];
 		}

@@ -49,7 +49,7 @@ dhcp_open(struct bytes b, struct dhcp_header *h)
 	struct bytes fixed = bytes_sub(&b, BOOTP_FIXED), at = fixed;
 
 	*h = (struct dhcp_header){ 0 };
-	if (bytes_be32(&b) != DHCP_MAGIC || b.ran_out)
+	if (bytes_be32(&b) != DHCP_MAGIC || bytes_ran_out(b))
 		return false;
 	h->op = bytes_u8(&at);
 	bytes_skip(&at, 3);

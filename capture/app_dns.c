@@ -43,11 +43,11 @@ dns_name(struct bytes *b, struct bytes *name)
 	}
 	*name = whole;
 	*name = bytes_sub_at_most(name, total);
-	return !b->ran_out;
+	return !bytes_ran_out(*b);
 }
 
 /* Header and first question. Responses may leave the question out. False with
- * b->ran_out: it may be one, cut short. */
+ * bytes_ran_out(*b): it may be one, cut short. */
 static bool
 dns_read(struct bytes *b, struct dns_message *m)
 {
@@ -62,7 +62,8 @@ dns_read(struct bytes *b, struct dns_message *m)
 	bytes_skip(b, 6);
 	m->type = m->class = 0;
 	m->first_labels = bytes_of(NULL, 0);
-	if (b->ran_out || m->questions > 1 || (!m->response && !m->questions))
+	if (bytes_ran_out(*b) || m->questions > 1 ||
+	    (!m->response && !m->questions))
 		return false;
 	if (!m->questions)
 		return true;
@@ -70,7 +71,7 @@ dns_read(struct bytes *b, struct dns_message *m)
 		return false;
 	m->type = bytes_be16(b);
 	m->class = bytes_be16(b);
-	return !b->ran_out;
+	return !bytes_ran_out(*b);
 }
 
 static bool
@@ -133,7 +134,7 @@ dns_length(struct bytes b)
 	uint16_t mark = bytes_be16(&b);
 	bool all = b.left >= mark;
 
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return PDU_MORE;
 	if (mark < DNS_HEADER_BYTES)
 		return PDU_LOST;
@@ -141,7 +142,7 @@ dns_length(struct bytes b)
 	if (dns_read(&b, &m))
 		return dns_is_sound(&m) ? DNS_TCP_MARK + (size_t)mark :
 		    PDU_LOST;
-	return b.ran_out && !all ? PDU_MORE : PDU_LOST;
+	return bytes_ran_out(b) && !all ? PDU_MORE : PDU_LOST;
 }
 
 static bool

@@ -108,7 +108,7 @@ ftp_extended(struct bytes line, struct address *address, uint16_t *port)
 	(void)line_number(&line, &number);
 	if (!mark || bytes_u8(&line) != mark)
 		return false;
-	while ((octet = bytes_u8(&line)) != mark && !line.ran_out)
+	while ((octet = bytes_u8(&line)) != mark && !bytes_ran_out(line))
 		if (n < sizeof(text) - 1)
 			text[n++] = (char)octet;
 	text[n] = '\0';
@@ -117,7 +117,7 @@ ftp_extended(struct bytes line, struct address *address, uint16_t *port)
 	if (n && !address_parse(text, address))
 		return false;
 	*port = (uint16_t)number;
-	return number && number <= UINT16_MAX && !line.ran_out;
+	return number && number <= UINT16_MAX && !bytes_ran_out(line);
 }
 
 static void

@@ -266,7 +266,7 @@ take_version(struct bytes *b)
 		return false;
 	bytes_skip(&rest, 1);
 	*b = rest;
-	return !rest.ran_out;
+	return !bytes_ran_out(rest);
 }
 
 /* The first line of a request ends in a version (RFC 9112, 3). */

@@ -88,7 +88,7 @@ krb_length(struct bytes b)
 	uint32_t mark = bytes_be32(&b);
 	uint8_t type;
 
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return PDU_MORE;
 	if (!mark || mark > KRB_MESSAGE_MAX)
 		return PDU_LOST;

@@ -24,7 +24,7 @@ ntp_open(struct bytes b, struct ntp_header *h)
 	h->origin = bytes_be64(&b);
 	bytes_skip(&b, 8);
 	h->transmit = bytes_be64(&b);
-	return !b.ran_out && version >= 1 && version <= NTP_VERSION_MAX;
+	return !bytes_ran_out(b) && version >= 1 && version <= NTP_VERSION_MAX;
 }
 
 static bool

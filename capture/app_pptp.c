@@ -67,7 +67,7 @@ static void
 pptp_call_reply(struct app_context *c, unsigned request, struct bytes b)
 {
 	uint32_t own = bytes_be16(&b), peer = bytes_be16(&b);
-	bool connected = bytes_u8(&b) == PPTP_CONNECTED && !b.ran_out;
+	bool connected = bytes_u8(&b) == PPTP_CONNECTED && !bytes_ran_out(b);
 	uint32_t ids = c->side == SERVER ? peer << 16 | own : own << 16 | peer;
 
 	(void)app_response(c, pptp_key(request, peer), !connected);
@@ -198,7 +198,7 @@ gre_probe(const struct packet *p)
 	uint16_t flags = bytes_be16(&b);
 
 	return p->protocol == IP_GRE && (flags & GRE_VERSION) == 1 &&
-	    (flags & GRE_KEY) && bytes_be16(&b) == GRE_PPP && !b.ran_out;
+	    (flags & GRE_KEY) && bytes_be16(&b) == GRE_PPP && !bytes_ran_out(b);
 }
 
 /* The PPP protocol field may be compressed to one byte, which is then odd, and
@@ -214,7 +214,7 @@ ppp_protocol(struct bytes *b)
 	protocol = bytes_u8(b);
 	if (!(protocol & 1))
 		protocol = (uint16_t)(protocol << 8 | bytes_u8(b));
-	return b->ran_out ? 0 : protocol;
+	return bytes_ran_out(*b) ? 0 : protocol;
 }
 
 /* Control protocols (LCP, the NCPs, authentication) have the top bit. */
@@ -241,7 +241,7 @@ gre_packet(struct app_context *c, const struct packet *p)
 		payload = 0;
 	if (flags & GRE_ACK)
 		bytes_skip(&b, 4);
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return;
 	if (payload)
 		protocol = ppp_protocol(&b);

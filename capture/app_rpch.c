@@ -65,7 +65,7 @@ skip_command(struct bytes *b, uint32_t type)
 	else if (type < RTS_COMMANDS)
 		bytes_skip(b, bytes[type]);
 	else
-		b->ran_out = true;
+		bytes_fail(b);
 }
 
 /* The cookie of the virtual connection: the first one in the PDUs that begin a
@@ -79,7 +79,7 @@ take_cookie(struct bytes b)
 
 	bytes_skip(&b, 2);
 	commands = bytes_le16(&b);
-	for (unsigned i = 0; i < commands && !b.ran_out; i++) {
+	for (unsigned i = 0; i < commands && !bytes_ran_out(b); i++) {
 		uint32_t type = bytes_le32(&b);
 
 		if (type == RTS_COOKIE)

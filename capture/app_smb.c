@@ -369,7 +369,7 @@ smb2_command(struct app_context *c, struct command *m)
 	id = bytes_le64(&b);
 	bytes_skip(&b, 4);
 	tree = bytes_le32(&b);	/* half of an AsyncId where SMB2_FLAG_ASYNC */
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return m->bytes;
 	if (next && next < m->bytes) {
 		m->bytes = next;
@@ -577,7 +577,7 @@ smb1_brings(const struct command *m, unsigned command, uint32_t *n)
 	bytes_skip(&w, command == SMB1_READ ? 10 : 12);
 	*n = bytes_le16(&w);
 	offset = bytes_le16(&w);
-	if (w.ran_out)
+	if (bytes_ran_out(w))
 		*n = 0;
 	return part_of(m, offset, *n);
 }
@@ -594,7 +594,8 @@ smb1_created(struct command *m)
 	fid = bytes_le16(&w);
 	bytes_skip(&w, 56);
 	type = bytes_le16(&w);
-	if (!w.ran_out && type >= SMB1_IS_PIPE_FIRST && type <= SMB1_IS_PIPE_LAST)
+	if (!bytes_ran_out(w) && type >= SMB1_IS_PIPE_FIRST &&
+	    type <= SMB1_IS_PIPE_LAST)
 		(void)smb_pipe_open(&m->state->pipes, fid);
 }
 
@@ -650,7 +651,7 @@ smb1_command(struct app_context *c, struct command *m)
 	mid = bytes_le16(&b);
 	m->key = KEY_SMB1 | process << 16 | mid;
 	m->label = app_label(APP_SMB, SMB_DIALECT_1, command);
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return m->bytes;
 	if (flags & SMB1_FLAG_RESPONSE) {
 		done = smb1_answers(c, m, command);
@@ -751,7 +752,7 @@ take_nbss(struct bytes b, unsigned *type, uint32_t *length)
 
 	*type = word >> 24;
 	*length = word & 0xffffff;
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return APP_NEED_MORE;
 	switch (*type) {
 	case NBSS_MESSAGE:

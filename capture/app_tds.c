@@ -210,7 +210,7 @@ tds_is_prelogin(struct bytes b)
 	uint8_t option = bytes_u8(&b);
 	uint16_t offset = bytes_be16(&b), length = bytes_be16(&b);
 
-	return h.type == TDS_PRELOGIN && h.status == TDS_END && !b.ran_out &&
+	return h.type == TDS_PRELOGIN && h.status == TDS_END && !bytes_ran_out(b) &&
 	    !option && offset >= 6 && offset < h.length && length == 6;
 }
 

@@ -18,7 +18,7 @@ ssl2_hello(struct bytes b)
 	unsigned version = bytes_be16(&b), ciphers = bytes_be16(&b);
 	unsigned session = bytes_be16(&b), challenge = bytes_be16(&b);
 
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return APP_NEED_MORE;
 	return type == TLS_CLIENT_HELLO && ciphers && ciphers % 3 == 0 &&
 	    (version == 2 || version >> 8 == 3) && challenge >= 16 &&
@@ -40,19 +40,19 @@ tls_probe(const struct flow *f, enum side side, struct bytes b)
 	if (type < TLS_ALERT || type > TLS_DATA || (all.left > 1 &&
 	    all.at[1] != 3) || (all.left > 2 && (version & 0xff) > 4))
 		return APP_NOT_MINE;
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return APP_NEED_MORE;
 	if (!length || length > TLS_RECORD_MAX)
 		return APP_NOT_MINE;
 	if (app_begins_inside(f) && type != TLS_HANDSHAKE) {
 		bytes_skip(&b, length);
-		if (!b.left || b.ran_out)
+		if (!b.left || bytes_ran_out(b))
 			return APP_MINE;
 		return *b.at >= TLS_ALERT && *b.at <= TLS_DATA ? APP_MINE :
 		    APP_NOT_MINE;
 	}
 	message = bytes_u8(&b);
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return APP_NEED_MORE;
 	if (type == TLS_ALERT)
 		return side == SERVER && length == 2 ? APP_MINE : APP_NOT_MINE;

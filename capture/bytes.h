@@ -1,9 +1,12 @@
 /* bytes.h - a read cursor over bytes we neither own nor trust.
  *
- * Reading past the end returns zero and sets `ran_out` for good, so a parser
- * reads a whole header straight down, as the RFC draws it, and asks once. An
- * inner length becomes a cursor of its own (bytes_sub), so that an inner
- * parser cannot read into what follows it. */
+ * Reading past the end returns zero, and from then on the cursor has run out, so
+ * a parser reads a whole header straight down, as the RFC draws it, and asks once
+ * (bytes_ran_out). An inner length becomes a cursor of its own (bytes_sub), so
+ * that an inner parser cannot read into what follows it.
+ *
+ * It is two words, so that it is passed in registers: what is passed in memory
+ * just after it was written, in parts, waits for all that was written before. */
 #ifndef CAPTURE_BYTES_H
 #define CAPTURE_BYTES_H
 
@@ -13,26 +16,41 @@
 #include <string.h>
 
 struct bytes {
-	const uint8_t *at;	/* borrowed; NULL only with left == 0 */
-	size_t left;
-	bool ran_out;		/* sticky: some read wanted more than there was */
+	const uint8_t *at;	/* borrowed; with left == 0 it may be NULL, or */
+	size_t left;		/* BYTES_RAN_OUT */
 };
+
+/* Where nothing can lie. */
+#define BYTES_RAN_OUT ((const uint8_t *)1)
 
 static inline struct bytes
 bytes_of(const void *p, size_t n)
 {
-	return (struct bytes){ .at = p, .left = n, .ran_out = false };
+	return (struct bytes){ .at = p, .left = n };
 }
 
-/* The next `n` bytes, or NULL (and `ran_out`) when there are fewer. */
+/* Did some read want more than there was? For good. */
+static inline bool
+bytes_ran_out(struct bytes b)
+{
+	return b.at == BYTES_RAN_OUT;
+}
+
+/* As if such a read had been tried. */
+static inline void
+bytes_fail(struct bytes *b)
+{
+	*b = bytes_of(BYTES_RAN_OUT, 0);
+}
+
+/* The next `n` bytes, or NULL when there are fewer, or it has run out. */
 static inline const uint8_t *
 bytes_take(struct bytes *b, size_t n)
 {
 	const uint8_t *p = b->at;
 
-	if (b->ran_out || n > b->left) {
-		b->ran_out = true;
-		b->left = 0;
+	if (n > b->left || (!n && bytes_ran_out(*b))) {
+		bytes_fail(b);
 		return NULL;
 	}
 	if (n) {
@@ -119,10 +137,11 @@ bytes_le64(struct bytes *b)
 static inline struct bytes
 bytes_sub(struct bytes *b, size_t n)
 {
-	const uint8_t *p = bytes_take(b, n);
+	struct bytes child = bytes_of(b->at, n);
 
-	return (struct bytes){
-		.at = p, .left = b->ran_out ? 0 : n, .ran_out = b->ran_out };
+	if (!bytes_take(b, n))
+		child = *b;
+	return child;
 }
 
 /* As bytes_sub, but a short rest is handed over as it is: for what a snap

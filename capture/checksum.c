@@ -154,7 +154,7 @@ checksum_transport(const struct address *src, const struct address *dst,
 
 	bytes_skip(&rest, field_offset);
 	field = bytes_be16(&rest);
-	if (rest.ran_out || whole->left < wire_bytes)
+	if (bytes_ran_out(rest) || whole->left < wire_bytes)
 		return CHECKSUM_UNVERIFIABLE;
 	/* RFC 768: none. Over IPv6 that is no choice (RFC 8200, 8.1), but for
 	 * tunnels (RFC 6935), which the caller knows. */

@@ -84,8 +84,7 @@ walk_limit(struct walk *w, uint32_t n)
 static inline struct bytes
 walk_rest(const struct walk *w)
 {
-	return (struct bytes){ .at = w->b.at, .left = w->b.left,
-		.ran_out = w->b.ran_out };
+	return bytes_of(w->b.at, w->b.left);
 }
 
 /* decode.c: decode_frame by the long way alone, through each layer. */

@@ -81,7 +81,7 @@ source_route(struct packet *p, struct bytes options)
 		if (kind != IPV4_LOOSE_ROUTE && kind != IPV4_STRICT_ROUTE)
 			continue;
 		pointer = bytes_u8(&route);
-		if (route.ran_out || route.left < 4 || pointer > length)
+		if (bytes_ran_out(route) || route.left < 4 || pointer > length)
 			continue;
 		bytes_skip(&route, route.left - 4);
 		p->dst = read_v4(&route);
@@ -122,7 +122,7 @@ ipv4_rest(struct walk *w, struct bytes whole, uint32_t header_bytes,
 
 	if (header_bytes > IPV4_HEADER_MIN) {
 		options = bytes_sub(&w->b, header_bytes - IPV4_HEADER_MIN);
-		if (options.ran_out)
+		if (bytes_ran_out(options))
 			return walk_short(w, DECODE_IP_HEADER);
 		source_route(p, options);
 	}
@@ -146,7 +146,7 @@ decode_ipv4(struct walk *w)
 	struct packet *p = w->p;
 	uint8_t tos;
 
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_IP_HEADER);
 	header_bytes = (bytes_u8(&h) & 0xfu) * 4;
 	tos = bytes_u8(&h);
@@ -213,7 +213,7 @@ route_header(struct packet *p, struct bytes h)
 	uint8_t type = bytes_u8(&h), segments_left = bytes_u8(&h);
 
 	bytes_skip(&h, 4);
-	if (h.ran_out || h.left < 16 || !segments_left ||
+	if (bytes_ran_out(h) || h.left < 16 || !segments_left ||
 	    (type != 0 && type != 2))
 		return;
 	bytes_skip(&h, h.left - 16);
@@ -309,7 +309,7 @@ decode_ip_payload(struct walk *w, uint8_t protocol)
 			break;
 		case NEXT_FRAGMENT:
 			if (w->p->ip_version == 6 &&
-			    fragment_header(w, &protocol) && !w->b.ran_out)
+			    fragment_header(w, &protocol) && !bytes_ran_out(w->b))
 				return fragment(w, protocol);
 			if (w->p->ip_version == 6)
 				break;
@@ -317,7 +317,7 @@ decode_ip_payload(struct walk *w, uint8_t protocol)
 		default:
 			return with_length(w, decode_protocol(w, kind));
 		}
-		if (w->b.ran_out)
+		if (bytes_ran_out(w->b))
 			return walk_short(w, DECODE_IP_HEADER);
 	}
 }
@@ -346,7 +346,7 @@ decode_ipv6(struct walk *w)
 	uint32_t first, length;
 	uint8_t next;
 
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_IP_HEADER);
 	if (w->found++)
 		forget_outer(p);
@@ -370,7 +370,7 @@ decode_ip(struct walk *w)
 	struct bytes peek = w->b;
 	uint8_t version = bytes_u8(&peek) >> 4;
 
-	if (peek.ran_out)
+	if (bytes_ran_out(peek))
 		return walk_short(w, DECODE_IP_HEADER);
 	if (version == 4)
 		return decode_ipv4(w);
@@ -389,7 +389,7 @@ decode_arp(struct walk *w)
 	struct address sender;
 	const uint8_t *mac;
 
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_LINK);
 	if (kind != UINT64_C(0x0001080006040001) &&
 	    kind != UINT64_C(0x0001080006040002))

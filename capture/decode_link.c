@@ -43,7 +43,7 @@ decode_llc(struct walk *w)
 
 	if (walk_deeper(w))
 		return DECODE_TOO_DEEP;
-	if (w->b.ran_out)
+	if (bytes_ran_out(w->b))
 		return walk_short(w, DECODE_NON_IP);
 	if (dsap == LLC_SAP_IP && control == LLC_UI)
 		return decode_ip(w);
@@ -54,7 +54,7 @@ decode_llc(struct walk *w)
 	/* RFC 1042, and the bridge tunnel of IEEE 802.1H for the same types. */
 	if (oui == 0 || oui == 0x0000f8)
 		return decode_ethertype(w, bytes_be16(&w->b));
-	return w->b.ran_out ? walk_short(w, DECODE_NON_IP) : DECODE_NON_IP;
+	return bytes_ran_out(w->b) ? walk_short(w, DECODE_NON_IP) : DECODE_NON_IP;
 }
 
 static enum decode_result
@@ -99,7 +99,7 @@ decode_pppoe(struct walk *w)
 
 	bytes_skip(&h, 2);
 	length = bytes_be16(&h);
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_LINK);
 	if (version_type != 0x11)
 		return DECODE_LINK;
@@ -121,7 +121,7 @@ decode_pbb(struct walk *w)
 enum decode_result
 decode_ethertype(struct walk *w, uint16_t type)
 {
-	while (!w->b.ran_out) {
+	while (!bytes_ran_out(w->b)) {
 		switch (type) {
 		case ETHERTYPE_IPV4:
 		case ETHERTYPE_IPV6:
@@ -167,7 +167,7 @@ decode_ethernet(struct walk *w)
 
 	if (walk_deeper(w))
 		return DECODE_TOO_DEEP;
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_LINK);
 	dst = bytes_take(&h, 6);
 	src = bytes_take(&h, 6);
@@ -188,7 +188,7 @@ decode_ppp(struct walk *w)
 	}
 	if (!(protocol & 1))
 		protocol = (uint16_t)(protocol << 8 | bytes_u8(&w->b));
-	if (w->b.ran_out)
+	if (bytes_ran_out(w->b))
 		return walk_short(w, DECODE_LINK);
 	switch (protocol) {
 	case 0x0021:			/* RFC 1332 */
@@ -210,7 +210,7 @@ looks_like_ethernet(struct walk w, size_t skip)
 
 	bytes_skip(&w.b, skip + 12);
 	type = bytes_be16(&w.b);
-	switch (w.b.ran_out ? 0 : type) {
+	switch (bytes_ran_out(w.b) ? 0 : type) {
 	case ETHERTYPE_IPV4:
 	case ETHERTYPE_IPV6:
 	case ETHERTYPE_ARP:
@@ -235,7 +235,7 @@ decode_mpls(struct walk *w)
 
 	do
 		label = bytes_be32(&w->b);
-	while (!w->b.ran_out && !(label & 0x100));
+	while (!bytes_ran_out(w->b) && !(label & 0x100));
 	w->p->tunnels |= TUNNEL_MPLS;
 	peek = *w;
 	switch (bytes_u8(&peek.b) >> 4) {
@@ -252,7 +252,7 @@ decode_mpls(struct walk *w)
 	}
 	if (looks_like_ethernet(*w, 0))
 		return decode_ethernet(w);
-	return peek.b.ran_out ? walk_short(w, DECODE_LINK) : DECODE_NON_IP;
+	return bytes_ran_out(peek.b) ? walk_short(w, DECODE_LINK) : DECODE_NON_IP;
 }
 
 /* BSD loopback: an address family in the byte order of the host that captured
@@ -267,7 +267,7 @@ decode_loopback(struct walk *w)
 		family = bytes_be32(&other);
 	if (family > UINT16_MAX)	/* some write an ethertype, and not all of it */
 		family &= UINT16_MAX;
-	if (w->b.ran_out)
+	if (bytes_ran_out(w->b))
 		return walk_short(w, DECODE_LINK);
 	switch (family) {
 	case 2:
@@ -314,7 +314,7 @@ decode_sll(struct walk *w)
 	bytes_skip(&h, 4);
 	length = bytes_be16(&h);
 	mac = bytes_take(&h, 8);
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_LINK);
 	take_sll_mac(w->p, length, mac);
 	return decode_sll_protocol(w, bytes_be16(&h));
@@ -331,7 +331,7 @@ decode_sll2(struct walk *w)
 
 	bytes_skip(&h, 9);
 	length = bytes_u8(&h);
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_LINK);
 	take_sll_mac(w->p, length, bytes_take(&h, 8));
 	return decode_sll_protocol(w, protocol);
@@ -381,7 +381,7 @@ decode_wlan(struct walk *w)
 		bytes_skip(&w->b, 4);
 	if ((kind & 0x0f) != 0x08 || (kind & 0x40) || (flags & PROTECTED))
 		return DECODE_NON_IP;
-	if (w->b.ran_out)
+	if (bytes_ran_out(w->b))
 		return walk_short(w, DECODE_LINK);
 	if (qos & 0x80)
 		return DECODE_NON_IP;
@@ -407,9 +407,9 @@ decode_radiotap(struct walk *w)
 	h = bytes_sub(&w->b, length);
 	bytes_skip(&h, 4);
 	word = present = bytes_le32(&h);
-	while (!h.ran_out && word >> 31)
+	while (!bytes_ran_out(h) && word >> 31)
 		word = bytes_le32(&h);
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_LINK);
 	if (present & TSFT)
 		bytes_skip(&h, ((length - h.left) & 4) + 8);

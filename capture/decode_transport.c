@@ -76,7 +76,7 @@ tcp_options(struct tcp_options *o, struct bytes b)
 		if (length < 2)
 			return;
 		value = bytes_sub(&b, length - 2u);
-		if (value.ran_out)
+		if (bytes_ran_out(value))
 			return;
 		tcp_option(o, kind, value);
 	}
@@ -155,7 +155,7 @@ decode_udp(struct walk *w)
 	p->sport = bytes_be16(&h);
 	p->dport = bytes_be16(&h);
 	length = bytes_be16(&h);
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_TRANSPORT);
 	/* RFC 2675, 4: a jumbogram's length is the IP packet's. */
 	if (length == 0 && p->ip_version == 6)
@@ -187,7 +187,7 @@ icmp_header(struct walk *w, struct bytes *rest)
 	p->icmp_type = bytes_u8(&h);
 	p->icmp_code = bytes_u8(&h);
 	bytes_skip(&h, 2);
-	if (h.ran_out)
+	if (bytes_ran_out(h))
 		return walk_short(w, DECODE_TRANSPORT);
 	*rest = h;
 	p->has_transport = true;
@@ -322,7 +322,7 @@ quote_ipv4(struct bytes *b, struct icmp_quote *q)
 	if (header_bytes < 20 || (offset & 0x1fff))
 		return false;
 	bytes_skip(b, header_bytes - 20);
-	return !b->ran_out;
+	return !bytes_ran_out(*b);
 }
 
 static bool
@@ -363,7 +363,7 @@ decode_icmp_quote(const struct packet *p, struct icmp_quote *out)
 	}
 	if (q.protocol == IP_TCP)
 		q.seq = bytes_be32(&b);
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return false;
 	*out = q;
 	return true;

@@ -90,7 +90,7 @@ decode_inner_type(struct walk *w)
 static void
 skip_gre_routing(struct bytes *b)
 {
-	while (!b->ran_out) {
+	while (!bytes_ran_out(*b)) {
 		uint16_t family = bytes_be16(b);
 		uint8_t length;
 
@@ -112,7 +112,7 @@ decode_pptp(struct walk *w, uint16_t flags)
 
 	bytes_skip(&w->b, (flags & HAS_SEQUENCE ? 4 : 0) +
 	    (flags & HAS_ACK ? 4 : 0));
-	if (w->b.ran_out)
+	if (bytes_ran_out(w->b))
 		return walk_short(w, DECODE_LINK);
 	w->p->tunnels |= TUNNEL_PPTP;
 	w->p->tunnel_id = call;
@@ -141,7 +141,7 @@ decode_gre(struct walk *w)
 		bytes_skip(&w->b, 4);
 	if (flags & ROUTING)
 		skip_gre_routing(&w->b);
-	if (w->b.ran_out)
+	if (bytes_ran_out(w->b))
 		return walk_short(w, DECODE_LINK);
 	if ((flags & VERSION) || type < ETHERTYPE_MIN)
 		return DECODE_OK;
@@ -235,7 +235,7 @@ gtp_u(struct walk *w)
 	if (flags & OPTIONAL) {
 		bytes_skip(&w->b, 3);
 		next = bytes_u8(&w->b);
-		while ((flags & EXTENSION) && next && !w->b.ran_out) {
+		while ((flags & EXTENSION) && next && !bytes_ran_out(w->b)) {
 			uint8_t words = bytes_u8(&w->b);
 
 			bytes_skip(&w->b, words ? words * 4u - 2 : 2);
@@ -289,7 +289,7 @@ teredo(struct walk *w)
 		w->b = peek;
 		indicator = bytes_be16(&peek);
 	}
-	if (!peek.ran_out && indicator >> 12 == 6)
+	if (!bytes_ran_out(peek) && indicator >> 12 == 6)
 		t.inner = decode_ip;
 	return t;
 }
@@ -312,7 +312,7 @@ tzsp(struct walk *w)
 		tag = bytes_u8(&w->b);
 		if (tag > TAG_END)
 			bytes_skip(&w->b, bytes_u8(&w->b));
-	} while (tag != TAG_END && !w->b.ran_out);
+	} while (tag != TAG_END && !bytes_ran_out(w->b));
 	t.inner = decode_mirrored;
 	return t;
 }
@@ -372,7 +372,7 @@ decode_udp_tunnel(struct walk *w, enum decode_result *result)
 		inner = *w;
 		t = tunnel_at(&inner, p->sport);
 	}
-	if (!t.inner || inner.b.ran_out)
+	if (!t.inner || bytes_ran_out(inner.b))
 		return false;
 	*result = decode_inside(&inner, t.kind, t.id, t.inner);
 	if (inner.found == found)

@@ -201,7 +201,7 @@ interface_options(const struct pcapng *n, struct bytes b, struct interface *i)
 		uint16_t code = get16(n, &b), length = get16(n, &b);
 		struct bytes value = bytes_sub(&b, length);
 
-		if (code == OPTION_END || value.ran_out)
+		if (code == OPTION_END || bytes_ran_out(value))
 			return;
 		if (code == OPTION_TSRESOL && length == 1)
 			i->resolution = bytes_u8(&value);
@@ -221,7 +221,7 @@ take_interface(struct pcapng *n, struct bytes b, const char **why)
 	i.link_type = link_type_of_file(get16(n, &b));
 	bytes_skip(&b, 2);
 	i.snap_bytes = get32(n, &b);
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return damaged(why, "an interface description is too short");
 	interface_options(n, b, &i);
 	if (n->interface_count == INTERFACES_MAX)
@@ -288,7 +288,7 @@ take_frame(struct pcapng *n, struct frame *f, uint32_t interface,
 
 	if (interface >= count)
 		return damaged(why, "a packet of an interface not described");
-	if (data.ran_out)
+	if (bytes_ran_out(data))
 		return damaged(why, "a packet longer than its block");
 	if (data.left > FRAME_BYTES_MAX)
 		return damaged(why, "a packet of an impossible length");

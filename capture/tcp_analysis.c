@@ -734,7 +734,7 @@ multipath_operation(struct bytes value)
 	bool has_key = value.left >= KEY_END;
 	unsigned subtype = bytes_u8(&value) >> 4;
 
-	if (value.ran_out || subtype > MP_FASTCLOSE)
+	if (bytes_ran_out(value) || subtype > MP_FASTCLOSE)
 		return 0;
 	return subtype == MP_CAPABLE && !has_key ? 0 : 1u << subtype;
 }
@@ -752,7 +752,7 @@ remember_multipath(struct segment *s, const struct packet *p)
 		if (kind == NOP)
 			continue;
 		value = bytes_sub(&options, (size_t)bytes_u8(&options) - 2);
-		if (kind == MULTIPATH && !value.ran_out)
+		if (kind == MULTIPATH && !bytes_ran_out(value))
 			s->talk->paths |= (uint8_t)multipath_operation(value);
 	}
 }

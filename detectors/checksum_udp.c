@@ -83,7 +83,7 @@ mix_end(uint64_t h, const struct address *a, uint16_t port)
 static void
 read_dhcp_options(struct bytes b, struct role *r)
 {
-	while (!b.ran_out && b.left) {
+	while (!bytes_ran_out(b) && b.left) {
 		uint8_t code = bytes_u8(&b), n;
 		struct bytes value;
 
@@ -113,7 +113,8 @@ read_dhcp(const struct packet *p, struct role *r)
 	bytes_skip(&b, 20);
 	chaddr = bytes_take(&b, 6);
 	bytes_skip(&b, 202);
-	if (bytes_be32(&b) != 0x63825363 || b.ran_out || (op != 1 && op != 2))
+	if (bytes_be32(&b) != 0x63825363 || bytes_ran_out(b) ||
+	    (op != 1 && op != 2))
 		return false;
 	r->key = mix(mix(UINT64_C(0xd4c9), xid, 4), chaddr, 6) | 1;
 	r->question = op == 1;
@@ -153,7 +154,7 @@ role_of(const struct packet *p)
 	if (n && p->sport != p->dport) {
 		r.question = id_bytes(p->dport) != 0;
 		r.id = n == 2 ? bytes_be16(&b) : bytes_be32(&b);
-		r.numbered = !b.ran_out;
+		r.numbered = !bytes_ran_out(b);
 	}
 	r.key = r.question ?
 	    mix_end(mix_end(1, &p->src, p->sport), &p->dst, p->dport) :

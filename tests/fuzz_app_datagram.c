@@ -55,7 +55,7 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t n)
 	uint16_t port = bytes_be16(&b);
 	struct rig r;
 
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return 0;
 	if (!ndpi)
 		ndpi = app_ndpi_new(16);

@@ -67,7 +67,7 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t n)
 	uint8_t cut = bytes_u8(&b);
 	struct rig r;
 
-	if (b.ran_out)
+	if (bytes_ran_out(b))
 		return 0;
 	rig_begin(&r, IP_TCP, port, cut);
 	if (choice != FREE_CHOICE) {

@@ -10,7 +10,7 @@
  *
  *		(void)state;
  *		CHECK_EQ(bytes_u8(&b), 0);
- *		CHECK(b.ran_out);
+ *		CHECK(bytes_ran_out(b));
  *	}
  *
  *	UNIT_TESTS(

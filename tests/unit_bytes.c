@@ -22,7 +22,7 @@ test_numbers_are_read_in_both_byte_orders(void **state)
 	b = bytes_of(text, 8);
 	CHECK(bytes_le64(&b) == UINT64_C(0x0807060504030201));
 	CHECK_EQ(b.left, 0);
-	CHECK(!b.ran_out);
+	CHECK(!bytes_ran_out(b));
 }
 
 static void
@@ -33,7 +33,7 @@ test_a_read_past_the_end_gives_zero_and_sticks(void **state)
 
 	(void)state;
 	CHECK_EQ(bytes_be32(&b), 0);
-	CHECK(b.ran_out);
+	CHECK(bytes_ran_out(b));
 	CHECK_EQ(b.left, 0);
 	CHECK_EQ(bytes_u8(&b), 0);
 	CHECK(bytes_take(&b, 0) == NULL);
@@ -49,22 +49,22 @@ test_every_width_stops_one_byte_short(void **state)
 	(void)state;
 	b = bytes_of(seven, 0);
 	CHECK_EQ(bytes_u8(&b), 0);
-	CHECK(b.ran_out);
+	CHECK(bytes_ran_out(b));
 	b = bytes_of(seven, 1);
 	CHECK_EQ(bytes_be16(&b), 0);
-	CHECK(b.ran_out);
+	CHECK(bytes_ran_out(b));
 	b = bytes_of(seven, 1);
 	CHECK_EQ(bytes_le16(&b), 0);
-	CHECK(b.ran_out);
+	CHECK(bytes_ran_out(b));
 	b = bytes_of(seven, 3);
 	CHECK_EQ(bytes_le32(&b), 0);
-	CHECK(b.ran_out);
+	CHECK(bytes_ran_out(b));
 	b = bytes_of(seven, 7);
 	(void)bytes_be64(&b);
-	CHECK(b.ran_out);
+	CHECK(bytes_ran_out(b));
 	b = bytes_of(seven, 7);
 	(void)bytes_le64(&b);
-	CHECK(b.ran_out);
+	CHECK(bytes_ran_out(b));
 	free(seven);
 }
 
@@ -75,9 +75,26 @@ test_nothing_can_be_read_from_nothing(void **state)
 
 	(void)state;
 	bytes_skip(&b, 0);
-	CHECK(!b.ran_out);
+	CHECK(!bytes_ran_out(b));
 	CHECK_EQ(bytes_u8(&b), 0);
-	CHECK(b.ran_out);
+	CHECK(bytes_ran_out(b));
+}
+
+static void
+test_what_is_failed_has_run_out(void **state)
+{
+	static const uint8_t text[] = { 1, 2, 3 };
+	struct bytes b = bytes_of(text, 3), child;
+
+	(void)state;
+	bytes_fail(&b);
+	CHECK(bytes_ran_out(b));
+	CHECK_EQ(bytes_u8(&b), 0);
+	child = bytes_sub(&b, 0);
+	CHECK(bytes_ran_out(child));
+	child = bytes_sub_at_most(&b, 2);
+	CHECK(bytes_ran_out(child));
+	CHECK(bytes_take(&b, 0) == NULL);
 }
 
 static void
@@ -89,8 +106,8 @@ test_a_child_has_walls_of_its_own(void **state)
 	(void)state;
 	CHECK_EQ(bytes_be16(&child), 0x0102);
 	CHECK_EQ(bytes_u8(&child), 0);
-	CHECK(child.ran_out);
-	CHECK(!b.ran_out);
+	CHECK(bytes_ran_out(child));
+	CHECK(!bytes_ran_out(b));
 	CHECK_EQ(bytes_be16(&b), 0x0304);
 }
 
@@ -101,8 +118,8 @@ test_a_child_that_does_not_fit_runs_both_out(void **state)
 	struct bytes b = bytes_of(text, 3), child = bytes_sub(&b, 4);
 
 	(void)state;
-	CHECK(b.ran_out);
-	CHECK(child.ran_out);
+	CHECK(bytes_ran_out(b));
+	CHECK(bytes_ran_out(child));
 	CHECK_EQ(child.left, 0);
 }
 
@@ -113,8 +130,8 @@ test_a_child_of_at_most_so_much_takes_what_there_is(void **state)
 	struct bytes b = bytes_of(text, 3), child = bytes_sub_at_most(&b, 4);
 
 	(void)state;
-	CHECK(!b.ran_out);
-	CHECK(!child.ran_out);
+	CHECK(!bytes_ran_out(b));
+	CHECK(!bytes_ran_out(child));
 	CHECK_EQ(child.left, 3);
 	CHECK_EQ(b.left, 0);
 }
@@ -124,6 +141,7 @@ UNIT_TESTS(
     cmocka_unit_test(test_a_read_past_the_end_gives_zero_and_sticks),
     cmocka_unit_test(test_every_width_stops_one_byte_short),
     cmocka_unit_test(test_nothing_can_be_read_from_nothing),
+    cmocka_unit_test(test_what_is_failed_has_run_out),
     cmocka_unit_test(test_a_child_has_walls_of_its_own),
     cmocka_unit_test(test_a_child_that_does_not_fit_runs_both_out),
     cmocka_unit_test(test_a_child_of_at_most_so_much_takes_what_there_is),

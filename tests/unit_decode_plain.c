@@ -25,18 +25,6 @@ chance(struct trial *t, uint32_t below)
 	return unit_draw(&t->seed, below);
 }
 
-/* What lies between the fields of a struct may differ where it was assigned. */
-static void
-without_gaps(struct bytes *b)
-{
-	struct bytes v = *b;
-
-	memset(b, 0, sizeof(*b));
-	b->at = v.at;
-	b->left = v.left;
-	b->ran_out = v.ran_out;
-}
-
 /* Was it such a frame? If not, nothing was done. */
 static bool
 is_plain(const struct frame *f)
@@ -52,7 +40,7 @@ is_plain(const struct frame *f)
 		return true;
 	CHECK_MEM(&p, &before, sizeof(p));
 	CHECK(w.b.at == f->data && w.b.left == f->captured_bytes);
-	CHECK(!w.b.ran_out && !w.depth && !w.found);
+	CHECK(!bytes_ran_out(w.b) && !w.depth && !w.found);
 	return false;
 }
 
@@ -68,10 +56,6 @@ both_ways(struct trial *t)
 	memset(&ours, 0xaa, sizeof(ours));
 	memset(&theirs, 0x55, sizeof(theirs));
 	CHECK_EQ(decode_frame(&f, &ours), decode_layers(&f, &theirs));
-	without_gaps(&ours.payload);
-	without_gaps(&theirs.payload);
-	without_gaps(&ours.transport);
-	without_gaps(&theirs.transport);
 	CHECK_MEM(&ours, &theirs, sizeof(ours));
 	t->frames++;
 	t->plain += is_plain(&f);
