@@ -70,7 +70,7 @@ struct engine {
 	struct app_shared *shared;	/* what flows of one engine share */
 	struct capture_stats stats;
 	struct instant step_end, last_step, last_packet;
-	struct instant raw_time;	/* stamp of the frame in hand */
+	struct instant stamp;		/* of the frame in hand */
 	size_t ended_count;
 };
 
@@ -528,23 +528,22 @@ note_regression(struct capture_stats *s, int64_t back)
 /* --- the packet phase ----------------------------------------------------------- */
 
 static void
-note_extent(struct engine *e, const struct frame *fr, struct instant now)
+note_extent(struct capture_stats *s, const struct arrival *a)
 {
-	struct capture_stats *s = &e->stats;
+	const struct packet *p = &a->packet;
 
 	s->packets++;
-	s->file = fr->file;
-	s->bytes += fr->wire_bytes > fr->captured_bytes ? fr->wire_bytes :
-	    fr->captured_bytes;
-	s->snap_cut += fr->wire_bytes > fr->captured_bytes;
-	if (!instant_is_set(s->first) || instant_before(fr->time, s->first))
-		s->first = fr->time;
-	if (instant_before(s->last, fr->time) &&
-	    instant_since(fr->time, now) <= INTAKE_LEAP_NS)	/* else a stray stamp */
-		s->last = fr->time;
+	s->file = p->file;
+	s->bytes += p->wire_bytes;
+	s->snap_cut += p->wire_bytes > p->captured_bytes;
+	if (!instant_is_set(s->first) || instant_before(a->stamp, s->first))
+		s->first = a->stamp;
+	if (instant_before(s->last, a->stamp) &&
+	    instant_since(a->stamp, p->time) <= INTAKE_LEAP_NS)	/* else a stray one */
+		s->last = a->stamp;
 	if (s->link_type == -1)
-		s->link_type = fr->link_type;
-	else if (s->link_type != fr->link_type)
+		s->link_type = a->link_type;
+	else if (s->link_type != a->link_type)
 		s->mixed_link_types = true;
 }
 
@@ -781,7 +780,7 @@ show_raw(struct engine *e, const struct packet *p, const struct flow *f,
 {
 	struct packet raw = *p;
 
-	raw.time = e->raw_time;
+	raw.time = e->stamp;
 	e->observer.on_raw_tcp(e->observer.context, &raw, f ? f->id : 0, copy);
 }
 
@@ -907,27 +906,26 @@ note_copy(struct engine *e, const struct packet *p)
 }
 
 static void
-take(struct engine *e, struct arrival *a)
+take(struct engine *e, const struct arrival *a)
 {
-	bool next_file = e->stats.packets && e->stats.file != a->frame.file;
-	struct packet *p = &a->packet;
+	const struct packet *p = &a->packet;
+	bool next_file = e->stats.packets && e->stats.file != p->file;
 
 	note_regression(&e->stats, a->regression_ns);
-	note_extent(e, &a->frame, a->now);
-	advance(e, a->now, next_file ? FILE_BREAK_NS : BREAK_NS);
-	e->last_packet = a->now;
+	note_extent(&e->stats, a);
+	advance(e, p->time, next_file ? FILE_BREAK_NS : BREAK_NS);
+	e->last_packet = p->time;
 	note_result(&e->stats, a->result);
 	e->stats.damaged += p->ip_damaged;
 	e->stats.fragments += a->is_piece;
-	e->raw_time = p->time;
+	e->stamp = a->stamp;
 	if (a->is_copy)
 		note_copy(e, p);
 	if (a->is_copy || a->is_swallowed)
 		return;
-	p->time = a->now;
-	dispatch(e, p, a->now);
+	dispatch(e, p, p->time);
 	if (e->ended_count > ENDED_MAX)
-		run_step(e, a->now);
+		run_step(e, p->time);
 }
 
 /* --- batches ------------------------------------------------------------------ */

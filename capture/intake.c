@@ -111,7 +111,8 @@ batch_add(struct batch *b, const struct frame *f)
 	struct arrival *a = &b->arrival[b->end++];
 
 	a->frame = *f;
-	a->frame.time = bounded(f->time);
+	a->frame.time = a->stamp = bounded(f->time);
+	a->link_type = f->link_type;
 	if (b->kept && f->captured_bytes) {
 		uint8_t *copy = b->kept + b->kept_bytes;
 
@@ -221,20 +222,20 @@ arrive(struct intake *in, struct batch *b, struct arrival *a, struct instant now
 {
 	struct packet *p = &a->packet;
 
-	in->now = a->now = now;
+	in->now = now;
 	a->is_copy = duplicates_seen(in->duplicates, p);
 	a->is_piece = p->is_fragment;
-	if (!a->is_piece)
-		return;
-	a->is_swallowed = a->is_copy || !defrag_add(in->defrag, p);
-	if (!a->is_swallowed)
+	if (a->is_piece)
+		a->is_swallowed = a->is_copy || !defrag_add(in->defrag, p);
+	if (a->is_piece && !a->is_swallowed)
 		b->whole[b->whole_count++] = defrag_keep(in->defrag);
+	p->time = now;
 }
 
 static void
 let_go(struct intake *in, struct batch *b, struct arrival *held, bool stray)
 {
-	struct instant raw = intake_clamped(held->frame.time);
+	struct instant raw = intake_clamped(held->stamp);
 
 	arrive(in, b, held, stray ? in->now : trace_time(in, raw));
 }
@@ -292,7 +293,7 @@ settle_end(struct intake *in, struct batch *b, struct arrival *held)
 
 	if (held)
 		let_go(in, b, held, is_tick &&
-		    instant_since(held->frame.time, b->time) > INTAKE_LEAP_NS);
+		    instant_since(held->stamp, b->time) > INTAKE_LEAP_NS);
 	if (!is_tick || !instant_is_set(in->now))
 		return;
 	/* a clock that was set back is outrun in silence too */
@@ -306,12 +307,12 @@ intake_settle(struct intake *in, struct batch *b)
 
 	for (size_t i = 1; i < b->end; i++) {
 		struct arrival *a = &b->arrival[i];
-		struct instant raw = intake_clamped(a->frame.time);
+		struct instant raw = intake_clamped(a->stamp);
 
 		a->regression_ns = regression(in, raw);
 		if (held)
-			let_go(in, b, held, instant_since(held->frame.time,
-			    a->frame.time) > INTAKE_LEAP_NS);
+			let_go(in, b, held, instant_since(held->stamp,
+			    a->stamp) > INTAKE_LEAP_NS);
 		held = leaps(in, raw) ? a : NULL;
 		if (!held)
 			arrive(in, b, a, trace_time(in, raw));

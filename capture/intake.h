@@ -17,22 +17,27 @@
 #include "capture/packet.h"
 #include "capture/source.h"
 
-/* A frame, and what was made of it. */
+/* A frame, and what was made of it. Who analyses it only reads: what another
+ * processor has written is dear to write to. */
 struct arrival {
 	_Alignas(CACHE_LINE_BYTES)
-	struct instant now;		/* trace time, never before the last one's */
-	int64_t regression_ns;		/* its stamp is so much before the stamp of
-					 * the frame before; 0: it is not */
+	struct instant stamp;		/* the frame's, brought into range */
+	int64_t regression_ns;		/* that is so much before the stamp of the
+					 * frame before; 0: it is not */
+	int link_type;			/* the frame's */
 	enum decode_result result;
 	bool is_copy;			/* a mirror's second, to be left out */
 	bool is_piece;			/* a fragment */
 	bool is_swallowed;		/* and there is nothing to be seen yet */
-	struct packet packet;		/* `time` is the frame's */
-	struct frame frame;		/* as read, its stamp brought into range */
+	struct packet packet;		/* `time` is trace time, never before the
+					 * last one's */
+	struct frame frame;		/* as read, but for its stamp */
 };
 
 /* What is asked of an ordinary one. */
 enum { ARRIVAL_FRONT_BYTES = 4 * CACHE_LINE_BYTES };
+_Static_assert(offsetof(struct arrival, packet.options.sack) <=
+    ARRIVAL_FRONT_BYTES, "all of it");
 
 enum {
 	INTAKE_FRAMES = 64,

@@ -105,7 +105,7 @@ struct tcp_options {
  * the defragmenter, until the next packet). What every TCP segment is asked for
  * lies in front, in three cache lines, and what few packets have behind it. */
 struct packet {
-	struct instant time;		/* of the frame */
+	struct instant time;		/* of the frame; then trace time (intake.h) */
 	uint64_t frame;
 	uint32_t file;
 	uint32_t interface;
@@ -149,6 +149,7 @@ struct packet {
 	uint8_t src_mac[6], dst_mac[6];
 	uint8_t vlan_count;		/* tags seen; the ids of the first two */
 	uint16_t tunnels;		/* enum tunnel */
+	enum arp_op arp;
 
 	struct tcp_options options;
 
@@ -166,7 +167,6 @@ struct packet {
 
 	/* ARP, or IPv6 neighbour discovery seen as the same question */
 	uint8_t arp_sender_mac[6];
-	enum arp_op arp;
 	struct address arp_sender, arp_target;
 };
 

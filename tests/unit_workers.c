@@ -120,8 +120,8 @@ take(struct run *r, const struct arrival *a)
 	r->pieces += a->is_piece;
 	r->whole += p->reassembled;
 	r->regressions += a->regression_ns > 0;
-	r->seconds = a->now.ns / NS_PER_S;
-	add(r, (uint64_t)a->now.ns);
+	r->seconds = p->time.ns / NS_PER_S;
+	add(r, (uint64_t)p->time.ns);
 	add(r, (uint64_t)a->regression_ns);
 	add(r, (uint64_t)a->result);
 	add(r, a->is_copy);
