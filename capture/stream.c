@@ -306,14 +306,15 @@ static bool show(struct stream_pool *, struct app_context *, struct bytes,
 static bool
 show_other(struct stream_pool *pool, const struct app_context *c)
 {
-	struct app_context other = *c;
-	struct stream *s;
+	enum side side = other_side(c->side);
+	struct stream *s = c->flow->stream[side];
+	struct app_context other;
 	size_t used;
 
-	other.side = other_side(c->side);
-	s = c->flow->stream[other.side];
 	if (!s || stream_is_parked(s) || !s->held_bytes)
 		return true;
+	other = *c;
+	other.side = side;
 	other.now = s->held_since;
 	other.frame = s->held_frame;
 	other.began = s->held_since;
