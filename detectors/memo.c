@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/fetch.h"
 #include "capture/hash.h"
 
 enum { NOBODY = UINT32_MAX };
@@ -35,7 +36,9 @@ struct memo {
 	size_t places;		/* a power of two */
 	uint64_t mix;		/* odd, and nobody's guess: no long rows */
 	struct place *place;
-	unsigned char *slots;	/* each a struct slot, then its record */
+	unsigned char *slots;	/* each a struct slot, then its record; from where
+				 * a cache line begins */
+	void *memory;		/* in which they lie */
 };
 
 struct memo *
@@ -54,9 +57,13 @@ memo_new(size_t limit, size_t bytes)
 	for (m->places = 64; m->places < 2 * limit; m->places *= 2)
 		;
 	m->place = calloc(m->places, sizeof(*m->place));
-	m->slots = calloc(limit, m->stride);
-	if (!m->place || !m->slots)
+	m->memory = calloc(limit * m->stride + CACHE_LINE_BYTES - 1, 1);
+	if (!m->place || !m->memory) {
 		memo_free(&m);
+		return NULL;
+	}
+	m->slots = m->memory;
+	m->slots += -(uintptr_t)m->memory % CACHE_LINE_BYTES;
 	return m;
 }
 
@@ -69,7 +76,7 @@ memo_free(struct memo **mp)
 	if (!m)
 		return;
 	free(m->place);
-	free(m->slots);
+	free(m->memory);
 	free(m);
 }
 
@@ -193,6 +200,17 @@ memo_drop(struct memo *m, uint64_t key)
 	m->count--;
 }
 
+/* Who may make room soon, and the front of its record. */
+static void
+fetch_ahead(const struct memo *m)
+{
+	enum { AHEAD = 4, BYTES = 4 * CACHE_LINE_BYTES };
+
+	if (m->hand + AHEAD < m->limit)
+		fetch_bytes(slot_of(m, m->hand + AHEAD),
+		    m->stride < BYTES ? m->stride : BYTES);
+}
+
 static uint32_t
 make_room(struct memo *m)
 {
@@ -207,6 +225,7 @@ make_room(struct memo *m)
 		stays = s->used_lately;
 		s->used_lately = false;
 	} while (stays);
+	fetch_ahead(m);
 	m->evicted++;
 	m->count--;
 	place_clear(m, hash_of(m, s->key), gone + 1);

@@ -76,6 +76,7 @@ struct nat {
 	struct memo *proxies;		/* struct proxy by service */
 	struct memo *gateways;		/* struct proxy by MAC */
 	struct memo *crossings;
+	bool any_crossed;		/* one of them, ever */
 	struct memo *macs;		/* struct address: whose it is, by ARP */
 	bool news;			/* something failed, or is looked at again */
 };
@@ -143,7 +144,7 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 	if (!p->has_mac || !(f->half[CLIENT].flags & HALF_SYN))
 		return;
 	if (seg->facts & SEG_SYN_ACK) {
-		c = memo_find(n->crossings, crossing_key(f));
+		c = n->any_crossed ? memo_find(n->crossings, crossing_key(f)) : NULL;
 		if (c && c->crossed && !address_compare(&f->addr[CLIENT],
 		    &c->other))
 			c->returned = true;
@@ -157,7 +158,7 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 		c->hop = mac_key(p->dst_mac);
 	} else if (address_compare(&f->addr[CLIENT], &c->client)) {
 		c->other = f->addr[CLIENT];
-		c->crossed = true;
+		c->crossed = n->any_crossed = true;
 	}
 }
 
