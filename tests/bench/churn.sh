@@ -27,6 +27,7 @@ FOR=${FOR:-3600}
 send=$BUILD/tests/live/send
 
 [ "$(id -u)" -eq 0 ] || { echo 'churn.sh: it takes root' >&2; exit 2; }
+[ -x "$send" ] || { echo "churn.sh: $send is not there" >&2; exit 2; }
 [ -n "${TOEWATCH_TEST_NET-}" ] || TOEWATCH_TEST_NET=1 exec unshare -n sh "$0"
 CHURN_DIR=${CHURN_DIR:-$(mktemp -d)}
 mkdir -p "$CHURN_DIR" && cd "$CHURN_DIR" && chmod 755 . || exit 1
@@ -112,6 +113,8 @@ function top(third) { return most[third] / 1024 }
 	third = int($1 * 3 / length_s)
 	if ($2 > most[third])
 		most[third] = $2
+	if ($4 > busy[third])
+		busy[third] = $4
 	if ($1 >= next_s) {
 		printf "%6d s: %7.1f MiB, %6d connections, %5d findings\n", $1,
 		    $2 / 1024, $4, $5
@@ -122,6 +125,10 @@ END {
 	printf "highest: %.1f, %.1f, %.1f MiB in the three thirds\n", top(0),
 	    top(1), top(2)
 	flat = most[1] && most[2] <= most[1] * 1.03
+	if (!busy[1] || !busy[2]) {
+		print "there were connections to watch: MISSED"
+		exit 1
+	}
 	print flat ? "memory is flat: met" : "memory is flat: MISSED"
 	exit !flat
 }' memory
