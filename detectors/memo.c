@@ -57,7 +57,9 @@ memo_new(size_t limit, size_t bytes)
 	for (m->places = 64; m->places < 2 * limit; m->places *= 2)
 		;
 	m->place = calloc(m->places, sizeof(*m->place));
-	m->memory = calloc(limit * m->stride + CACHE_LINE_BYTES - 1, 1);
+	/* with a cache line to spare; calloc sees to it that the product fits */
+	m->memory = calloc(limit + CACHE_LINE_BYTES / sizeof(struct slot),
+	    m->stride);
 	if (!m->place || !m->memory) {
 		memo_free(&m);
 		return NULL;
