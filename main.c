@@ -132,6 +132,14 @@ hear_segment(void *context, struct flow *f, const struct segment *s)
 }
 
 static void
+hear_delivery(void *context, const struct delivery *d, int64_t answered_ns)
+{
+	struct toewatch *t = context;
+
+	t->detectors.on_delivery(t->detectors.context, d, answered_ns);
+}
+
+static void
 hear_app(void *context, const struct app_event *e)
 {
 	struct toewatch *t = context;
@@ -234,6 +242,7 @@ observer_of(struct toewatch *t)
 		.context = t,
 		.on_packet = d->on_packet ? hear_packet : NULL,
 		.on_segment = d->on_segment ? hear_segment : NULL,
+		.on_delivery = d->on_delivery ? hear_delivery : NULL,
 		.on_app = d->on_app ? hear_app : NULL,
 		.on_raw_tcp = t->packets ? hear_raw_tcp : NULL,
 		.on_step = hear_step,
@@ -474,7 +483,7 @@ toewatch_open(struct toewatch *t)
 	if (open_feed(t))
 		return -1;
 	t->workers = workers_new(t->source, engine_intake(t->engine),
-	    t->options->workers);
+	    t->engine, t->options->workers);
 	if (!t->workers) {
 		log_warn("cannot start %u workers: %s (-j takes another number)",
 		    t->options->workers, strerror(errno));

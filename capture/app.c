@@ -138,7 +138,7 @@ app_label_text(uint32_t label, char out[APP_LABEL_TEXT_BYTES])
 	return out;
 }
 
-static uint32_t
+static uint16_t
 lost_flag(enum side s)
 {
 	return s == CLIENT ? FLOW_APP_LOST_CLIENT : FLOW_APP_LOST_SERVER;
@@ -154,9 +154,9 @@ bool
 app_wants(const struct flow *f, enum side side)
 {
 	(void)side;
-	if (f->protocol != IP_TCP || f->flags & FLOW_APP_STOPPED)
+	if (f->protocol != IP_TCP || f->app_flags & FLOW_APP_STOPPED)
 		return false;
-	return f->app == APP_UNKNOWN ? !(f->flags & FLOW_APP_SETTLED) :
+	return f->app == APP_UNKNOWN ? !(f->app_flags & FLOW_APP_SETTLED) :
 	    parser_of(f) != NULL;
 }
 
@@ -169,7 +169,7 @@ app_follows(const struct flow *f)
 static size_t
 stop(struct flow *f)
 {
-	f->flags |= FLOW_APP_SETTLED | FLOW_APP_STOPPED;
+	f->app_flags |= FLOW_APP_SETTLED | FLOW_APP_STOPPED;
 	return APP_STOP;
 }
 
@@ -192,17 +192,17 @@ static void
 settle(struct app_context *c, const struct app_parser *p)
 {
 	struct flow *f = c->flow;
-	uint32_t other = lost_flag(other_side(c->side));
+	uint16_t other = lost_flag(other_side(c->side));
 
 	f->app = (uint8_t)p->protocol;
-	f->flags |= FLOW_APP_SETTLED;
-	f->flags &= ~(uint32_t)lost_flag(c->side);
+	f->app_flags |= FLOW_APP_SETTLED;
+	f->app_flags &= (uint16_t)~lost_flag(c->side);
 	if (!p->names_only)
 		drop_turns(c);
 	if (app_begins_inside(f) && p->resync)
-		f->flags |= other;
+		f->app_flags |= other;
 	if (!p->resync)
-		f->flags &= ~other;
+		f->app_flags &= (uint16_t)~other;
 }
 
 /* Nobody knows these bytes of c->side. */
@@ -210,16 +210,16 @@ static size_t
 unrecognised(struct app_context *c, struct bytes b)
 {
 	struct flow *f = c->flow;
-	uint32_t packets = f->half[CLIENT].packets + f->half[SERVER].packets;
 	bool both;
 
 	/* While the protocol is not known, a LOST flag says that this side's
 	 * first bytes were not recognised. In the middle of a flow they seldom
 	 * are: the next segment may begin with a PDU. */
 	if (!app_begins_inside(f))
-		f->flags |= lost_flag(c->side);
-	both = f->flags & FLOW_APP_LOST_CLIENT && f->flags & FLOW_APP_LOST_SERVER;
-	return both || packets > NAMING_PACKETS ? stop(f) : b.left;
+		f->app_flags |= lost_flag(c->side);
+	both = f->app_flags & FLOW_APP_LOST_CLIENT &&
+	    f->app_flags & FLOW_APP_LOST_SERVER;
+	return both || c->packets > NAMING_PACKETS ? stop(f) : b.left;
 }
 
 /* In the middle of a flow the bytes may begin with the rest of a PDU: look for
@@ -234,7 +234,7 @@ identify_inside(struct app_context *c, struct bytes b)
 		    p->resync(c->flow, c->side, b) >= b.left)
 			continue;
 		settle(c, p);
-		c->flow->flags |= lost_flag(c->side);
+		c->flow->app_flags |= lost_flag(c->side);
 		return true;
 	}
 	return false;
@@ -254,7 +254,7 @@ identify(struct app_context *c, struct bytes b, bool *named)
 
 	if (!b.left)
 		return 0;
-	if (c->flow->flags & lost_flag(c->side))
+	if (c->flow->app_flags & lost_flag(c->side))
 		return unrecognised(c, b);
 	for (size_t i = 0; app_parsers[i]; i++) {
 		if (text && app_parsers[i]->binary)
@@ -309,7 +309,7 @@ step_lost(struct app_context *c, const struct app_parser *p, uint32_t n)
 		stop(f);
 		return false;
 	}
-	f->flags |= lost_flag(c->side);
+	f->app_flags |= lost_flag(c->side);
 	return true;
 }
 
@@ -324,7 +324,7 @@ find_step(struct app_context *c, const struct app_parser *p, struct bytes b,
 	*useless = b.left > p->resync_keeps ? b.left - p->resync_keeps : 0;
 	if (at >= b.left)
 		return APP_LOST;
-	c->flow->flags &= ~(uint32_t)lost_flag(c->side);
+	c->flow->app_flags &= (uint16_t)~lost_flag(c->side);
 	return at;
 }
 
@@ -344,7 +344,7 @@ app_stream_bytes(struct app_context *c, struct bytes b, bool *named)
 		return identify(c, b, named);
 	while (b.left || whole_skip) {
 		whole_skip = false;
-		if (c->flow->flags & lost_flag(c->side)) {
+		if (c->flow->app_flags & lost_flag(c->side)) {
 			used = find_step(c, p, b, &useless);
 			if (used == APP_LOST)
 				return given - b.left + useless;
@@ -374,12 +374,12 @@ bool
 app_stream_gap(struct app_context *c, struct bytes held, uint32_t n)
 {
 	const struct app_parser *p = parser_of(c->flow);
-	uint32_t lost = c->flow->flags & lost_flag(c->side);
+	uint32_t lost = c->flow->app_flags & lost_flag(c->side);
 
 	if (!app_wants(c->flow, c->side))
 		return false;
 	if (!p) {
-		c->flow->flags |= FLOW_APP_INSIDE;
+		c->flow->app_flags |= FLOW_APP_INSIDE;
 		return true;
 	}
 	if (!lost && p->skip_gap && p->skip_gap(c, held, n))
@@ -415,21 +415,25 @@ app_forget(struct app_context *c, struct flow *f, enum side side)
 /* The other side's bytes are out of step: an answer would not be found. It is
  * no matter while it has not said a word. */
 static bool
-answer_would_be_missed(const struct flow *f, enum side asking)
+answer_would_be_missed(const struct app_context *c)
 {
-	enum side other = other_side(asking);
+	enum side other = other_side(c->side);
 
-	return f->flags & lost_flag(other) && f->half[other].flags & HALF_DATA;
+	return c->flow->app_flags & lost_flag(other) &&
+	    c->half[other].flags & HALF_DATA;
 }
 
 static void
 mark_acked(struct app_context *c, struct exchange *x)
 {
-	const struct tcp_half *peer = &c->flow->half[other_side(c->side)];
+	const struct app_half *peer;
 
 	x->acked = (struct instant){ 0 };
 	x->frame_acked = 0;
-	if (c->flow->protocol != IP_TCP || !(peer->flags & HALF_ACKED) ||
+	if (c->flow->protocol != IP_TCP)
+		return;
+	peer = &c->half[other_side(c->side)];
+	if (!(peer->flags & HALF_ACKED) ||
 	    seq_before(peer->acked, x->request_end))
 		return;
 	x->acked = c->now;
@@ -458,11 +462,11 @@ app_request(struct app_context *c, uint64_t key, uint32_t label,
 
 	if (x)
 		exchange_close(c->pool, f, x);
-	if (answer_would_be_missed(f, c->side))
+	if (answer_would_be_missed(c))
 		flags |= EXCHANGE_ONE_WAY;
 	if (c->side == SERVER)
 		flags |= EXCHANGE_FROM_SERVER;
-	if (f->flags & FLOW_HANDSHAKE && !f->turns && !f->waiting)
+	if (f->app_flags & FLOW_HANDSHAKE && !f->turns && !f->waiting)
 		flags |= EXCHANGE_FIRST;
 	x = exchange_open(c->pool, f, key, label, flags);
 	if (!x)
@@ -549,20 +553,19 @@ app_datagram(struct app_context *c, const struct packet *p)
 
 	if (f && f->app < APP_PROTOCOL_COUNT)
 		d = datagram_by_protocol[f->app];
-	if (!d && f && (f->app != APP_UNKNOWN || f->flags & FLOW_APP_SETTLED))
+	if (!d && f && (f->app != APP_UNKNOWN || f->app_flags & FLOW_APP_SETTLED))
 		return;
 	for (size_t i = 0; !d && app_datagram_parsers[i]; i++)
 		if (app_datagram_parsers[i]->probe(p))
 			d = app_datagram_parsers[i];
 	if (!d) {
-		if (f && f->half[CLIENT].packets + f->half[SERVER].packets >
-		    NAMING_DATAGRAMS)
-			f->flags |= FLOW_APP_SETTLED;
+		if (f && c->packets > NAMING_DATAGRAMS)
+			f->app_flags |= FLOW_APP_SETTLED;
 		return;
 	}
 	if (f && f->app == APP_UNKNOWN) {
 		f->app = (uint8_t)d->protocol;
-		f->flags |= FLOW_APP_SETTLED;
+		f->app_flags |= FLOW_APP_SETTLED;
 	}
 	d->packet(c, p);
 }

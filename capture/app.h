@@ -50,10 +50,24 @@ const char *app_label_text(uint32_t label, char out[APP_LABEL_TEXT_BYTES]);
 
 struct app_shared;		/* what flows of one engine share, see below */
 
+/* What TCP knew of one side when the packet came; by now it may know more (ulp.h). */
+struct app_half {
+	uint32_t isn, acked;	/* as in struct tcp_half */
+	uint16_t flags;		/* enum half_flag */
+};
+
+static inline struct app_half
+app_half_of(const struct tcp_half *h)
+{
+	return (struct app_half){ h->isn, h->acked, h->flags };
+}
+
 /* Where the bytes just handed over came from, and how to speak. */
 struct app_context {
 	struct flow_pool *pool;
 	struct flow *flow;
+	const struct app_half *half;	/* TCP: of both its sides */
+	uint32_t packets;		/* of both its sides, so far */
 	struct app_shared *shared;	/* may be NULL: nothing is paired up */
 	struct instant now;
 	uint64_t frame;		/* that completed these bytes */
@@ -219,7 +233,7 @@ struct app_datagram_parser {
 static inline bool
 app_begins_inside(const struct flow *f)
 {
-	return f->flags & (FLOW_MIDSTREAM | FLOW_APP_INSIDE);
+	return f->app_flags & (FLOW_MIDSTREAM | FLOW_APP_INSIDE);
 }
 
 /* The tables, in the order of asking (app.c). NULL ends them. */

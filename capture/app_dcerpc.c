@@ -914,7 +914,7 @@ banner_bytes(struct bytes b)
 static enum app_verdict
 tcp_probe(const struct flow *f, enum side side, struct bytes b)
 {
-	bool either = app_begins_inside(f) || f->flags & FLOW_GUESSED;
+	bool either = app_begins_inside(f) || f->app_flags & FLOW_GUESSED;
 	size_t banner = side == SERVER || either ? banner_bytes(b) : 0;
 
 	if (banner)

@@ -205,7 +205,7 @@ ftp_answers(struct app_context *c, struct ftp_state *s, unsigned code)
 	s->abort_answered |= code >= 200;
 	if (!s->greeted) {
 		s->greeted = true;
-		if (code == 220 && !(c->flow->flags & FLOW_MIDSTREAM))
+		if (code == 220 && !(c->flow->app_flags & FLOW_MIDSTREAM))
 			return app_label(APP_FTP, 0, FTP_OTHER);
 	}
 	if (s->transfer && code >= 200) {

@@ -359,10 +359,10 @@ app_of(const struct flow *f)
 static void
 name_flow(struct flow *f)
 {
-	if (f->protocol == IP_TCP && !(f->flags & FLOW_APP_SETTLED))
+	if (f->protocol == IP_TCP && !(f->app_flags & FLOW_APP_SETTLED))
 		return;
 	f->app = app_of(f);
-	f->flags |= FLOW_APP_SETTLED | FLOW_APP_STOPPED;
+	f->app_flags |= FLOW_APP_SETTLED | FLOW_APP_STOPPED;
 }
 
 static void

@@ -33,7 +33,7 @@ app_ndpi_wants(const struct flow *f)
 {
 	if (f->app || f->app_name == APP_NDPI_NOTHING)
 		return false;
-	return f->app_name == APP_NDPI_NOT_YET || f->flags & FLOW_APP_SETTLED;
+	return f->app_name == APP_NDPI_NOT_YET || f->app_flags & FLOW_APP_SETTLED;
 }
 
 /* Have it shown a packet of a flow it wants, after the parsers have seen it: a

@@ -214,7 +214,7 @@ smtp_reply(struct app_context *c, struct text_state *s, struct bytes line)
 		return;
 	if (!s->greeted) {
 		s->greeted = true;
-		if (code == SMTP_READY && !(c->flow->flags & FLOW_MIDSTREAM))
+		if (code == SMTP_READY && !(c->flow->app_flags & FLOW_MIDSTREAM))
 			return;
 	}
 	if (!e)
@@ -349,7 +349,7 @@ pop3_reply(struct app_context *c, struct text_state *s, struct bytes line)
 		return;
 	if (!s->greeted) {
 		s->greeted = true;
-		if (!(c->flow->flags & FLOW_MIDSTREAM))
+		if (!(c->flow->app_flags & FLOW_MIDSTREAM))
 			return;
 	}
 	if (!e)

@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/app_ndpi.h"
 #include "capture/intake.h"
-#include "capture/stream.h"
+#include "capture/ulp.h"
 
 /* Beyond BREAK_NS without a frame the capture was not one; between two files,
  * beyond FILE_BREAK_NS: a ring of files follows on at once, or after some quiet
@@ -58,16 +57,16 @@ struct engine {
 	struct host_table *hosts;
 	struct intake *intake;
 	struct batch *batch;		/* where one thread does it all */
-	struct stream_pool *streams;
-	struct app_ndpi *ndpi;		/* NULL: names are not asked for */
+	struct ulp *ulp;
+	struct engine_deferral deferral;	/* catch_up NULL: nothing is deferred */
+	struct batch *deferring;	/* the one in hand, where it is */
+	struct delivery delivery;	/* in hand, where it is not */
 	struct watch *unused_watches;
 	struct touched *touched, *touched_spare;	/* both have the slots */
 	struct flow **touched_flows;	/* likewise: in order, in a step */
 	uint32_t *tiring;		/* likewise: numbers of those of the last
 					 * step that were not laid to rest */
 	size_t touched_count, touched_slots, tiring_count;
-	struct app_report app_report;
-	struct app_shared *shared;	/* what flows of one engine share */
 	struct capture_stats stats;
 	struct instant step_end, last_step, last_packet;
 	struct instant stamp;		/* of the frame in hand */
@@ -75,16 +74,8 @@ struct engine {
 };
 
 static void flow_left(void *context, struct flow *);
+static void catch_up(struct engine *);
 static void finish_flows(struct engine *, struct instant now);
-
-static void
-forward_app(void *context, const struct app_event *e)
-{
-	struct engine *en = context;
-
-	if (en->observer.on_app)
-		en->observer.on_app(en->observer.context, e);
-}
 
 static void
 apply_defaults(struct engine_config *c)
@@ -106,6 +97,7 @@ engine_new(const struct engine_config *config,
     const struct engine_observer *observer)
 {
 	struct engine *e = calloc(1, sizeof(*e));
+	struct ulp_observer upper;
 
 	if (!e)
 		return NULL;
@@ -114,21 +106,19 @@ engine_new(const struct engine_config *config,
 	apply_defaults(&e->config);
 	if (observer)
 		e->observer = *observer;
+	upper = (struct ulp_observer){ e->observer.context,
+		e->observer.on_delivery, e->observer.on_app };
 	e->stats.link_type = -1;
-	e->app_report = (struct app_report){ forward_app, e };
 	e->clock = clock_new();
 	e->pool = flow_pool_new();
 	e->flows = e->pool ? flow_table_new(e->config.flow_limit, e->pool) : NULL;
 	e->hosts = host_table_new(e->config.host_limit);
 	e->intake = intake_new(e->config.fragment_bytes, e->flows);
 	e->batch = batch_new(false);
-	e->streams = stream_pool_new(e->config.stream_bytes);
-	e->shared = app_shared_new();
-	if (e->config.name_with_ndpi)
-		e->ndpi = app_ndpi_new(0);
+	e->ulp = ulp_new(e->pool, e->config.stream_bytes,
+	    e->config.name_with_ndpi, &upper);
 	if (!e->clock || !e->flows || !e->hosts || !e->intake || !e->batch ||
-	    !e->streams || !e->shared ||
-	    (e->config.name_with_ndpi && !e->ndpi)) {
+	    !e->ulp) {
 		engine_free(&e);
 		return NULL;
 	}
@@ -149,13 +139,10 @@ watch_give(struct engine *e, struct flow *f)
 	f->watch = NULL;
 }
 
+/* Of which the upper layers know nothing (any more). */
 static void
-flow_dispose(struct engine *e, struct flow *f)
+drop_flow(struct engine *e, struct flow *f)
 {
-	app_release(f);
-	if (e->ndpi)
-		app_ndpi_forget(e->ndpi, f);
-	stream_release(e->streams, f);
 	watch_give(e, f);
 	for (int s = CLIENT; s <= SERVER; s++) {
 		if (!f->host[s])
@@ -167,10 +154,17 @@ flow_dispose(struct engine *e, struct flow *f)
 }
 
 static void
+flow_dispose(struct engine *e, struct flow *f)
+{
+	ulp_release(e->ulp, f);
+	drop_flow(e, f);
+}
+
+static void
 dispose_all(struct engine *e)
 {
 	e->observer = (struct engine_observer){ 0 };
-	if (e->flows)
+	if (e->flows && e->ulp)
 		finish_flows(e, (struct instant){ 0 });
 }
 
@@ -193,9 +187,7 @@ engine_free(struct engine **ep)
 	free(e->touched_spare);
 	free(e->touched_flows);
 	free(e->tiring);
-	app_ndpi_free(&e->ndpi);
-	app_shared_free(&e->shared);
-	stream_pool_free(&e->streams);
+	ulp_free(&e->ulp);
 	batch_free(&e->batch);
 	intake_free(&e->intake);
 	host_table_free(&e->hosts);
@@ -287,8 +279,8 @@ engine_wake(struct engine *e, struct flow *f, struct instant at)
 	clock_arm(e->clock, &w->timer, at);
 }
 
-/* One SYN, and one answer or none, that were seen in a step before: there is
- * nothing more to be said of it, and in a flood there are millions. */
+/* One SYN, and one answer or none, without data, that were seen in a step before:
+ * there is nothing more to be said of it, and in a flood there are millions. */
 static bool
 was_nothing(const struct flow *f)
 {
@@ -296,7 +288,7 @@ was_nothing(const struct flow *f)
 
 	return f->protocol == IP_TCP && f->state == FLOW_NEW && c->syns == 1 &&
 	    c->packets == 1 && v->packets == v->syns && v->syns <= 1 &&
-	    !f->outcome && !f->notes && !f->waiting && !f->marks;
+	    !c->bytes && !v->bytes && !f->outcome && !f->notes && !f->marks;
 }
 
 static void
@@ -307,7 +299,7 @@ flow_left(void *context, struct flow *f)
 	if (!(f->flags & FLOW_TOUCHED) && !e->config.all_ends && was_nothing(f)) {
 		if (e->observer.on_forgotten)
 			e->observer.on_forgotten(e->observer.context, f);
-		flow_dispose(e, f);
+		drop_flow(e, f);
 		return;
 	}
 	engine_touch(e, f);
@@ -362,7 +354,7 @@ static bool
 is_held(const struct engine *e, const struct flow *f)
 {
 	return (f->watch && timer_is_armed(&f->watch->timer)) ||
-	    app_holds(f) || (e->ndpi && app_ndpi_holds(e->ndpi, f));
+	    ulp_holds(e->ulp, f);
 }
 
 /* False: not yet. A handshake is over soon, one way or the other. */
@@ -433,8 +425,8 @@ run_step(struct engine *e, struct instant now)
 {
 	size_t seen;
 
-	if (e->ndpi)
-		app_ndpi_settle(e->ndpi);
+	catch_up(e);
+	ulp_settle(e->ulp);
 	flow_expire(e->flows, now);
 	sort_touched(e);
 	seen = e->touched_count;
@@ -740,39 +732,6 @@ tcp_flow(struct engine *e, const struct packet *p, struct instant now,
 	return f;
 }
 
-static __attribute__((noinline)) void
-hand_to_streams(struct engine *e, struct flow *f, const struct segment *seg,
-    struct instant now, bool acks, bool data)
-{
-	const struct packet *p = seg->packet;
-	const struct tcp_half *me = &f->half[seg->side];
-	struct app_context c = {
-		.pool = e->pool, .flow = f, .now = now, .frame = p->frame,
-		.side = seg->side, .report = &e->app_report, .shared = e->shared,
-		.end_seq = p->seq + p->payload_bytes,
-	};
-
-	if (acks)
-		stream_acked(e->streams, &c, p->ack);
-	if (data && app_wants(f, seg->side))
-		stream_segment(e->streams, &c, p->tcp_flags & TCP_SYN ?
-		    p->seq + 1 : p->seq, p->payload, p->payload_bytes,
-		    me->flags & HALF_SYN, me->isn + 1);
-}
-
-/* Most segments mean nothing to a stream, and go by. */
-static void
-feed_stream(struct engine *e, struct flow *f, const struct segment *seg,
-    struct instant now)
-{
-	bool acks = seg->facts & SEG_ACKS &&
-	    stream_heeds(f, other_side(seg->side), seg->packet->ack);
-	bool data = seg->facts & SEG_DATA && !(seg->facts & SEG_DAMAGED);
-
-	if (acks || (data && app_wants(f, seg->side)))
-		hand_to_streams(e, f, seg, now, acks, data);
-}
-
 /* --packets wants every TCP packet, copies too, as it was stamped. */
 static void
 show_raw(struct engine *e, const struct packet *p, const struct flow *f,
@@ -793,12 +752,24 @@ show_copy(struct engine *e, const struct packet *p)
 		show_raw(e, p, flow_find(e->flows, p, &side), true);
 }
 
-/* A name for what no parser knows. */
+/* Where deliveries are deferred, this one waits in its batch with the others. Until
+ * it is taken its flow stays, as one that was touched does until the step is over;
+ * if there was no memory for that, it is taken now. */
 static void
-name_flow(struct engine *e, struct flow *f, const struct packet *p)
+deliver(struct engine *e, const struct packet *p, struct flow *f, enum side side,
+    const struct segment *seg)
 {
-	if (e->ndpi && p->payload.left && app_ndpi_wants(f))
-		app_ndpi_packet(e->ndpi, f, p);
+	struct batch *b = e->deferring;
+	struct delivery *d = b ? &b->delivery[b->deliveries] : &e->delivery;
+
+	delivery_make(d, p, f, side, seg);
+	if (!b) {
+		ulp_take(e->ulp, d);
+		return;
+	}
+	b->deliveries++;
+	if (f && !(f->flags & FLOW_TOUCHED))
+		catch_up(e);
 }
 
 static void
@@ -823,8 +794,7 @@ take_tcp(struct engine *e, const struct packet *p, struct instant now)
 	note_quality(e, f, &seg);
 	if (e->observer.on_segment)
 		e->observer.on_segment(e->observer.context, f, &seg);
-	feed_stream(e, f, &seg, now);
-	name_flow(e, f, p);
+	deliver(e, p, f, side, &seg);
 }
 
 static void
@@ -839,10 +809,6 @@ count_datagram_half(struct flow *f, enum side side, const struct packet *p,
 	h->last = h->last_data = now;
 	h->ttl = p->ttl;
 	h->ip_id = p->ip_id;
-	if (side == CLIENT)
-		f->last_asked = now;
-	else
-		f->last_answered = now;
 }
 
 static void
@@ -850,28 +816,26 @@ take_datagram(struct engine *e, const struct packet *p, struct instant now)
 {
 	struct host *from = host_of(e->hosts, &p->src, true);
 	struct host *to = host_of(e->hosts, &p->dst, true);
-	struct app_context c = { .pool = e->pool, .now = now, .frame = p->frame,
-		.report = &e->app_report, .shared = e->shared };
+	enum side side = CLIENT;
+	struct flow *f = NULL;
 
 	host_count(e->hosts, from, to, p, NULL, now);
 	if (p->protocol == IP_UDP && p->has_transport) {
 		e->stats.udp_packets++;
-		c.flow = flow_find(e->flows, p, &c.side);
-		if (!c.flow) {
-			c.flow = new_flow(e, p, now, NULL);
-			c.side = CLIENT;
+		f = flow_find(e->flows, p, &side);
+		if (!f) {
+			f = new_flow(e, p, now, NULL);
+			side = CLIENT;
 		}
-		if (!c.flow)
+		if (!f)
 			return;
-		count_datagram_half(c.flow, c.side, p, now);
-		flow_heard(e->flows, c.flow, now);
-		engine_touch(e, c.flow);
-		hold_host(e, c.flow, SERVER, false);
-		hold_host(e, c.flow, CLIENT, false);
+		count_datagram_half(f, side, p, now);
+		flow_heard(e->flows, f, now);
+		engine_touch(e, f);
+		hold_host(e, f, SERVER, false);
+		hold_host(e, f, CLIENT, false);
 	}
-	app_datagram(&c, p);
-	if (c.flow)
-		name_flow(e, c.flow, p);
+	deliver(e, p, f, side, NULL);
 }
 
 static void
@@ -935,13 +899,11 @@ take(struct engine *e, const struct arrival *a)
 static void
 fetch_more(const struct engine *e, const struct flow *f, const struct packet *p)
 {
-	enum { APP_STATE_BYTES = 256 };	/* all that most parsers keep */
 	enum side side = f->port[CLIENT] == p->sport ? CLIENT : SERVER;
 
-	fetch_first(f->waiting);
+	if (!e->deferring)
+		ulp_fetch(f);
 	fetch_first(f->notes);
-	fetch_bytes(f->app_state, APP_STATE_BYTES);
-	stream_fetch(f);
 	host_fetch(f->host[side], true);
 	host_fetch(f->host[other_side(side)], false);
 	if (seeks_client(f))
@@ -1080,7 +1042,11 @@ engine_batch(struct engine *e, struct batch *b)
 {
 	enum { WAYS = sizeof(ways) / sizeof(ways[0]), GROUP = 8 };
 	uint32_t number[1 + INTAKE_FRAMES];
+	bool defers = e->deferral.catch_up && b->kept;
 
+	if (!defers)
+		catch_up(e);
+	e->deferring = defers ? b : NULL;
 	for (size_t n = b->first; n < b->end + (WAYS - 1) * GROUP; n += GROUP)
 		for (size_t i = 0; i < WAYS && n >= b->first + i * GROUP; i++) {
 			size_t first = n - i * GROUP, end = first + GROUP;
@@ -1093,12 +1059,78 @@ engine_batch(struct engine *e, struct batch *b)
 		take_tick(e, b->time);
 	else if (b->result == SOURCE_BREAK)
 		take_blindness(e, b->time);
+	e->deferring = NULL;
 }
 
 struct intake *
 engine_intake(struct engine *e)
 {
 	return e->intake;
+}
+
+/* --- deliveries, deferred ------------------------------------------------------- */
+
+bool
+engine_defer(struct engine *e, const struct engine_deferral *d)
+{
+	if (d && e->observer.on_raw_tcp)
+		return false;
+	catch_up(e);
+	e->deferral = d ? *d : (struct engine_deferral){ 0 };
+	return true;
+}
+
+static void
+catch_up(struct engine *e)
+{
+	if (e->deferral.catch_up)
+		e->deferral.catch_up(e->deferral.context);
+}
+
+/* Another processor has written the deliveries, and what they point to lies
+ * anywhere. So each is asked for some places before its turn, then what it points
+ * to, then what that does. */
+enum { DELIVERY_FIRST = 24, DELIVERY_SECOND = 16, DELIVERY_THIRD = 8,
+    PACKET_LINES = 3 };		/* what is asked of an ordinary one */
+
+static void
+fetch_second(const struct delivery *d)
+{
+	fetch_to_read(d->packet, PACKET_LINES * CACHE_LINE_BYTES);
+	if (d->flow)
+		ulp_fetch_first(d->flow);
+}
+
+static void
+fetch_third(const struct delivery *d)
+{
+	fetch_to_read(d->packet->payload.at, 1);
+	if (d->flow)
+		ulp_fetch(d->flow);
+}
+
+void
+engine_deliver(struct engine *e, struct batch *b)
+{
+	const struct delivery *d = b->delivery;
+	size_t n = b->deliveries, at = b->delivered;
+
+	fetch_to_read(&d[at], (n - at < DELIVERY_FIRST ? n - at : DELIVERY_FIRST) *
+	    sizeof(*d));
+	for (size_t i = at; i < n && i < at + DELIVERY_SECOND; i++)
+		fetch_second(&d[i]);
+	for (size_t i = at; i < n && i < at + DELIVERY_THIRD; i++)
+		fetch_third(&d[i]);
+	for (; at < n; at++) {
+		if (at + DELIVERY_FIRST < n)
+			fetch_to_read(&d[at + DELIVERY_FIRST], 1);
+		if (at + DELIVERY_SECOND < n)
+			fetch_second(&d[at + DELIVERY_SECOND]);
+		if (at + DELIVERY_THIRD < n)
+			fetch_third(&d[at + DELIVERY_THIRD]);
+		ulp_take(e->ulp, &d[at]);
+	}
+	b->delivered = n;
 }
 
 /* --- all in one thread --------------------------------------------------------- */
@@ -1198,10 +1230,7 @@ engine_pool(struct engine *e)
 const char *
 engine_app_name(const struct engine *e, const struct flow *f)
 {
-	const char *name = e->ndpi && (!f->app || f->app == APP_OTHER) ?
-	    app_ndpi_name(e->ndpi, f->app_name) : "";
-
-	return *name ? name : app_protocol_name(f->app);
+	return ulp_name(e->ulp, f);
 }
 
 const struct capture_stats *

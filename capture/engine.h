@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "capture/app.h"
+#include "capture/delivery.h"
 #include "capture/flow.h"
 #include "capture/host.h"
 #include "capture/intake.h"
@@ -84,6 +85,13 @@ struct engine_observer {
 	void (*on_packet)(void *, const struct packet *);	/* every decoded
 				 * packet, copies left out, TCP included */
 	void (*on_segment)(void *, struct flow *, const struct segment *);
+	/* the upper layers' part of it (ulp.h), maybe in another thread: each TCP
+	 * segment before its bytes are looked at, and how long what it answers
+	 * was waited for, as far as turns tell (ns; 0: it answers nothing); and
+	 * what the parsers tell. Of the flow they see what never changes and the
+	 * fields that are the upper layers', and touch nothing that the other
+	 * calls do */
+	void (*on_delivery)(void *, const struct delivery *, int64_t answered_ns);
 	void (*on_app)(void *, const struct app_event *);
 	/* only for --packets: each TCP packet, copies included, before on_segment */
 	void (*on_raw_tcp)(void *, const struct packet *, uint64_t flow_id,
@@ -104,6 +112,19 @@ void engine_free(struct engine **);
 /* Frames of a source, made ready by the engine's intake, in order (workers.h). */
 struct intake *engine_intake(struct engine *);
 void engine_batch(struct engine *, struct batch *);
+
+/* Have engine_batch leave the upper layers' part of batches that keep their frames
+ * to engine_deliver, which may be called by another thread: batch after batch, one
+ * thread at a time. `catch_up` is called by the engine's own thread, before a step
+ * for one: when it returns, engine_deliver has been called for each batch that
+ * engine_batch was, be it done or not. */
+struct engine_deferral {
+	void (*catch_up)(void *context);
+	void *context;
+};
+/* NULL: defer nothing any more. False: what is observed forbids it. */
+bool engine_defer(struct engine *, const struct engine_deferral *);
+void engine_deliver(struct engine *, struct batch *);
 
 /* The same, all in one. */
 void engine_frame(struct engine *, const struct frame *);

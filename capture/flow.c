@@ -52,8 +52,10 @@ struct flow_pool {
 	size_t awake, resting_count;
 	struct slab flows, resting[REST_CLASSES];
 	struct rest_book book;
-	struct slab notes, exchanges;
-	uint64_t notes_refused, exchanges_refused;
+	struct slab notes;
+	uint64_t notes_refused;
+	struct slab exchanges;			/* the upper layers' (ulp.h), */
+	_Atomic uint64_t exchanges_refused;	/* and so is this */
 };
 
 struct flow_pool *

@@ -1,9 +1,11 @@
 /* flow.h - the flows alive now: who talks to whom, and what each side has
  * done so far, as a passive observer knows it.
  *
- * A flow is plain data. The packet phase (tcp.c, stream.c, app_*.c and the
- * detectors' on_segment) writes it; the step phase (the detectors' reviews)
- * reads it. What is rare (evidence, requests waiting for an answer, streams
+ * A flow is plain data. The packet phase writes it; the step phase (the
+ * detectors' reviews) reads it. In the packet phase TCP (tcp.c and the detectors'
+ * on_segment) and the upper layers (ulp.h) each have fields of their own, and
+ * know none of the other's but those that never change: they may be at it in two
+ * threads, some packets apart. What is rare (evidence, requests waiting for an answer, streams
  * being joined) hangs off it in pooled records, so that an idle flow stays
  * small. */
 #ifndef CAPTURE_FLOW_H
@@ -187,24 +189,34 @@ enum flow_end {
 	FLOW_END_EVICTED, FLOW_END_REUSED, FLOW_END_CAPTURE,
 };
 
+/* In flow.flags, but for those that stand in flow.app_flags. */
 enum flow_flag {
 	FLOW_MIDSTREAM = 1,	/* no SYN seen */
 	FLOW_GUESSED = 2,	/* who is server was guessed */
 	FLOW_TOUCHED = 4,	/* on the list of this step */
-	FLOW_SERVER_FIRST = 8,	/* the server spoke first */
 	FLOW_HANDSHAKE = 16,	/* SYN, SYN-ACK and ACK all seen */
 	FLOW_COALESCED = 32,	/* segments beyond the MSS: seen at a host */
-	FLOW_APP_SETTLED = 64,	/* no more looking for its protocol */
 	FLOW_TUNNELLED = 128,
 	FLOW_ENDED = 256,	/* see `end`; freed after this step's review */
 	FLOW_COUNTED_ONE_WAY = 512, FLOW_COUNTED_TWO_WAY = 1024, /* quality */
-	FLOW_PARSED = 16384,	/* a parser opens its exchanges */
+	FLOW_COUNTED_MADE = 65536, /* as a connection that was accepted */
+	FLOW_SERVER_FIRST = 131072, /* the server spoke first */
+
+	/* app_flags */
+	FLOW_APP_LATE = 8,	/* it was answered late */
+	FLOW_APP_SETTLED = 64,	/* no more looking for its protocol */
 	FLOW_APP_STOPPED = 2048, /* named, but no parser follows it (any more) */
 	FLOW_APP_LOST_CLIENT = 4096, /* this side's bytes are out of step: the */
 	FLOW_APP_LOST_SERVER = 8192, /* parser looks for where a PDU begins */
 	FLOW_APP_INSIDE = 32768, /* bytes were missed before it was named: they
 				 * begin anywhere, as where no SYN was seen */
-	FLOW_COUNTED_MADE = 65536, /* as a connection that was accepted */
+	FLOW_APP_PARSED = 16384, /* a parser opens its exchanges */
+	/* both: those of `flags` that the upper layers ask for, as they were when
+	 * their newest packet came */
+	FLOW_APP_TOLD = FLOW_MIDSTREAM | FLOW_GUESSED | FLOW_HANDSHAKE,
+	FLOW_APP_ALL = FLOW_APP_SETTLED | FLOW_APP_STOPPED | FLOW_APP_LOST_CLIENT |
+	    FLOW_APP_LOST_SERVER | FLOW_APP_INSIDE | FLOW_APP_PARSED |
+	    FLOW_APP_LATE,
 };
 
 struct host;			/* host.h */
@@ -219,46 +231,52 @@ struct flow {
 	uint8_t protocol;		/* IP_TCP, IP_UDP */
 	uint8_t state;			/* enum flow_state */
 	uint8_t end;			/* enum flow_end */
-	uint8_t app;			/* enum app_protocol */
-	uint32_t flags;			/* enum flow_flag */
-	uint16_t app_name;		/* nDPI's name for it (app_ndpi.h), 0: none */
-	uint16_t marks;			/* detectors' (detector.h) */
-	uint16_t turns;			/* answered turns or exchanges; saturates */
-	uint8_t waiting_count;
 	uint8_t idle_class;		/* enum idle_class */
+	uint32_t flags;			/* enum flow_flag */
 	uint32_t file;			/* of the first frame */
 	uint32_t number;		/* its place in the pool */
+	uint16_t datagram_max[2];	/* by sender: the longest IP packet with
+				 * data, in bytes; saturates */
+	uint16_t marks;			/* detectors' (detector.h) */
+	uint16_t row_at;		/* see client_at */
 	/* lines 2 to 6: what each packet changes */
 	struct tcp_half half[2];	/* by sender; UDP uses packets, bytes, last */
 	struct host *host[2];		/* may be NULL (client not known yet) */
-	struct stream *stream[2];	/* being joined for a parser, or NULL */
-	struct exchange *waiting;	/* open exchanges, oldest first */
-	struct exchange *waiting_last;
 	struct note *notes;
 	struct instant last;
-	/* the rest, up to line 8 */
+	/* line 7: the upper layers' (ulp.h), and the first two of line 8 */
+	_Alignas(CACHE_LINE_BYTES)
+	struct stream *stream[2];	/* being joined for a parser, or NULL */
+	struct exchange *waiting;	/* open exchanges, oldest first */
 	void *app_state;		/* the parser's; freed by it */
 	struct instant last_asked, last_answered;
-	int64_t wait_max_ns;		/* longest wait that ended in an answer */
+	uint32_t client_at;		/* step phase: where its client stands in
+					 * what the server keeps; 0: look for it */
 	/* Times the client spoke, more than a second apart: the most that ever
 	 * ended in the server's data; how many runs of them did that began a
 	 * second after data or more; since its last data; and how many of those
 	 * runs took two or more. All saturate. */
 	uint8_t unheard_max, heard, unheard, heard_late;
-	uint16_t datagram_max[2];	/* by sender: the longest IP packet with
-				 * data, in bytes; saturates */
+	uint16_t app_flags;		/* enum flow_flag */
+	uint16_t app_name;		/* nDPI's name for it (app_ndpi.h), 0: none */
+	uint16_t turns;			/* answered turns or exchanges; saturates */
+	uint8_t app;			/* enum app_protocol */
+	uint8_t waiting_count;
+	struct exchange *waiting_last;
+	int64_t wait_max_ns;		/* longest wait that ended in an answer */
+	/* the step phase's, and what never changes */
 	struct watch *watch;
 	void *outcome;			/* the step phase's record of this flow */
 	struct instant began;
 	struct instant established;	/* 0: never */
 	uint64_t id;			/* first frame: 1, 2, ... in capture order */
 	uint64_t first_frame;
-	uint32_t client_at;		/* step phase: where its client stands in */
-	uint16_t row_at;		/* what the server keeps; 0: look for it */
 };
 
 /* Eight cache lines, as they are fetched, and no flow shares one with another. */
 _Static_assert(sizeof(struct flow) == 512, "a flow fills its cache lines");
+_Static_assert(offsetof(struct flow, waiting_last) - offsetof(struct flow, stream) ==
+    CACHE_LINE_BYTES, "the upper layers' line");
 
 /* A stream of which nothing is kept stands in flow.stream as its next sequence
  * number: pointers are even, and this is not. Where they are too short for it

@@ -53,9 +53,8 @@ enum gist_bit {
 };
 
 _Static_assert(sizeof(struct gist) == REST_FIRST, "nothing but what is needed");
-_Static_assert(offsetof(struct flow, protocol) + sizeof(uint64_t) ==
-    offsetof(struct flow, app_name) && offsetof(struct tcp_half, syns) +
-    sizeof(uint64_t) == sizeof(struct tcp_half), "they lie side by side");
+_Static_assert(offsetof(struct tcp_half, syns) + sizeof(uint64_t) ==
+    sizeof(struct tcp_half), "they lie side by side");
 
 /* --- what flows have in common ------------------------------------------------- */
 
@@ -221,15 +220,16 @@ half_again(struct tcp_half *h, const struct gist_half *g,
 		h->last_data = before(last, g->last_data - UINT64_C(1));
 }
 
-/* Likewise protocol to flags; and of what follows all but the turns, in the place
- * of which the server's port is noted. */
+/* The flags are each in one of the two fields, but for those that are the same in
+ * both. */
 static uint16_t
 flow_kind(struct rest_book *book, const struct flow *f)
 {
 	uint64_t one, two;
 
-	memcpy(&one, (const char *)f + offsetof(struct flow, protocol),
-	    sizeof(one));
+	one = (uint64_t)f->protocol | (uint64_t)f->state << 8 |
+	    (uint64_t)f->end << 16 | (uint64_t)f->app << 24 |
+	    (uint64_t)(f->flags | f->app_flags) << 32;
 	two = (uint64_t)f->app_name | (uint64_t)f->marks << 16 |
 	    (uint64_t)f->port[SERVER] << 32 | (uint64_t)f->waiting_count << 48 |
 	    (uint64_t)f->idle_class << 56;
@@ -239,8 +239,14 @@ flow_kind(struct rest_book *book, const struct flow *f)
 static void
 flow_kind_again(struct flow *f, const struct rest_kind *k)
 {
-	memcpy((char *)f + offsetof(struct flow, protocol), &k->word[0],
-	    sizeof(k->word[0]));
+	uint32_t flags = (uint32_t)(k->word[0] >> 32);
+
+	f->protocol = (uint8_t)k->word[0];
+	f->state = (uint8_t)(k->word[0] >> 8);
+	f->end = (uint8_t)(k->word[0] >> 16);
+	f->app = (uint8_t)(k->word[0] >> 24);
+	f->flags = flags & ~(uint32_t)FLOW_APP_ALL;
+	f->app_flags = (uint16_t)(flags & (FLOW_APP_ALL | FLOW_APP_TOLD));
 	f->app_name = (uint16_t)k->word[1];
 	f->marks = (uint16_t)(k->word[1] >> 16);
 	f->port[SERVER] = (uint16_t)(k->word[1] >> 32);

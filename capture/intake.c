@@ -79,6 +79,7 @@ batch_clear(struct batch *b)
 		free(b->whole[--b->whole_count]);
 	b->first = b->end = 1;
 	b->kept_bytes = 0;
+	b->deliveries = b->delivered = 0;
 	b->result = SOURCE_FRAME;
 }
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "capture/delivery.h"
 #include "capture/fetch.h"
 #include "capture/flow.h"
 #include "capture/packet.h"
@@ -58,6 +59,9 @@ struct batch {
 	size_t kept_bytes;		/* so many of them */
 	uint8_t *whole[1 + INTAKE_FRAMES];	/* datagrams put together */
 	size_t whole_count;
+	/* the engine's: what it was made of them, and how many were taken */
+	size_t deliveries, delivered;
+	_Alignas(CACHE_LINE_BYTES) struct delivery delivery[1 + INTAKE_FRAMES];
 };
 
 struct batch *batch_new(bool keeps_frames);	/* NULL: out of memory */

@@ -661,10 +661,10 @@ place_early(struct stream_pool *pool, struct app_context *c, struct stream *s,
 }
 
 static struct stream *
-stream_begin(struct stream_pool *pool, struct flow *f, enum side side,
-    uint32_t start)
+stream_begin(struct stream_pool *pool, const struct app_context *c,
+    enum side side, uint32_t start)
 {
-	const struct tcp_half *peer = &f->half[other_side(side)];
+	const struct app_half *peer = &c->half[other_side(side)];
 	struct stream *s = stream_take(pool);
 
 	if (!s)
@@ -672,25 +672,27 @@ stream_begin(struct stream_pool *pool, struct flow *f, enum side side,
 	s->next = start;
 	s->acked = peer->acked;
 	s->any_ack = peer->flags & HALF_ACKED;
-	f->stream[side] = s;
+	c->flow->stream[side] = s;
 	return s;
 }
 
 /* The other side's stream begins with this one, if it is known where: then
  * bytes of it that are missed from the first on are noticed. */
 static void
-begin_other(struct stream_pool *pool, struct flow *f, enum side other)
+begin_other(struct stream_pool *pool, const struct app_context *c)
 {
-	const struct tcp_half *peer = &f->half[other_side(other)];
-	uint32_t start = f->half[other].isn + 1;
+	enum side other = other_side(c->side);
+	const struct app_half *peer = &c->half[c->side];
+	uint32_t start = c->half[other].isn + 1;
+	struct flow *f = c->flow;
 
-	if (f->stream[other] || !(f->half[other].flags & HALF_SYN))
+	if (f->stream[other] || !(c->half[other].flags & HALF_SYN))
 		return;
 	if (CAN_PARK && !(peer->flags & HALF_ACKED &&
 	    seq_after(peer->acked, start)))
 		f->stream[other] = stream_parked(start);
 	else
-		(void)stream_begin(pool, f, other, start);
+		(void)stream_begin(pool, c, other, start);
 }
 
 void
@@ -706,8 +708,8 @@ stream_segment(struct stream_pool *pool, struct app_context *c, uint32_t seq,
 	}
 	s = unpark(pool, c->flow, c->side);
 	if (!s && !c->flow->stream[c->side]) {
-		s = stream_begin(pool, c->flow, c->side, have_start ? start : seq);
-		begin_other(pool, c->flow, other_side(c->side));
+		s = stream_begin(pool, c, c->side, have_start ? start : seq);
+		begin_other(pool, c);
 	}
 	if (!s)
 		return;
@@ -767,7 +769,7 @@ stream_acked(struct stream_pool *pool, struct app_context *c, uint32_t ack)
 	if (!give_up_acked(pool, &sender, s))
 		return;
 	/* The end of a stream takes a number, too (RFC 9293, 3.4). */
-	end = s->next + !!(c->flow->half[sender.side].flags & HALF_FIN);
+	end = s->next + !!(c->half[sender.side].flags & HALF_FIN);
 	if (!s->early && seq_after(s->acked, end) && s->acked - s->next > s->skip)
 		app_stream_missed(&sender, s->acked - s->next);
 }

@@ -500,21 +500,6 @@ rtt_sample(struct step *s)
 }
 
 static void
-exchanges_acked(struct step *s)
-{
-	for (struct exchange *x = s->f->waiting; x; x = x->next) {
-		bool theirs = (x->flags & EXCHANGE_FROM_SERVER) ?
-		    s->side == CLIENT : s->side == SERVER;
-
-		if (!theirs || instant_is_set(x->acked) ||
-		    seq_after(x->request_end, s->p->ack))
-			continue;
-		x->acked = s->now;
-		x->frame_acked = s->p->frame;
-	}
-}
-
-static void
 ack_forward(struct step *s)
 {
 	struct tcp_half *me = s->me, *peer = s->peer;
@@ -540,7 +525,6 @@ ack_forward(struct step *s)
 	peer->una_sends = peer->una == peer->next ? 0 : 1;
 	if (peer->flags & HALF_FIN && ack == peer->next)
 		peer->flags |= HALF_FIN_ACKED;
-	exchanges_acked(s);
 }
 
 /* A keep-alive is sent one below SND.NXT. Where it is the first that we saw of a
@@ -898,110 +882,6 @@ take_challenge(struct step *s)
 
 /* --- turns: who waits for whom -------------------------------------------------- */
 
-/* The server sent something that we missed: the answer may have been in it, so
- * that nobody may be said to wait any more. */
-static void
-answers_missed(struct step *s)
-{
-	struct exchange *next;
-
-	s->f->unheard = 0;
-	for (struct exchange *x = s->f->waiting; x; x = next) {
-		next = x->next;
-		if (!(x->flags & EXCHANGE_FROM_SERVER))
-			exchange_close(s->pool, s->f, x);
-	}
-}
-
-static void
-take_missed(struct step *s)
-{
-	bool server_hole = s->side == SERVER && s->out->facts & SEG_HOLE;
-	bool client_knows = s->side == CLIENT && s->out->facts & SEG_ACK_AHEAD;
-
-	if (server_hole || client_knows)
-		answers_missed(s);
-}
-
-static struct exchange *
-turn_of(const struct flow *f)
-{
-	for (struct exchange *x = f->waiting; x; x = x->next)
-		if (x->flags & EXCHANGE_TURN)
-			return x;
-	return NULL;
-}
-
-/* What is typed together is one word. */
-#define WORDS_APART_NS NS_PER_S
-
-static void
-count_word(struct flow *f, struct instant now)
-{
-	if (!f->unheard || instant_since(now, f->last_asked) > WORDS_APART_NS)
-		f->unheard = saturated8(f->unheard);
-}
-
-static void
-words_heard(struct flow *f)
-{
-	if (!f->unheard)
-		return;
-	if (f->unheard > f->unheard_max)
-		f->unheard_max = f->unheard;
-	if (instant_since(f->last_asked, f->last_answered) > WORDS_APART_NS) {
-		f->heard = saturated8(f->heard);
-		if (f->unheard > 1)
-			f->heard_late = saturated8(f->heard_late);
-	}
-	f->unheard = 0;
-}
-
-static void
-turn_asked(struct step *s)
-{
-	struct flow *f = s->f;
-	struct exchange *x = turn_of(f);
-
-	count_word(f, s->now);
-	f->last_asked = s->now;
-	if (!x) {
-		bool first = f->flags & FLOW_HANDSHAKE && !f->turns &&
-		    !(f->half[CLIENT].flags & HALF_DATA);
-
-		x = exchange_open(s->pool, f, UINT64_MAX, (uint32_t)f->app << 24,
-		    EXCHANGE_TURN | (first ? EXCHANGE_FIRST : 0));
-		if (!x)
-			return;
-		x->began = s->now;
-		x->frame_first = s->p->frame;
-	}
-	x->asked = s->now;
-	x->frame_last = s->p->frame;
-	x->request_end = s->end;
-	x->request_bytes += s->out->new_bytes;
-	x->acked.ns = 0;
-}
-
-static void
-turn_answered(struct step *s)
-{
-	struct flow *f = s->f;
-	struct exchange *x = turn_of(f);
-
-	words_heard(f);
-	f->last_answered = s->now;
-	if (!x)
-		return;
-	s->out->answered_ns = instant_since(s->now, x->asked);
-	if (s->out->answered_ns <= 0)
-		s->out->answered_ns = 1;
-	if (s->out->answered_ns > f->wait_max_ns)
-		f->wait_max_ns = s->out->answered_ns;
-	f->turns = saturated16(f->turns);
-	exchange_close(s->pool, f, x);
-}
-
 /* One byte as the first that we see of a side may be a keep-alive. */
 static bool
 maybe_probe(const struct step *s)
@@ -1021,11 +901,11 @@ take_turn(struct step *s)
 	if (s->side == SERVER && !((f->half[CLIENT].flags | s->me->flags) &
 	    HALF_DATA) && f->flags & FLOW_HANDSHAKE)
 		f->flags |= FLOW_SERVER_FIRST;
-	if (s->side == CLIENT && s->out->facts & SEG_NEW &&
-	    !maybe_probe(s))
-		turn_asked(s);
-	else if (s->side == SERVER)
-		turn_answered(s);
+	if (s->side == SERVER)
+		s->out->turn = TURN_ANSWERED;
+	else if (s->out->facts & SEG_NEW && !maybe_probe(s))
+		s->out->turn = f->flags & FLOW_HANDSHAKE &&
+		    !(s->me->flags & HALF_DATA) ? TURN_ASKED_FIRST : TURN_ASKED;
 	s->me->flags |= HALF_DATA;
 	s->me->last_data = s->now;
 }
@@ -1122,7 +1002,6 @@ tcp_segment(struct flow_pool *pool, struct flow *f, const struct packet *p,
 	take_challenge(&s);
 	take_window(&s);
 	take_ip_id(&s);
-	take_missed(&s);
 	take_turn(&s);
 	take_close(&s);
 	out->window = s.me->window;

@@ -42,6 +42,14 @@ enum segment_fact {
 					 * this capture does not show it */
 };
 
+/* Who waits for whom (ulp.h), where no more than TCP is known. */
+enum segment_turn {
+	TURN_NONE,
+	TURN_ASKED,			/* new data by the client */
+	TURN_ASKED_FIRST,		/* the first of the connection */
+	TURN_ANSWERED,			/* by the server */
+};
+
 struct segment {
 	const struct packet *packet;
 	enum side side;			/* who sent it */
@@ -60,11 +68,10 @@ struct segment {
 	uint32_t ts_before;		/* highest TSval before it */
 	struct instant last_before;	/* this side's packet before; 0: none */
 	int64_t rtt_ns;			/* sample completed by this ACK, else 0 */
-	int64_t answered_ns;		/* turn answered by this: how long, else 0 */
+	enum segment_turn turn;
 };
 
-/* Take `p`, sent by `side`, into `f`, and say what it was. Opens, acknowledges
- * and closes the flow's turn exchange where no parser does. `now` is trace
+/* Take `p`, sent by `side`, into `f`, and say what it was. `now` is trace
  * time (p->time, never going back). */
 void tcp_segment(struct flow_pool *, struct flow *, const struct packet *p,
     enum side side, struct instant now, struct segment *out);

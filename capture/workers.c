@@ -1,20 +1,30 @@
-/* workers.c - a ring of batches between who reads, who decodes and who analyses.
+/* workers.c - a ring of batches between who reads, who decodes, who analyses and
+ * who delivers.
  *
- * Each batch goes round: empty, read, decoded, settled, taken. Who decodes takes
- * the oldest that is read; who has decoded one settles all that are next in
- * order, unless another thread is at it. The hard part is to wake nobody for
- * nothing: a batch is a tenth of a millisecond of work, and to be woken costs a
- * tenth of that. The reader sleeps until half of the ring is free again. */
+ * Each batch goes round: empty, read, decoded, settled, taken, delivered. The caller
+ * takes them; all else is done by whoever is free, the caller too when it has
+ * nothing to take. The hard part is to wake nobody for nothing: a batch is 20 us of
+ * work, and to be woken costs as much, and more on a virtual machine. So who finds
+ * nothing to do looks on for a while, if it is the only one and the source is a
+ * file; then it sleeps until there is more than one thing to do, or one that others
+ * wait for. */
 #include "capture/workers.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
 	RING = 32,			/* batches */
-	DECODERS_MAX = 6,		/* more would wait for the reader */
+	HELPERS_MAX = 2,		/* a third finds too little to do */
+	/* The caller has so many to take: what it has taken comes first. */
+	AHEAD = 8,
+	/* Who sleeps is woken for so many to deliver. */
+	WORTH_WAKING = RING / 2,
+	LOOKS = 500,			/* 0.1 ms */
 };
 
 struct slot {
@@ -25,19 +35,26 @@ struct slot {
 struct workers {
 	struct source *source;
 	struct intake *intake;
+	struct engine *engine;		/* NULL: nothing is deferred */
 	bool is_regular;		/* the source never waits for frames */
-	unsigned decoders, started;
-	pthread_t thread[1 + DECODERS_MAX];
+	unsigned started;
+	pthread_t thread[HELPERS_MAX];
 	pthread_mutex_t lock;		/* for what follows */
-	pthread_cond_t room, read, settled;
+	pthread_cond_t job, settled;
 	struct slot slot[RING];
 	/* so many batches were read, given to a decoder, brought into order, and
-	 * given back by the caller, who may have one more in hand */
-	uint64_t reads, decodes, settles, takes;
+	 * given back by the caller, who may have one more in hand; and those that
+	 * are free again */
+	uint64_t reads, decodes, settles, takes, deliveries;
 	bool is_taken;
 	bool starts;			/* the first batch was asked for */
-	bool is_settling, is_over, quits;
-	bool reader_waits, taker_waits;
+	bool is_reading, is_settling, is_delivering;
+	bool catches_up;		/* the caller wants to deliver */
+	bool is_over, quits;
+	bool taker_waits;
+	unsigned idle;			/* helpers that sleep, and nobody wakes */
+	bool is_looking;		/* one looks on, */
+	_Atomic unsigned news;		/* at this: the caller gave one back */
 };
 
 /* --- reading -------------------------------------------------------------------- */
@@ -71,26 +88,46 @@ read_full(struct workers *w, struct batch *b)
 	while (b->result == SOURCE_FRAME && !batch_is_full(b));
 }
 
-/* The next place in the ring, when there is room; NULL: it is all over. Who
- * waited is woken when half of the ring is free. */
-static struct slot *
-wait_for_room(struct workers *w)
-{
-	struct slot *s;
+/* --- jobs: with the lock, which they give away meanwhile -------------------------- */
 
-	pthread_mutex_lock(&w->lock);
-	w->reader_waits = !w->starts || w->reads - w->takes == RING;
-	while (w->reader_waits && !w->quits)
-		pthread_cond_wait(&w->room, &w->lock);
-	s = w->quits ? NULL : &w->slot[w->reads % RING];
-	pthread_mutex_unlock(&w->lock);
-	return s;
+static bool
+can_read(const struct workers *w)
+{
+	return w->starts && !w->is_reading && !w->is_over &&
+	    w->reads - w->deliveries < RING;
 }
 
-/* --- in order --------------------------------------------------------------------- */
+static void
+wake_helper(struct workers *w)
+{
+	if (!w->idle)
+		return;
+	w->idle--;
+	pthread_cond_signal(&w->job);
+}
 
-/* What is next in order, as far as it was decoded. With the lock, which it gives
- * away meanwhile. */
+static void
+read_ahead(struct workers *w)
+{
+	struct batch *b = w->slot[w->reads % RING].batch;
+
+	w->is_reading = true;
+	pthread_mutex_unlock(&w->lock);
+	batch_clear(b);
+	if (w->is_regular)
+		read_full(w, b);
+	else
+		read_some(w, b, INTAKE_FRAMES);
+	source_publish(w->source);
+	pthread_mutex_lock(&w->lock);
+	w->is_reading = false;
+	w->reads++;
+	w->is_over = is_last(b);
+	if (w->reads - w->takes < AHEAD / 2)
+		wake_helper(w);		/* the caller runs dry */
+}
+
+/* What is next in order, as far as it was decoded. */
 static void
 settle(struct workers *w)
 {
@@ -111,71 +148,92 @@ settle(struct workers *w)
 	w->is_settling = false;
 }
 
+/* The oldest that was read and nobody decodes. */
 static void
-decoded(struct workers *w, struct slot *s)
+decode(struct workers *w)
 {
+	struct slot *s = &w->slot[w->decodes++ % RING];
+
+	pthread_mutex_unlock(&w->lock);
+	intake_decode(w->intake, s->batch);
 	pthread_mutex_lock(&w->lock);
 	s->is_decoded = true;
 	settle(w);
+}
+
+static bool
+can_deliver(const struct workers *w)
+{
+	return w->deliveries < w->takes && !w->is_delivering;
+}
+
+static void
+deliver(struct workers *w)
+{
+	struct batch *b = w->slot[w->deliveries % RING].batch;
+
+	w->is_delivering = true;
 	pthread_mutex_unlock(&w->lock);
+	if (w->engine)
+		engine_deliver(w->engine, b);
+	pthread_mutex_lock(&w->lock);
+	w->is_delivering = false;
+	w->deliveries++;
+	if (w->catches_up)
+		pthread_cond_signal(&w->settled);
+}
+
+/* False: there is nothing to do. */
+static bool
+do_a_job(struct workers *w)
+{
+	if (w->decodes < w->reads)
+		decode(w);
+	else if (can_read(w) && w->reads - w->takes < AHEAD)
+		read_ahead(w);
+	else if (can_deliver(w) && !w->catches_up)
+		deliver(w);
+	else if (can_read(w))
+		read_ahead(w);
+	else
+		return false;
+	return true;
+}
+
+/* For something to do. */
+static void
+look_on(struct workers *w)
+{
+	unsigned before = atomic_load(&w->news);
+
+	w->is_looking = true;
+	pthread_mutex_unlock(&w->lock);
+	for (int i = 0; i < LOOKS && atomic_load(&w->news) == before; i++)
+		sched_yield();
+	pthread_mutex_lock(&w->lock);
+	w->is_looking = false;
 }
 
 static void *
-read_ahead(void *context)
+help(void *context)
 {
 	struct workers *w = context;
-	bool is_over = false;
-	struct slot *s;
-
-	while (!is_over && (s = wait_for_room(w))) {
-		batch_clear(s->batch);
-		if (w->is_regular)
-			read_full(w, s->batch);
-		else
-			read_some(w, s->batch, INTAKE_FRAMES);
-		source_publish(w->source);
-		is_over = is_last(s->batch);
-		if (w->decoders == 0)
-			intake_decode(w->intake, s->batch);
-		pthread_mutex_lock(&w->lock);
-		w->reads++;
-		w->is_over = is_over;
-		if (w->decoders)
-			pthread_cond_signal(&w->read);
-		pthread_mutex_unlock(&w->lock);
-		if (w->decoders == 0)
-			decoded(w, s);
-	}
-	return NULL;
-}
-
-/* The oldest that was read and nobody decodes; NULL: there will be none. */
-static struct slot *
-wait_for_read(struct workers *w)
-{
-	struct slot *s = NULL;
+	bool has_looked = false;
 
 	pthread_mutex_lock(&w->lock);
-	while (w->decodes == w->reads && !w->is_over && !w->quits)
-		pthread_cond_wait(&w->read, &w->lock);
-	if (w->decodes != w->reads && !w->quits)
-		s = &w->slot[w->decodes++ % RING];
-	else			/* the others wait for the same */
-		pthread_cond_signal(&w->read);
-	pthread_mutex_unlock(&w->lock);
-	return s;
-}
-
-static void *
-decode_ahead(void *context)
-{
-	struct workers *w = context;
-	struct slot *s;
-
-	while ((s = wait_for_read(w))) {
-		intake_decode(w->intake, s->batch);
-		decoded(w, s);
+	while (!w->quits) {
+		if (do_a_job(w)) {
+			has_looked = false;
+		} else if (w->is_regular && !w->is_looking && !has_looked) {
+			has_looked = true;
+			look_on(w);
+		} else {
+			w->idle++;
+			pthread_cond_wait(&w->job, &w->lock);
+			has_looked = false;
+		}
 	}
+	pthread_mutex_unlock(&w->lock);
 	return NULL;
 }
 
@@ -213,22 +271,24 @@ start(struct workers *w, void *(*run)(void *))
 	return status;
 }
 
+static void catch_up(void *context);
+
 static int
 start_all(struct workers *w, unsigned count)
 {
-	int status;
+	int status = source_read_apart(w->source) ? ENOMEM : 0;
 
-	w->decoders = count - 2 < DECODERS_MAX ? count - 2 : DECODERS_MAX;
-	if (source_read_apart(w->source))
-		return ENOMEM;
-	status = start(w, read_ahead);
-	for (unsigned i = 0; status == 0 && i < w->decoders; i++)
-		status = start(w, decode_ahead);
+	if (w->engine && status == 0 && !engine_defer(w->engine,
+	    &(struct engine_deferral){ catch_up, w }))
+		w->engine = NULL;
+	for (unsigned i = 1; status == 0 && i < count && i <= HELPERS_MAX; i++)
+		status = start(w, help);
 	return status;
 }
 
 struct workers *
-workers_new(struct source *source, struct intake *intake, unsigned count)
+workers_new(struct source *source, struct intake *intake, struct engine *engine,
+    unsigned count)
 {
 	struct workers *w = calloc(1, sizeof(*w));
 	size_t slots;
@@ -238,6 +298,7 @@ workers_new(struct source *source, struct intake *intake, unsigned count)
 		return NULL;
 	w->source = source;
 	w->intake = intake;
+	w->engine = engine;
 	w->is_regular = are_regular_files(source);
 	/* a pipe may be silent for hours, and then only the thread that gets
 	 * the signals can be called away from it */
@@ -245,8 +306,7 @@ workers_new(struct source *source, struct intake *intake, unsigned count)
 		count = 1;
 	slots = count > 1 ? RING : 1;
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->room, NULL);
-	pthread_cond_init(&w->read, NULL);
+	pthread_cond_init(&w->job, NULL);
 	pthread_cond_init(&w->settled, NULL);
 	for (size_t i = 0; status == 0 && i < slots; i++) {
 		w->slot[i].batch = batch_new(count > 1);
@@ -268,18 +328,18 @@ workers_free(struct workers **wp)
 	*wp = NULL;
 	if (!w)
 		return;
+	if (w->engine)
+		engine_defer(w->engine, NULL);
 	pthread_mutex_lock(&w->lock);
 	w->quits = true;
-	pthread_cond_broadcast(&w->room);
-	pthread_cond_broadcast(&w->read);
+	pthread_cond_broadcast(&w->job);
 	pthread_mutex_unlock(&w->lock);
 	for (unsigned i = 0; i < w->started; i++)
 		pthread_join(w->thread[i], NULL);
 	for (size_t i = 0; i < RING; i++)
 		batch_free(&w->slot[i].batch);
 	pthread_cond_destroy(&w->settled);
-	pthread_cond_destroy(&w->read);
-	pthread_cond_destroy(&w->room);
+	pthread_cond_destroy(&w->job);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
@@ -296,16 +356,16 @@ next_of_one(struct workers *w)
 	return b;
 }
 
-/* The one in hand goes back, and who reads may be waiting for that. */
+/* The one in hand goes back, and who sleeps may have enough to do again. */
 static void
 give_back(struct workers *w)
 {
 	w->takes += w->is_taken;
 	w->is_taken = false;
-	if (!w->reader_waits || w->reads - w->takes > RING / 2)
-		return;
-	w->reader_waits = false;
-	pthread_cond_signal(&w->room);
+	atomic_fetch_add(&w->news, 1);
+	if (w->takes - w->deliveries >= WORTH_WAKING ||
+	    w->reads - w->takes < AHEAD / 2)
+		wake_helper(w);
 }
 
 struct batch *
@@ -319,12 +379,35 @@ workers_next(struct workers *w)
 	w->starts = true;
 	give_back(w);
 	while (w->settles == w->takes) {
+		if (can_deliver(w)) {
+			deliver(w);
+			continue;
+		}
+		wake_helper(w);		/* it may have slept for want of room */
 		w->taker_waits = true;
 		pthread_cond_wait(&w->settled, &w->lock);
+		w->taker_waits = false;
 	}
-	w->taker_waits = false;
 	w->is_taken = true;
 	b = w->slot[w->takes % RING].batch;
 	pthread_mutex_unlock(&w->lock);
 	return b;
+}
+
+/* All that was taken, the one in hand too. */
+static void
+catch_up(void *context)
+{
+	struct workers *w = context;
+
+	pthread_mutex_lock(&w->lock);
+	w->catches_up = true;
+	while (w->is_delivering)
+		pthread_cond_wait(&w->settled, &w->lock);
+	w->catches_up = false;
+	while (w->deliveries < w->takes)
+		deliver(w);
+	pthread_mutex_unlock(&w->lock);
+	if (w->is_taken)
+		engine_deliver(w->engine, w->slot[w->takes % RING].batch);
 }

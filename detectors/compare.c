@@ -197,6 +197,15 @@ hear_segment(void *context, struct flow *f, const struct segment *s)
 }
 
 static void
+hear_delivery(void *context, const struct delivery *d, int64_t answered_ns)
+{
+	struct compare_watch *w = context;
+
+	if (w->inner.on_delivery)
+		w->inner.on_delivery(w->inner.context, d, answered_ns);
+}
+
+static void
 hear_app(void *context, const struct app_event *e)
 {
 	struct compare_watch *w = context;
@@ -288,7 +297,8 @@ compare_watch_observe(struct compare_watch *w, struct engine_observer *o)
 {
 	w->inner = *o;
 	*o = (struct engine_observer){ .context = w, .on_packet = hear_packet,
-		.on_segment = hear_segment, .on_app = hear_app,
+		.on_segment = hear_segment, .on_delivery = hear_delivery,
+		.on_app = hear_app,
 		.on_step = hear_step, .on_flow_end = hear_flow_end,
 		.on_forgotten = hear_forgotten };
 }

@@ -2,7 +2,7 @@
  *
  * A detector is one file that ends in a `const struct detector` and one line
  * in registry.c. It sees flows in two phases. In the packet phase (on_segment,
- * on_packet, on_app) it may only take notes: flow_note() on a flow, or its own
+ * on_packet, on_delivery, on_app) it may only take notes: flow_note() on a flow, or its own
  * state; it must be quick and must not judge. In the step phase (review_*, once
  * a second of trace time, and at the end) it may look at all that is known of
  * the flow, the server and the capture, and raise findings. All callbacks are
@@ -71,6 +71,7 @@ enum matter {
 	MATTER_HALF_ANSWER = 64,	/* the server owes the rest of a PDU */
 	MATTER_GATEWAY = 128,		/* the client's SYN was seen, and it has not
 					 * got MARK_CROSSED */
+	MATTER_LATE = 256,		/* it was answered late */
 };
 
 /* A flow of which a detector remembers more than notes hold (memo.h): only for
@@ -83,7 +84,6 @@ enum flow_mark {
 
 	MARK_HANDOVER = 1024, MARK_MISSING = 2048, MARK_ORDER = 4096,
 	MARK_CROSSED = 8192,		/* its gateway was looked for */
-	MARK_LATE = 16384,		/* it was answered late */
 	MARK_PACE = 32768,		/* of a transfer there is more to say than
 					 * that it goes on */
 
@@ -126,7 +126,12 @@ struct detector {
 	void (*on_segment)(void *state, struct flow_pool *, struct flow *,
 	    const struct segment *);
 	void (*on_packet)(void *state, const struct packet *); /* non-TCP only */
-	/* for events of these types (1 << enum app_event_type) */
+	/* its upper layers' part (ulp.h), maybe in another thread at the same time,
+	 * so that it shares nothing with the calls above: on_delivery is called for
+	 * TCP segments with any of `delivered` (enum segment_fact), on_app for
+	 * events of these types (1 << enum app_event_type) */
+	unsigned delivered;
+	void (*on_delivery)(void *state, const struct delivery *);
 	unsigned events;
 	void (*on_app)(void *state, const struct app_event *);
 

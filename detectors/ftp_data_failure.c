@@ -256,16 +256,14 @@ session_called(struct ftp *d, struct session *s, const struct packet *p)
 }
 
 static void
-on_segment(void *state, struct flow_pool *pool, struct flow *f,
-    const struct segment *seg)
+on_delivery(void *state, const struct delivery *seg)
 {
+	const struct flow *f = seg->flow;
 	struct ftp *d = state;
 	struct session *s;
 	const uint64_t *flow_id;
 
-	(void)pool;
-	if (!(seg->facts & (SEG_SYN | SEG_SYN_ACK | SEG_RST | SEG_ESTABLISHES)) ||
-	    !(d->announced[f->port[SERVER] / 64] >> f->port[SERVER] % 64 & 1))
+	if (!(d->announced[f->port[SERVER] / 64] >> f->port[SERVER] % 64 & 1))
 		return;
 	flow_id = memo_find(d->places, subject_of(&f->addr[SERVER],
 	    f->port[SERVER]));
@@ -273,10 +271,10 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 	if (!s)
 		return;
 	if (seg->facts & (SEG_SYN_ACK | SEG_ESTABLISHES)) {
-		note_connected(d, s, f->last);
+		note_connected(d, s, seg->packet->time);
 	} else if (seg->facts & SEG_SYN) {
 		if (!s->syns++)
-			s->first_syn = f->half[seg->side].last;
+			s->first_syn = seg->packet->time;
 		session_called(d, s, seg->packet);
 	} else if (seg->side == SERVER && !s->connected) {
 		s->refused = true;
@@ -438,8 +436,8 @@ const struct detector detector_ftp_data_failure = {
 	.kinds = kinds,
 	.events = 1 << APP_NOTE,
 	.on_app = on_app,
-	.facts = SEG_SYN | SEG_SYN_ACK | SEG_RST | SEG_ESTABLISHES,
-	.on_segment = on_segment,
+	.delivered = SEG_SYN | SEG_SYN_ACK | SEG_RST | SEG_ESTABLISHES,
+	.on_delivery = on_delivery,
 	.review_capture = review_capture,
 	.new = ftp_new,
 	.free = ftp_free,

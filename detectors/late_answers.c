@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "detectors/memo.h"
+#include "detectors/subject.h"
 
 extern const struct detector detector_reply_missing;
 
@@ -42,7 +43,8 @@ struct asker {
 
 /* A port of a server. */
 struct habit {
-	uint32_t host;		/* host_place() */
+	uint16_t host;		/* host_place() */
+	uint16_t port;
 	uint32_t late, soon;	/* answers */
 	uint32_t at_once, later; /* asked again after a late answer */
 	struct address client[2]; /* the first two different ones */
@@ -59,14 +61,14 @@ struct late_answers {
 	uint64_t ports[HOST_PLACES];	/* port_bit() of those with a habit */
 };
 
-static uint32_t
+static uint16_t
 host_place(const struct address *a)
 {
-	return (uint32_t)(address_hash(a, HOST_KEY) % HOST_PLACES);
+	return (uint16_t)(address_hash(a, HOST_KEY) % HOST_PLACES);
 }
 
 static uint64_t
-port_bit(uint64_t port)
+port_bit(uint16_t port)
 {
 	return UINT64_C(1) << port % 64;
 }
@@ -83,13 +85,13 @@ renew_ports(struct late_answers *l)
 	l->habits_made = made;
 	memset(l->ports, 0, sizeof(l->ports));
 	for (size_t i = 0; (h = memo_each(l->habits, &i, &key)); )
-		l->ports[h->host] |= port_bit(key - 1);
+		l->ports[h->host] |= port_bit(h->port);
 }
 
 static uint64_t
-port_key(const struct host *h, uint16_t port)
+port_key(const struct flow *f)
 {
-	return h ? (h->number << 16 | port) + 1 : 0;
+	return subject_of(&f->addr[SERVER], f->port[SERVER]);
 }
 
 static void
@@ -115,8 +117,8 @@ static void
 answered(struct late_answers *l, struct flow *f, int64_t took_ns,
     struct instant asked, struct instant now, uint64_t frame)
 {
-	uint64_t key = port_key(f->host[SERVER], f->port[SERVER]);
-	struct habit *h = key ? memo_find(l->habits, key) : NULL;
+	uint64_t key = port_key(f);
+	struct habit *h = memo_find(l->habits, key);
 	struct asker *a;
 
 	if (took_ns < LATE_FLOOR_NS) {
@@ -124,10 +126,9 @@ answered(struct late_answers *l, struct flow *f, int64_t took_ns,
 			h->soon++;
 		return;
 	}
-	if (!key)
-		return;
 	h = memo_make(l->habits, key);
 	h->host = host_place(&f->addr[SERVER]);
+	h->port = f->port[SERVER];
 	if (!h->late++)
 		h->first = asked;
 	h->last = now;
@@ -135,7 +136,7 @@ answered(struct late_answers *l, struct flow *f, int64_t took_ns,
 	note_client(h, &f->addr[CLIENT]);
 	note_frame(h, frame);
 	a = memo_make(l->askers, memo_key(f->id, 0));
-	f->marks |= MARK_LATE;
+	f->app_flags |= FLOW_APP_LATE;
 	a->answered = now;
 }
 
@@ -145,8 +146,7 @@ client_speaks(struct late_answers *l, const struct flow *f,
     const struct packet *p)
 {
 	struct asker *a = memo_find(l->askers, memo_key(f->id, 0));
-	struct habit *h = a ? memo_find(l->habits, port_key(f->host[SERVER],
-	    f->port[SERVER])) : NULL;
+	struct habit *h = a ? memo_find(l->habits, port_key(f)) : NULL;
 
 	if (!h || !instant_is_set(a->answered))
 		return;
@@ -158,12 +158,11 @@ client_speaks(struct late_answers *l, const struct flow *f,
 }
 
 void
-late_answers_segment(struct late_answers *l, const struct flow *f,
-    const struct segment *seg)
+late_answers_delivery(struct late_answers *l, const struct delivery *d)
 {
-	if (f->marks & MARK_LATE && seg->side == CLIENT && seg->facts & SEG_NEW &&
-	    seg->packet->payload_bytes)
-		client_speaks(l, f, seg->packet);
+	if (d->flow->app_flags & FLOW_APP_LATE && d->side == CLIENT &&
+	    d->packet->payload_bytes)
+		client_speaks(l, d->flow, d->packet);
 }
 
 void
@@ -242,13 +241,14 @@ late_answers_review(struct late_answers *l, struct judge *j, struct server *v)
 	uint64_t ports;
 
 	renew_ports(l);
-	ports = v->host ? l->ports[host_place(&v->address)] : 0;
+	ports = l->ports[host_place(&v->address)];
 	if (!ports)
 		return false;
 	for (size_t i = 0; i < v->service_count; i++) {
 		const struct service_place *s = &v->place[i];
 		const struct habit *h = ports & port_bit(s->port) ?
-		    memo_find(l->habits, port_key(v->host, s->port)) : NULL;
+		    memo_find(l->habits, subject_of(&v->address, s->port)) :
+		    NULL;
 		struct finding *before;
 
 		if (!h)

@@ -126,33 +126,34 @@ mac_key(const uint8_t mac[6])
 }
 
 static uint64_t
-crossing_key(const struct flow *f)
+crossing_key(const struct flow *f, uint32_t client_isn)
 {
 	return subject_number(subject_of(&f->addr[SERVER], f->port[SERVER]),
-	    f->half[CLIENT].isn);
+	    client_isn);
 }
 
 static void
-on_segment(void *state, struct flow_pool *pool, struct flow *f,
-    const struct segment *seg)
+on_delivery(void *state, const struct delivery *d)
 {
-	const struct packet *p = seg->packet;
+	const struct app_half *client = &d->half[CLIENT];
+	const struct packet *p = d->packet;
+	const struct flow *f = d->flow;
 	struct nat *n = state;
 	struct crossing *c;
 
-	(void)pool;
-	if (!p->has_mac || !(f->half[CLIENT].flags & HALF_SYN))
+	if (!p->has_mac || !(client->flags & HALF_SYN))
 		return;
-	if (seg->facts & SEG_SYN_ACK) {
-		c = n->any_crossed ? memo_find(n->crossings, crossing_key(f)) : NULL;
+	if (d->facts & SEG_SYN_ACK) {
+		c = n->any_crossed ? memo_find(n->crossings,
+		    crossing_key(f, client->isn)) : NULL;
 		if (c && c->crossed && !address_compare(&f->addr[CLIENT],
 		    &c->other))
 			c->returned = true;
 		return;
 	}
-	if (seg->side != CLIENT)
+	if (d->side != CLIENT)
 		return;
-	c = memo_make(n->crossings, crossing_key(f));
+	c = memo_make(n->crossings, crossing_key(f, client->isn));
 	if (!c->hop) {
 		c->client = f->addr[CLIENT];
 		c->hop = mac_key(p->dst_mac);
@@ -162,7 +163,8 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 	}
 }
 
-/* Whose MAC is it? What routes for others says so of itself alone. */
+/* Whose MAC is it? What routes for others says so of itself alone. Nothing but this
+ * and the step phase knows `macs`. */
 static void
 on_packet(void *state, const struct packet *p)
 {
@@ -272,7 +274,7 @@ through_gateway(struct nat *n, struct flow *f, enum fate fate)
 	if (fate == REFUSED || f->marks & MARK_CROSSED)
 		return;
 	f->marks |= MARK_CROSSED;
-	c = memo_find(n->crossings, crossing_key(f));
+	c = memo_find(n->crossings, crossing_key(f, f->half[CLIENT].isn));
 	if (!c || address_compare(&c->client, &f->addr[CLIENT]))
 		return;
 	g = memo_make(n->gateways, c->hop);
@@ -599,8 +601,8 @@ const struct detector detector_nat_intermittent = {
 	    "down (they answer nobody), or one of them that is overloaded.",
 	.source = "KB 948496 (clients behind NAT fail intermittently); RFC 9112, "
 	    "3.2.2 and 3.2.3 (what a proxy is asked)",
-	.facts = SEG_SYN | SEG_SYN_ACK,
-	.on_segment = on_segment,
+	.delivered = SEG_SYN | SEG_SYN_ACK,
+	.on_delivery = on_delivery,
 	.on_packet = on_packet,
 	.events = 1 << APP_REQUEST,
 	.on_app = on_app,

@@ -123,6 +123,9 @@ list_callbacks(struct registry *r)
 		if (d->on_packet)
 			r->on_packet[r->on_packets++] = (struct on_packet){
 			    r->state[i], d->on_packet };
+		if (d->on_delivery)
+			r->on_delivery[r->on_deliveries++] = (struct on_delivery){
+			    d->delivered, r->state[i], d->on_delivery };
 		for (size_t t = 0; d->on_app && t < APP_EVENT_TYPES; t++)
 			if (d->events & 1U << t)
 				r->on_app[t][r->on_apps[t]++] = (struct on_app){
@@ -332,9 +335,6 @@ on_segment(void *context, struct flow *f, const struct segment *seg)
 	    sets_of(r->of_mark, f->marks) |
 	    sets_of(r->of_noted, flow_note_bits(f) & r->noted);
 
-	if (seg->answered_ns && !(f->flags & FLOW_PARSED))
-		answer_remember(r, &(struct answer){ .flow = f,
-		    .took_ns = seg->answered_ns, .turn = true });
 	for (; concerned; concerned &= concerned - 1) {
 		const struct on_segment *d =
 		    &r->on_segment[__builtin_ctzll(concerned)];
@@ -355,12 +355,25 @@ on_packet(void *context, const struct packet *p)
 }
 
 static void
+on_delivery(void *context, const struct delivery *d, int64_t answered_ns)
+{
+	struct registry *r = context;
+
+	if (answered_ns && !(d->flow->app_flags & FLOW_APP_PARSED))
+		answer_remember(r, &(struct answer){ .flow = d->flow,
+		    .took_ns = answered_ns, .turn = true });
+	for (size_t i = 0; i < r->on_deliveries; i++)
+		if (d->facts & r->on_delivery[i].facts)
+			r->on_delivery[i].call(r->on_delivery[i].state, d);
+}
+
+static void
 on_app(void *context, const struct app_event *e)
 {
 	struct registry *r = context;
 
 	if (e->flow && e->type == APP_REQUEST)
-		e->flow->flags |= FLOW_PARSED;
+		e->flow->app_flags |= FLOW_APP_PARSED;
 	if (e->flow && e->type == APP_RESPONSE)
 		answer_remember(r, &(struct answer){ .flow = e->flow,
 		    .took_ns = e->took_ns,
@@ -395,6 +408,8 @@ matters_of(const struct flow *f)
 		m |= MATTER_HALF_ANSWER;
 	if (f->half[CLIENT].syns && !(f->marks & MARK_CROSSED))
 		m |= MATTER_GATEWAY;
+	if (f->app_flags & FLOW_APP_LATE)
+		m |= MATTER_LATE;
 	return m;
 }
 
@@ -621,6 +636,7 @@ registry_observe(struct registry *r, struct engine_observer *o)
 	o->context = r;
 	o->on_segment = on_segment;
 	o->on_packet = on_packet;
+	o->on_delivery = on_delivery;
 	o->on_app = on_app;
 	o->on_step = on_step;
 }

@@ -56,6 +56,12 @@ struct on_packet {
 	void (*call)(void *, const struct packet *);
 };
 
+struct on_delivery {
+	uint32_t facts;			/* enum segment_fact */
+	void *state;
+	void (*call)(void *, const struct delivery *);
+};
+
 struct on_app {
 	void *state;
 	void (*call)(void *, const struct app_event *);
@@ -64,7 +70,7 @@ struct on_app {
 struct registry {
 	const struct config *config;
 	void *state[DETECTORS_MAX];
-	size_t on_segments, on_packets, on_apps[APP_EVENT_TYPES];
+	size_t on_segments, on_packets, on_deliveries, on_apps[APP_EVENT_TYPES];
 	size_t review_flows, review_servers;
 	struct on_segment on_segment[DETECTORS_MAX];
 	/* those that a fact, an oddity, a mark or a note concerns, as a set of
@@ -72,6 +78,7 @@ struct registry {
 	uint64_t of_each, of_fact[32], of_odd[32], of_mark[16], of_noted[32];
 	uint32_t facts, odd, noted;	/* those that concern anybody */
 	struct on_packet on_packet[DETECTORS_MAX];
+	struct on_delivery on_delivery[DETECTORS_MAX];
 	struct on_app on_app[APP_EVENT_TYPES][DETECTORS_MAX];	/* by type */
 	struct review_flow review_flow[DETECTORS_MAX];
 	/* the same of review_flow, by matters, notes and marks of a flow */

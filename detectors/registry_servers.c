@@ -441,7 +441,7 @@ answer_count(struct registry *r, const struct answer *a)
 	struct service *v = s ? server_service_of(s, f, true) : NULL;
 	bool slow = (double)a->took_ns > r->judge.limit->user_notices_s * 1e9;
 
-	if (!v || (a->turn && f->flags & FLOW_PARSED))
+	if (!v || (a->turn && f->app_flags & FLOW_APP_PARSED))
 		return;
 	v->asked++;
 	v->answered++;

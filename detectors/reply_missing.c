@@ -237,7 +237,7 @@ could_go_on(const struct flow *f)
 
 	return v->una == v->next && c->window >= (c->mss ? c->mss : 1460) &&
 	    !(v->flags & (HALF_FIN | HALF_RST)) &&
-	    !(f->flags & FLOW_APP_LOST_SERVER);
+	    !(f->app_flags & FLOW_APP_LOST_SERVER);
 }
 
 static void
@@ -498,7 +498,7 @@ review_late(struct judge *j, struct server *s, struct flow *f)
 static bool
 only_was_late(const struct flow *f)
 {
-	return f->marks & MARK_LATE && !(f->marks & MARK_MISSING) &&
+	return f->app_flags & FLOW_APP_LATE && !(f->marks & MARK_MISSING) &&
 	    !f->waiting && !stream_owes(f, SERVER);
 }
 
@@ -521,7 +521,7 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 	double patience, waited, trust;
 
 	(void)state;
-	if (f->marks & MARK_LATE &&	/* for review_server */
+	if (f->app_flags & FLOW_APP_LATE &&	/* for review_server */
 	    !server_remembers(s, FINDING_reply_missing))
 		server_remember(s, FINDING_reply_missing, sizeof(struct instant));
 	if (only_was_late(f) || f->protocol != IP_TCP ||
@@ -550,11 +550,9 @@ review_flow(void *state, struct judge *j, struct server *s, struct flow *f)
 }
 
 static void
-on_segment(void *state, struct flow_pool *pool, struct flow *f,
-    const struct segment *seg)
+on_delivery(void *state, const struct delivery *d)
 {
-	(void)pool;
-	late_answers_segment(state, f, seg);
+	late_answers_delivery(state, d);
 }
 
 static void
@@ -605,14 +603,15 @@ const struct detector detector_reply_missing = {
 	    "Client-Side Hangs)",
 	.kinds = (const char *const[]){ "established", "negotiation", "late",
 	    "cut_short", "silenced", NULL },
-	.facts = CUE_PAYLOAD,
-	.on_segment = on_segment,
+	.delivered = SEG_NEW,
+	.on_delivery = on_delivery,
 	.events = 1 << APP_RESPONSE,
 	.on_app = on_app,
 	.new = late_new,
 	.free = late_free,
-	.mark = MARK_MISSING | MARK_LATE,
-	.matters = MATTER_WAITING | MATTER_SPEECHLESS | MATTER_HALF_ANSWER,
+	.mark = MARK_MISSING,
+	.matters = MATTER_WAITING | MATTER_SPEECHLESS | MATTER_HALF_ANSWER |
+	    MATTER_LATE,
 	.review_flow = review_flow,
 	.release = free,
 	.servers = SERVER_REMEMBERED,

@@ -22,6 +22,7 @@ struct rig {
 	uint32_t seq[2];		/* next byte of each side */
 	uint32_t start[2];		/* the first */
 	size_t cut;			/* bytes a segment; 0: all in one */
+	struct app_half half[2];	/* of the flow, as it stands */
 	size_t count;
 	struct app_event event[RIG_EVENTS];
 };
@@ -58,7 +59,7 @@ rig_begin(struct rig *r, uint8_t protocol, uint16_t port, size_t cut)
 	r->flow->addr[SERVER] = address_from_v4(0x0a000001);
 	r->flow->port[CLIENT] = 50000;
 	r->flow->port[SERVER] = port;
-	r->flow->flags = FLOW_HANDSHAKE;
+	r->flow->app_flags = FLOW_HANDSHAKE;
 	r->flow->state = FLOW_ESTABLISHED;
 }
 
@@ -81,8 +82,14 @@ rig_wait(struct rig *r, int64_t ms)
 static inline struct app_context
 rig_context(struct rig *r, enum side side)
 {
+	const struct tcp_half *half = r->flow->half;
+
+	r->half[CLIENT] = app_half_of(&half[CLIENT]);
+	r->half[SERVER] = app_half_of(&half[SERVER]);
 	return (struct app_context){
 		.pool = r->pool, .flow = r->flow, .now = r->now,
+		.half = r->half,
+		.packets = half[CLIENT].packets + half[SERVER].packets,
 		.began = r->now, .first_frame = r->frame, .frame = r->frame,
 		.side = side, .report = &r->report,
 	};
@@ -99,10 +106,10 @@ rig_segment(struct rig *r, enum side side, const uint8_t *at, size_t n)
 	if (n)
 		memcpy(copy, at, n);
 	r->frame++;
-	c = rig_context(r, side);
-	c.end_seq = r->seq[side] + (uint32_t)n;
 	r->flow->half[side].flags |= HALF_DATA | HALF_SEEN;
 	r->flow->half[side].packets++;
+	c = rig_context(r, side);
+	c.end_seq = r->seq[side] + (uint32_t)n;
 	if (app_wants(r->flow, side))
 		stream_segment(r->streams, &c, r->seq[side],
 		    bytes_of(copy, n), (uint32_t)n, true, r->start[side]);
@@ -144,9 +151,9 @@ rig_cut(struct rig *r, enum side side, const void *bytes, size_t n, size_t kept)
 	memcpy(copy, bytes, kept);
 	rig_wait(r, RIG_STEP_MS);
 	r->frame++;
+	r->flow->half[side].flags |= HALF_DATA | HALF_SEEN;
 	c = rig_context(r, side);
 	c.end_seq = r->seq[side] + (uint32_t)n;
-	r->flow->half[side].flags |= HALF_DATA | HALF_SEEN;
 	if (app_wants(r->flow, side))
 		stream_segment(r->streams, &c, r->seq[side],
 		    bytes_of(copy, kept), (uint32_t)n, true, r->start[side]);

@@ -29,8 +29,8 @@ judge() {
 		if (stem ~ /^(packet|decode.*|checksum|toeplitz)$/) return 1
 		if (stem ~ /^(defrag|duplicate)$/) return 1
 		if (stem ~ /^(source.*|flow.*|quality)$/) return 2
-		if (stem ~ /^(tcp.*|app|community_id|intake)$/) return 3
-		if (stem ~ /^(app_.*|stream|host)$/) return 4
+		if (stem ~ /^(tcp.*|app|delivery|community_id|intake)$/) return 3
+		if (stem ~ /^(app_.*|stream|ulp|host)$/) return 4
 		if (stem ~ /^(engine.*|workers)$/) return 5
 		return -1
 	}

@@ -73,7 +73,7 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t n)
 	if (choice != FREE_CHOICE) {
 		r.flow->app = (uint8_t)app_parsers[choice %
 		    parser_count()]->protocol;
-		r.flow->flags |= FLOW_APP_SETTLED;
+		r.flow->app_flags |= FLOW_APP_SETTLED;
 	}
 	converse(&r, b);
 	rig_end(&r);

@@ -128,6 +128,15 @@ fuzz_hear_segment(void *context, struct flow *f, const struct segment *s)
 }
 
 static inline void
+fuzz_hear_delivery(void *context, const struct delivery *d, int64_t answered_ns)
+{
+	struct fuzz_run *r = context;
+
+	assert(answered_ns >= 0);
+	r->detectors.on_delivery(r->detectors.context, d, answered_ns);
+}
+
+static inline void
 fuzz_hear_app(void *context, const struct app_event *e)
 {
 	struct fuzz_run *r = context;
@@ -193,6 +202,7 @@ fuzz_run_begin(struct fuzz_run *r, struct source *source, unsigned how)
 		.awake_flows = how & FUZZ_FLOWS ? 1 : 0 };
 	struct engine_observer o = { .context = r, .on_step = fuzz_hear_step,
 		.on_packet = fuzz_hear_packet, .on_segment = fuzz_hear_segment,
+		.on_delivery = fuzz_hear_delivery,
 		.on_app = fuzz_hear_app, .on_flow_end = fuzz_hear_flow_end };
 
 	memset(r, 0, sizeof(*r));

@@ -94,7 +94,8 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t n)
 	struct stream_pool *pool = stream_pool_new(1 << 18);
 	struct flow f = { .protocol = IP_TCP };
 	struct bytes b = bytes_of(at, n);
-	struct app_context c = { .flow = &f };
+	const struct app_half half[2] = { 0 };
+	struct app_context c = { .flow = &f, .half = half };
 	struct stream_stats stats;
 
 	if (!pool)

@@ -94,7 +94,7 @@ talk_run(const uint8_t *at, size_t n, uint16_t port)
 	t.flow[1] = t.stage->flow;
 	memcpy(t.next[1], t.stage->next, sizeof(t.next[1]));
 	for (int i = 0; midstream && i < 2; i++) {
-		t.flow[i]->flags = FLOW_MIDSTREAM;
+		t.flow[i]->app_flags = FLOW_MIDSTREAM;
 		t.flow[i]->half[CLIENT].flags = HALF_SEEN;
 		t.flow[i]->half[SERVER].flags = HALF_SEEN;
 	}

@@ -20,6 +20,7 @@ struct stage {
 	struct instant now;
 	uint64_t frame;
 	uint32_t start[2], next[2];	/* sequence numbers, by side */
+	struct app_half half[2];	/* of the flow, as it stands */
 	unsigned count;			/* of events, all of them */
 	struct app_event event[STAGE_EVENTS];
 };
@@ -46,7 +47,7 @@ stage_flow(struct stage *s, uint16_t port)
 	s->flow->port[SERVER] = port;
 	s->flow->addr[CLIENT] = address_from_v4(0x0a000001);
 	s->flow->addr[SERVER] = address_from_v4(0x0a000002);
-	s->flow->flags = FLOW_HANDSHAKE;
+	s->flow->app_flags = FLOW_HANDSHAKE;
 	for (int side = CLIENT; side <= SERVER; side++) {
 		s->flow->half[side].flags = HALF_SYN | HALF_SEEN;
 		s->flow->half[side].isn = 0xffffff00u + (uint32_t)side;
@@ -109,10 +110,16 @@ stage_free(struct stage *s)
 static inline struct app_context
 stage_context(struct stage *s, enum side side)
 {
+	const struct tcp_half *half = s->flow->half;
+
 	s->frame++;
 	s->now.ns += NS_PER_MS;
+	s->half[CLIENT] = app_half_of(&half[CLIENT]);
+	s->half[SERVER] = app_half_of(&half[SERVER]);
 	return (struct app_context){
 		.pool = s->pool, .flow = s->flow, .shared = s->shared,
+		.half = s->half,
+		.packets = half[CLIENT].packets + half[SERVER].packets,
 		.now = s->now, .frame = s->frame, .side = side,
 		.report = &s->report,
 	};
@@ -124,11 +131,12 @@ static inline void
 stage_segment(struct stage *s, enum side side, uint32_t offset, const void *at,
     size_t n, uint32_t wire_bytes)
 {
-	struct app_context c = stage_context(s, side);
 	struct tcp_half *half = &s->flow->half[side];
+	struct app_context c;
 
 	half->flags |= HALF_DATA;
 	half->packets++;
+	c = stage_context(s, side);
 	stream_segment(s->streams, &c, s->start[side] + offset, bytes_of(at, n),
 	    wire_bytes, half->flags & HALF_SYN, s->start[side]);
 }
@@ -155,11 +163,12 @@ stage_send(struct stage *s, enum side side, const void *at, size_t n)
 static inline void
 stage_miss(struct stage *s, enum side side, uint32_t n)
 {
-	struct app_context c = stage_context(s, other_side(side));
+	struct app_context c;
 
 	s->next[side] += n;
 	s->flow->half[other_side(side)].acked = s->next[side];
 	s->flow->half[other_side(side)].flags |= HALF_ACKED;
+	c = stage_context(s, other_side(side));
 	stream_acked(s->streams, &c, s->next[side]);
 }
 

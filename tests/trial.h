@@ -45,6 +45,14 @@ trial_packet(void *context, const struct packet *p)
 }
 
 static inline void
+trial_delivery(void *context, const struct delivery *d, int64_t answered_ns)
+{
+	struct trial *t = context;
+
+	t->detectors.on_delivery(t->detectors.context, d, answered_ns);
+}
+
+static inline void
 trial_app(void *context, const struct app_event *e)
 {
 	struct trial *t = context;
@@ -59,7 +67,7 @@ trial_open(struct trial *t, const char *const *paths, size_t count,
 {
 	struct engine_observer o = { .context = t, .on_step = trial_step,
 		.on_segment = trial_segment, .on_packet = trial_packet,
-		.on_app = trial_app };
+		.on_delivery = trial_delivery, .on_app = trial_app };
 
 	memset(t, 0, sizeof(*t));
 	config_default(&t->config);

@@ -10,7 +10,7 @@ enum { LONGEST = 1500, LETTERS = 26, ROUNDS = 40 };
 
 static const size_t lengths[] = { APP_TEXT_BYTES, APP_TEXT_BYTES + 1, 24, 31, 64,
     200, APP_PROBE_BYTES - 1, APP_PROBE_BYTES, 1460, LONGEST };
-static const uint32_t flow_flags[] = { 0, FLOW_HANDSHAKE, FLOW_MIDSTREAM,
+static const uint16_t flow_flags[] = { 0, FLOW_HANDSHAKE, FLOW_MIDSTREAM,
     FLOW_GUESSED, FLOW_APP_INSIDE, FLOW_MIDSTREAM | FLOW_GUESSED,
     FLOW_APP_INSIDE | FLOW_GUESSED };
 /* where they are at home, and where nobody is */
@@ -47,7 +47,7 @@ taker(bool binary, const uint8_t *text, size_t n)
 	f.port[CLIENT] = 50000;
 	for (size_t i = 0; i < COUNT(flow_flags) * COUNT(ports) * 2 &&
 	    who == nobody; i++) {
-		f.flags = flow_flags[i / 2 / COUNT(ports)];
+		f.app_flags = flow_flags[i / 2 / COUNT(ports)];
 		f.port[SERVER] = ports[i / 2 % COUNT(ports)];
 		who = taker_of(binary, &f, i % 2 ? SERVER : CLIENT, b);
 	}

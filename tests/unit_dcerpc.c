@@ -462,7 +462,7 @@ test_a_flow_met_in_its_middle_is_followed_from_its_next_pdu(void **state)
 	struct wire w = { .n = 0 };
 
 	(void)state;
-	s->flow->flags = FLOW_MIDSTREAM;
+	s->flow->app_flags = FLOW_MIDSTREAM;
 	s->flow->half[CLIENT].flags = s->flow->half[SERVER].flags = HALF_SEEN;
 	put_call(&w, REQUEST, WHOLE, 6, 0, 11, 300);
 	stage_send(s, CLIENT, w.at + 100, w.n - 100);
@@ -485,7 +485,7 @@ test_calls_on_a_channel_of_rpc_over_http_are_answered_elsewhere(void **state)
 	size_t begin;
 
 	(void)state;
-	s->flow->flags = FLOW_MIDSTREAM;
+	s->flow->app_flags = FLOW_MIDSTREAM;
 	send_call(s, REQUEST, WHOLE, 7, 11, 40);
 	CHECK_EQ(s->flow->waiting_count, 1);
 	begin = pdu_begin(&w, RTS, WHOLE, 0);

@@ -247,9 +247,8 @@ make_up(struct flow *f, uint64_t *random)
 	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++)
 		word[i] = next_random(random) % 4 ? 0 :
 		    next_random(random) >> next_random(random) % 64;
-	word[sizeof(word) / sizeof(word[0]) - 1] = 0;	/* its padding */
 	memcpy(f, word, sizeof(*f));
-	f->number = 0;
+	f->number = f->client_at = f->row_at = 0;	/* looked for again */
 }
 
 static void

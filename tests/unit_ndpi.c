@@ -60,7 +60,7 @@ test_a_banner_names_the_flow_and_frees_what_was_kept(void **state)
 	(void)state;
 	CHECK(n);
 	rig_begin(&r, IP_TCP, 2222, 0);
-	r.flow->flags |= FLOW_APP_SETTLED | FLOW_APP_STOPPED;
+	r.flow->app_flags |= FLOW_APP_SETTLED | FLOW_APP_STOPPED;
 	show(n, &r, SERVER, banner, sizeof(banner) - 1);
 	show(n, &r, CLIENT, banner, sizeof(banner) - 1);
 	CHECK_EQ(r.flow->app, APP_SSH);
@@ -86,7 +86,7 @@ test_a_name_waits_until_our_own_parsers_have_given_up(void **state)
 	CHECK_EQ(r.flow->app, APP_UNKNOWN);
 	CHECK_STR(app_ndpi_name(n, r.flow->app_name), "SSH");
 	CHECK(!app_ndpi_wants(r.flow));
-	r.flow->flags |= FLOW_APP_SETTLED;
+	r.flow->app_flags |= FLOW_APP_SETTLED;
 	CHECK(app_ndpi_wants(r.flow));
 	show(n, &r, CLIENT, "x", 1);
 	CHECK_EQ(r.flow->app, APP_SSH);
@@ -252,7 +252,7 @@ test_the_port_alone_is_no_name(void **state)
 
 	(void)state;
 	rig_begin(&r, IP_TCP, 3306, 0);		/* MySQL's */
-	r.flow->flags |= FLOW_APP_SETTLED | FLOW_APP_STOPPED;
+	r.flow->app_flags |= FLOW_APP_SETTLED | FLOW_APP_STOPPED;
 	for (int i = 0; i < 10; i++)
 		show(n, &r, CLIENT, noise, sizeof(noise));
 	CHECK_EQ(r.flow->app, APP_UNKNOWN);

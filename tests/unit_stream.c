@@ -83,6 +83,7 @@ app_stream_missed(struct app_context *c, uint32_t n)
 struct scene {
 	struct stream_pool *streams;
 	struct flow flow;
+	struct app_half half[2];
 	uint64_t frame;
 	uint8_t data[SEEN_BYTES];
 };
@@ -116,7 +117,7 @@ static struct app_context
 scene_context(struct scene *s, enum side side)
 {
 	s->frame++;
-	return (struct app_context){ .flow = &s->flow, .side = side,
+	return (struct app_context){ .flow = &s->flow, .half = s->half, .side = side,
 		.now.ns = (int64_t)s->frame * NS_PER_MS, .frame = s->frame };
 }
 
@@ -335,12 +336,12 @@ test_bytes_acknowledged_before_they_are_seen_are_missed(void **state)
 	CHECK_EQ(part.gaps, 0);
 	segment(s, 100, 100);		/* late, and in order all the same */
 	check_seen(s, 200);
-	s->flow.half[CLIENT].flags |= HALF_FIN;
+	s->half[CLIENT].flags |= HALF_FIN;
 	acked(s, 201);			/* its FIN is no byte */
 	CHECK_EQ(part.missed, 1);
 	/* The server's first bytes, of which we have none. */
-	s->flow.half[SERVER].flags |= HALF_SYN;
-	s->flow.half[SERVER].isn = 4999;
+	s->half[SERVER].flags |= HALF_SYN;
+	s->half[SERVER].isn = 4999;
 	stream_release(s->streams, &s->flow);
 	segment(s, 0, 10);
 	c = scene_context(s, CLIENT);

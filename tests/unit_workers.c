@@ -146,7 +146,7 @@ run_with(unsigned count, uint64_t most)
 	struct source *s;
 
 	CHECK_EQ(source_open_files(paths, 1, NULL, &s, err), 0);
-	w = workers_new(s, intake, count);
+	w = workers_new(s, intake, NULL, count);
 	CHECK(w);
 	while (r.end == SOURCE_FRAME && (!most || r.frames < most)) {
 		struct batch *b = workers_next(w);
@@ -223,7 +223,7 @@ test_figures_can_be_asked_for_meanwhile(void **state)
 	(void)state;
 	write_capture(FRAMES);
 	CHECK_EQ(source_open_files(paths, 1, NULL, &s, err), 0);
-	w = workers_new(s, intake, 3);
+	w = workers_new(s, intake, NULL, 3);
 	CHECK(w);
 	while (!is_over) {
 		is_over = workers_next(w)->result != SOURCE_FRAME;
