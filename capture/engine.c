@@ -114,7 +114,7 @@ engine_new(const struct engine_config *config,
 	e->flows = e->pool ? flow_table_new(e->config.flow_limit, e->pool) : NULL;
 	e->hosts = host_table_new(e->config.host_limit);
 	e->intake = intake_new(e->config.fragment_bytes, e->flows);
-	e->batch = batch_new(false);
+	e->batch = batch_new(0);
 	e->ulp = ulp_new(e->pool, e->config.stream_bytes,
 	    e->config.name_with_ndpi, &upper);
 	if (!e->clock || !e->flows || !e->hosts || !e->intake || !e->batch ||
@@ -1149,7 +1149,7 @@ engine_frames(struct engine *e, const struct frame *fr, size_t count)
 {
 	while (count) {
 		for (size_t n = 0; count && n < INTAKE_FRAMES; n++, fr++, count--)
-			batch_add(e->batch, fr);
+			batch_add(e->batch, fr, false);
 		through(e);
 	}
 }

@@ -39,7 +39,7 @@ struct intake {
 /* --- batches ------------------------------------------------------------------ */
 
 struct batch *
-batch_new(bool keeps_frames)
+batch_new(size_t kept_bytes)
 {
 	struct batch *b = aligned_alloc(CACHE_LINE_BYTES, sizeof(*b));
 
@@ -48,12 +48,12 @@ batch_new(bool keeps_frames)
 	/* what there is of frames is written before it is read */
 	memset(b, 0, offsetof(struct batch, arrival));
 	b->carried = b->kept = NULL;
-	b->carried_bytes = b->whole_count = 0;
+	b->carried_bytes = b->whole_count = b->held_count = 0;
 	batch_clear(b);
 	/* what is never written to takes no memory */
-	if (keeps_frames)
-		b->kept = malloc((size_t)INTAKE_FRAMES * SOURCE_SNAP_BYTES);
-	if (keeps_frames && !b->kept)
+	if (kept_bytes)
+		b->kept = malloc(kept_bytes);
+	if (kept_bytes && !b->kept)
 		batch_free(&b);
 	return b;
 }
@@ -77,6 +77,8 @@ batch_clear(struct batch *b)
 {
 	while (b->whole_count)
 		free(b->whole[--b->whole_count]);
+	while (b->held_count)
+		source_let_go(b->held[--b->held_count]);
 	b->first = b->end = 1;
 	b->kept_bytes = 0;
 	b->deliveries = b->delivered = 0;
@@ -106,21 +108,32 @@ batch_is_full(const struct batch *b)
 	    b->kept_bytes >= INTAKE_BYTES;
 }
 
+bool
+batch_hold(struct batch *b, struct source *s)
+{
+	struct source_block *block = b->kept && b->held_count < BATCH_HOLDS ?
+	    source_hold(s) : NULL;
+
+	if (block)
+		b->held[b->held_count++] = block;
+	return block;
+}
+
 void
-batch_add(struct batch *b, const struct frame *f)
+batch_add(struct batch *b, const struct frame *f, bool is_held)
 {
 	struct arrival *a = &b->arrival[b->end++];
 
 	a->frame = *f;
 	a->frame.time = a->stamp = bounded(f->time);
 	a->link_type = f->link_type;
-	if (b->kept && f->captured_bytes) {
+	if (b->kept && !is_held && f->captured_bytes) {
 		uint8_t *copy = b->kept + b->kept_bytes;
 
 		memcpy(copy, f->data, f->captured_bytes);
 		a->frame.data = copy;
-		b->kept_bytes += f->captured_bytes;
 	}
+	b->kept_bytes += f->captured_bytes;
 }
 
 /* --- what needs no order ---------------------------------------------------------- */

@@ -43,6 +43,11 @@ _Static_assert(offsetof(struct arrival, packet.options.sack) <=
 enum {
 	INTAKE_FRAMES = 64,
 	INTAKE_BYTES = 256 << 10,	/* with these the batch is full, too */
+	/* room to copy them all, and what a file gives in one go */
+	INTAKE_FILE_BYTES = 1 << 20,
+	/* and whatever an interface does */
+	INTAKE_LIVE_BYTES = INTAKE_FRAMES * SOURCE_SNAP_BYTES,
+	BATCH_HOLDS = 8,
 };
 
 /* Frames that go through together. */
@@ -56,7 +61,9 @@ struct batch {
 	uint8_t *carried;		/* bytes of that one */
 	size_t carried_bytes;		/* allocated */
 	uint8_t *kept;			/* bytes of frames, NULL: not kept; */
-	size_t kept_bytes;		/* so many of them */
+	size_t kept_bytes;		/* so many of them, held ones too */
+	struct source_block *held[BATCH_HOLDS];	/* where others lie */
+	size_t held_count;
 	uint8_t *whole[1 + INTAKE_FRAMES];	/* datagrams put together */
 	size_t whole_count;
 	/* the engine's: what it was made of them, and how many were taken */
@@ -64,13 +71,19 @@ struct batch {
 	_Alignas(CACHE_LINE_BYTES) struct delivery delivery[1 + INTAKE_FRAMES];
 };
 
-struct batch *batch_new(bool keeps_frames);	/* NULL: out of memory */
+/* With room to copy so many bytes of frames; 0: it keeps none. NULL: out of
+ * memory. */
+struct batch *batch_new(size_t kept_bytes);
 void batch_free(struct batch **);
 void batch_clear(struct batch *);
 bool batch_is_full(const struct batch *);
-/* One more, where it is not full. A batch that keeps frames copies the bytes; of
- * any other they must stay where they are until the batch was analysed. */
-void batch_add(struct batch *, const struct frame *);
+/* One more, where it is not full. A batch that keeps frames copies the bytes, unless
+ * they lie in what it holds; of any other they must stay where they are until the
+ * batch was analysed. */
+void batch_add(struct batch *, const struct frame *, bool is_held);
+/* Hold, where it can, what the source has just given (source_hold). To hold and to
+ * clear a batch that holds is for the thread that reads. */
+bool batch_hold(struct batch *, struct source *);
 static inline bool
 batch_is_empty(const struct batch *b)
 {

@@ -171,6 +171,12 @@ source_next_batch(struct source *s, struct frame *f, size_t max, size_t *count)
 	return result;
 }
 
+struct source_block *
+source_hold(struct source *s)
+{
+	return s->kind->hold ? s->kind->hold(s->state) : NULL;
+}
+
 const char *
 source_error(const struct source *s)
 {

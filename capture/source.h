@@ -60,6 +60,11 @@ enum source_result source_next(struct source *, struct frame *);
  * `count`, and all are valid until the next call. */
 enum source_result source_next_batch(struct source *, struct frame *,
     size_t max, size_t *count);
+/* Where all of these lie, if they may stay there: they are valid until it is let go,
+ * be it after source_close. NULL: they may not. Both are for the thread that reads. */
+struct source_block;
+struct source_block *source_hold(struct source *);
+void source_let_go(struct source_block *);
 
 /* Why SOURCE_FAILED. A capture cut short is no failure: it ends there, and a
  * warning that names the file and the offset has been logged. */

@@ -439,6 +439,15 @@ files_more(struct source *src, void *state, struct frame *f, size_t max)
 	return n;
 }
 
+static struct source_block *
+files_hold(void *state)
+{
+	struct files *s = state;
+
+	return s->handed_out && s->heap[0]->file ?
+	    pcap_file_hold(s->heap[0]->file) : NULL;
+}
+
 static const char *
 files_name(const void *state, uint32_t file)
 {
@@ -484,6 +493,7 @@ files_free(void *state)
 static const struct source_kind files_kind = {
 	.next = files_next,
 	.more = files_more,
+	.hold = files_hold,
 	.name = files_name,
 	.count = files_count,
 	.stats = files_stats,

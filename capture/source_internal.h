@@ -32,6 +32,8 @@ struct source_kind {
 	 * up to `max`; all of them stay valid until `next` is called */
 	size_t (*more)(struct source *, void *state, struct frame *,
 	    size_t max);
+	/* optional: as source_hold */
+	struct source_block *(*hold)(void *state);
 	const char *(*name)(const void *state, uint32_t file);
 	size_t (*count)(const void *state);
 	void (*stats)(void *state, struct source_stats *);
@@ -96,6 +98,8 @@ enum record_result pcap_file_next(struct pcap_file *, struct frame *,
 /* The same if the whole record is in memory already, and then what earlier calls
  * gave stays valid, too; else false, and nothing was done. */
 bool pcap_file_next_at_hand(struct pcap_file *, struct frame *);
+/* As source_hold, of the frames since pcap_file_next. */
+struct source_block *pcap_file_hold(struct pcap_file *);
 uint64_t pcap_file_offset(const struct pcap_file *);
 
 /* The DLT that libpcap gives for a number in a file (pcap-linktype(7)): they

@@ -4,9 +4,10 @@
  *
  * A capture is read faster than anything else is done with it, if nothing is
  * done for each frame but to find where it ends: frames are handed out where
- * they lie in the block, and stay there until the block is used up. The hard
- * part is a pipe, which must not be waited for while a whole record is at
- * hand, and whose first byte was read by whoever asked what it is. */
+ * they lie in the block, and stay there until the block is used up, or for longer
+ * if somebody holds it. The hard part is a pipe, which must not be waited for
+ * while a whole record is at hand, and whose first byte was read by whoever asked
+ * what it is. */
 #include "capture/source_internal.h"
 
 #include <errno.h>
@@ -22,6 +23,23 @@ enum {
 	/* A frame of these link types may be larger; it is cut. */
 	LINK_DBUS = 231, LINK_USBPCAP = 249, LINK_EBHSCR = 279,
 	LARGE_FRAME_BYTES_MAX = 128 << 20,
+	/* Blocks of a file that may be held at a time: 16 MiB in frames of the
+	 * usual size. */
+	BLOCKS_MAX = 128,
+};
+
+/* Blocks come and go within a pool, which is there as long as one of them is. */
+struct block_pool {
+	struct source_block *spare;
+	unsigned blocks;		/* made, spare ones too */
+	bool is_closed;			/* no more are wanted */
+};
+
+struct source_block {
+	struct block_pool *pool;
+	struct source_block *next;	/* spare */
+	unsigned users;			/* the file, and who holds it */
+	uint8_t bytes[FRAME_BYTES_MAX + RECORD_HEADER_MODIFIED + BLOCK_BYTES];
 };
 
 struct pcap_file {
@@ -35,7 +53,8 @@ struct pcap_file {
 	uint64_t offset, next_offset;	/* of this record, of the one after */
 	uint64_t skip;			/* bytes of this record not yet read */
 	size_t at, end;			/* what is left in the block */
-	uint8_t block[FRAME_BYTES_MAX + RECORD_HEADER_MODIFIED + BLOCK_BYTES];
+	struct block_pool *pool;
+	struct source_block *block;
 };
 
 struct record_head {
@@ -54,6 +73,89 @@ get16(const struct pcap_file *p, struct bytes *b)
 	return p->big_endian ? bytes_be16(b) : bytes_le16(b);
 }
 
+/* --- blocks ----------------------------------------------------------------------- */
+
+/* One more to spare. It is left as it is: it is large, and filled before use. */
+static bool
+block_make(struct block_pool *pool)
+{
+	struct source_block *b = malloc(sizeof(*b));
+
+	if (!b)
+		return false;
+	b->pool = pool;
+	b->next = pool->spare;
+	pool->spare = b;
+	pool->blocks++;
+	return true;
+}
+
+static struct source_block *
+block_take(struct block_pool *pool)
+{
+	struct source_block *b = pool->spare;
+
+	pool->spare = b->next;
+	b->users = 1;
+	return b;
+}
+
+static void
+pool_shrink(struct block_pool *pool)
+{
+	while (pool->spare) {
+		struct source_block *b = pool->spare;
+
+		pool->spare = b->next;
+		pool->blocks--;
+		free(b);
+	}
+	if (!pool->blocks)
+		free(pool);
+}
+
+void
+source_let_go(struct source_block *b)
+{
+	struct block_pool *pool = b->pool;
+
+	if (--b->users)
+		return;
+	b->next = pool->spare;
+	pool->spare = b;
+	if (pool->is_closed)
+		pool_shrink(pool);
+}
+
+struct source_block *
+pcap_file_hold(struct pcap_file *p)
+{
+	struct block_pool *pool = p->pool;
+
+	if (!pool->spare && (pool->blocks > BLOCKS_MAX || !block_make(pool)))
+		return NULL;
+	p->block->users++;
+	return p->block;
+}
+
+/* What is left in the block to the front of it, or of another where somebody holds
+ * this one: there is one to spare then. */
+static void
+to_front(struct pcap_file *p)
+{
+	struct source_block *old = p->block;
+
+	if (old->users > 1)
+		p->block = block_take(p->pool);
+	memmove(p->block->bytes, old->bytes + p->at, p->end - p->at);
+	if (p->block != old)
+		source_let_go(old);
+	p->end -= p->at;
+	p->at = 0;
+}
+
+/* --- the file --------------------------------------------------------------------- */
+
 /* Have `n` bytes in the block, if the file has them: RECORD_FRAME, or _CUT, or
  * _ERROR. What is there already is moved to its front. */
 static enum record_result
@@ -61,12 +163,10 @@ fill(struct pcap_file *p, size_t n)
 {
 	if (p->end - p->at >= n)
 		return RECORD_FRAME;
-	memmove(p->block, p->block + p->at, p->end - p->at);
-	p->end -= p->at;
-	p->at = 0;
+	to_front(p);
 	while (p->end < n && !p->ended) {
-		size_t room = sizeof(p->block) - p->end;
-		ssize_t got = read(p->fd, p->block + p->end,
+		size_t room = sizeof(p->block->bytes) - p->end;
+		ssize_t got = read(p->fd, p->block->bytes + p->end,
 		    room < BLOCK_BYTES ? room : BLOCK_BYTES);
 
 		if (got < 0)
@@ -80,7 +180,7 @@ fill(struct pcap_file *p, size_t n)
 static struct bytes
 at_hand(const struct pcap_file *p)
 {
-	return bytes_of(p->block + p->at, p->end - p->at);
+	return bytes_of(p->block->bytes + p->at, p->end - p->at);
 }
 
 static bool
@@ -139,16 +239,20 @@ int
 pcap_file_new(int fd, uint8_t first_byte, struct pcap_file **out,
     const char **why)
 {
-	struct pcap_file *p = malloc(sizeof(*p));
+	struct pcap_file *p = calloc(1, sizeof(*p));
 
 	*why = NULL;
 	*out = p;
 	if (!p)
 		return -1;
-	/* the block is left as it is: it is large, and filled before use */
-	memset(p, 0, offsetof(struct pcap_file, block));
 	p->fd = fd;
-	p->block[p->end++] = first_byte;
+	p->pool = calloc(1, sizeof(*p->pool));
+	if (!p->pool || !block_make(p->pool)) {
+		pcap_file_free(out);
+		return -1;
+	}
+	p->block = block_take(p->pool);
+	p->block->bytes[p->end++] = first_byte;
 	switch (fill(p, FILE_HEADER)) {
 	case RECORD_FRAME:
 		*why = read_file_header(p);
@@ -167,8 +271,18 @@ pcap_file_new(int fd, uint8_t first_byte, struct pcap_file **out,
 void
 pcap_file_free(struct pcap_file **pp)
 {
-	free(*pp);
+	struct pcap_file *p = *pp;
+
 	*pp = NULL;
+	if (!p)
+		return;
+	if (p->pool)
+		p->pool->is_closed = true;
+	if (p->block)
+		source_let_go(p->block);
+	else
+		free(p->pool);
+	free(p);
 }
 
 int
@@ -189,7 +303,7 @@ pcap_file_offset(const struct pcap_file *p)
 static inline struct record_head
 read_head(const struct pcap_file *p)
 {
-	struct bytes b = bytes_of(p->block + p->at, RECORD_HEADER);
+	struct bytes b = bytes_of(p->block->bytes + p->at, RECORD_HEADER);
 	struct record_head h = { .seconds = get32(p, &b),
 		.fraction = get32(p, &b), .captured = get32(p, &b),
 		.wire = get32(p, &b) };
@@ -224,7 +338,7 @@ hand_out(struct pcap_file *p, const struct record_head *h, uint32_t n,
 	    (int32_t)h->fraction * p->tick_ns;
 	f->captured_bytes = n;
 	f->wire_bytes = h->wire < n ? n : h->wire;
-	f->data = p->block + p->at + p->record_header;
+	f->data = p->block->bytes + p->at + p->record_header;
 	f->number++;
 	p->at += p->record_header + n;
 	p->skip = h->captured - n;

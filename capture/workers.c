@@ -18,12 +18,12 @@
 #include <stdlib.h>
 
 enum {
-	RING = 32,			/* batches */
+	/* Batches in the ring: a step of the analysis takes as long as thirty. Of
+	 * an interface they may be large. */
+	RING = 64, RING_LIVE = 32,
 	HELPERS_MAX = 2,		/* a third finds too little to do */
 	/* The caller has so many to take: what it has taken comes first. */
 	AHEAD = 8,
-	/* Who sleeps is woken for so many to deliver. */
-	WORTH_WAKING = RING / 2,
 	LOOKS = 500,			/* 0.1 ms */
 };
 
@@ -37,6 +37,7 @@ struct workers {
 	struct intake *intake;
 	struct engine *engine;		/* NULL: nothing is deferred */
 	bool is_regular;		/* the source never waits for frames */
+	size_t ring;			/* slots in use */
 	unsigned started;
 	pthread_t thread[HELPERS_MAX];
 	pthread_mutex_t lock;		/* for what follows */
@@ -54,7 +55,7 @@ struct workers {
 	bool taker_waits;
 	unsigned idle;			/* helpers that sleep, and nobody wakes */
 	bool is_looking;		/* one looks on, */
-	_Atomic unsigned news;		/* at this: the caller gave one back */
+	_Atomic unsigned news;		/* at this: there is more room, or to do */
 };
 
 /* --- reading -------------------------------------------------------------------- */
@@ -71,12 +72,14 @@ read_some(struct workers *w, struct batch *b, size_t max)
 {
 	struct frame frame[INTAKE_FRAMES];
 	size_t count = 0;
+	bool is_held;
 
 	b->result = source_next_batch(w->source, frame, max, &count);
 	if (b->result == SOURCE_IDLE || b->result == SOURCE_BREAK)
 		b->time = frame[0].time;
+	is_held = b->result == SOURCE_FRAME && batch_hold(b, w->source);
 	for (size_t i = 0; b->result == SOURCE_FRAME && i < count; i++)
-		batch_add(b, &frame[i]);
+		batch_add(b, &frame[i], is_held);
 }
 
 /* As many as it takes, of files: they do not make anybody wait. */
@@ -94,7 +97,14 @@ static bool
 can_read(const struct workers *w)
 {
 	return w->starts && !w->is_reading && !w->is_over &&
-	    w->reads - w->deliveries < RING;
+	    w->reads - w->deliveries < w->ring;
+}
+
+/* The caller will soon have nothing to take. */
+static bool
+runs_dry(const struct workers *w)
+{
+	return w->reads - w->takes < AHEAD / 2;
 }
 
 static void
@@ -109,7 +119,7 @@ wake_helper(struct workers *w)
 static void
 read_ahead(struct workers *w)
 {
-	struct batch *b = w->slot[w->reads % RING].batch;
+	struct batch *b = w->slot[w->reads % w->ring].batch;
 
 	w->is_reading = true;
 	pthread_mutex_unlock(&w->lock);
@@ -123,20 +133,20 @@ read_ahead(struct workers *w)
 	w->is_reading = false;
 	w->reads++;
 	w->is_over = is_last(b);
-	if (w->reads - w->takes < AHEAD / 2)
-		wake_helper(w);		/* the caller runs dry */
+	if (w->is_regular && runs_dry(w))
+		wake_helper(w);
 }
 
 /* What is next in order, as far as it was decoded. */
 static void
 settle(struct workers *w)
 {
-	struct slot *s = &w->slot[w->settles % RING];
+	struct slot *s = &w->slot[w->settles % w->ring];
 
 	if (w->is_settling)
 		return;
 	w->is_settling = true;
-	for (; s->is_decoded; s = &w->slot[w->settles % RING]) {
+	for (; s->is_decoded; s = &w->slot[w->settles % w->ring]) {
 		pthread_mutex_unlock(&w->lock);
 		intake_settle(w->intake, s->batch);
 		pthread_mutex_lock(&w->lock);
@@ -152,7 +162,7 @@ settle(struct workers *w)
 static void
 decode(struct workers *w)
 {
-	struct slot *s = &w->slot[w->decodes++ % RING];
+	struct slot *s = &w->slot[w->decodes++ % w->ring];
 
 	pthread_mutex_unlock(&w->lock);
 	intake_decode(w->intake, s->batch);
@@ -170,7 +180,7 @@ can_deliver(const struct workers *w)
 static void
 deliver(struct workers *w)
 {
-	struct batch *b = w->slot[w->deliveries % RING].batch;
+	struct batch *b = w->slot[w->deliveries % w->ring].batch;
 
 	w->is_delivering = true;
 	pthread_mutex_unlock(&w->lock);
@@ -291,7 +301,7 @@ workers_new(struct source *source, struct intake *intake, struct engine *engine,
     unsigned count)
 {
 	struct workers *w = calloc(1, sizeof(*w));
-	size_t slots;
+	size_t kept_bytes;
 	int status = 0;
 
 	if (!w)
@@ -304,12 +314,14 @@ workers_new(struct source *source, struct intake *intake, struct engine *engine,
 	 * the signals can be called away from it */
 	if (!w->is_regular && !is_live(source))
 		count = 1;
-	slots = count > 1 ? RING : 1;
+	w->ring = count == 1 ? 1 : w->is_regular ? RING : RING_LIVE;
+	kept_bytes = count == 1 ? 0 : w->is_regular ? INTAKE_FILE_BYTES :
+	    INTAKE_LIVE_BYTES;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->job, NULL);
 	pthread_cond_init(&w->settled, NULL);
-	for (size_t i = 0; status == 0 && i < slots; i++) {
-		w->slot[i].batch = batch_new(count > 1);
+	for (size_t i = 0; status == 0 && i < w->ring; i++) {
+		w->slot[i].batch = batch_new(kept_bytes);
 		status = w->slot[i].batch ? 0 : ENOMEM;
 	}
 	if (status == 0 && count > 1)
@@ -336,7 +348,7 @@ workers_free(struct workers **wp)
 	pthread_mutex_unlock(&w->lock);
 	for (unsigned i = 0; i < w->started; i++)
 		pthread_join(w->thread[i], NULL);
-	for (size_t i = 0; i < RING; i++)
+	for (size_t i = 0; i < w->ring; i++)
 		batch_free(&w->slot[i].batch);
 	pthread_cond_destroy(&w->settled);
 	pthread_cond_destroy(&w->job);
@@ -363,8 +375,8 @@ give_back(struct workers *w)
 	w->takes += w->is_taken;
 	w->is_taken = false;
 	atomic_fetch_add(&w->news, 1);
-	if (w->takes - w->deliveries >= WORTH_WAKING ||
-	    w->reads - w->takes < AHEAD / 2)
+	if (w->takes - w->deliveries >= w->ring / 2 ||
+	    (!w->is_reading && runs_dry(w)))
 		wake_helper(w);
 }
 
@@ -389,7 +401,7 @@ workers_next(struct workers *w)
 		w->taker_waits = false;
 	}
 	w->is_taken = true;
-	b = w->slot[w->takes % RING].batch;
+	b = w->slot[w->takes % w->ring].batch;
 	pthread_mutex_unlock(&w->lock);
 	return b;
 }
@@ -407,7 +419,10 @@ catch_up(void *context)
 	w->catches_up = false;
 	while (w->deliveries < w->takes)
 		deliver(w);
+	atomic_fetch_add(&w->news, 1);
+	if (!w->is_reading)		/* there is room for as much as can be */
+		wake_helper(w);
 	pthread_mutex_unlock(&w->lock);
 	if (w->is_taken)
-		engine_deliver(w->engine, w->slot[w->takes % RING].batch);
+		engine_deliver(w->engine, w->slot[w->takes % w->ring].batch);
 }

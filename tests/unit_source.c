@@ -784,6 +784,104 @@ test_frames_at_hand_come_in_batches_and_stay(void **state)
 	source_close(&source);
 }
 
+enum { LARGE_BYTES = 20000 };
+
+/* Each frame of one byte, again and again: its number's. */
+static const char *
+write_large(unsigned frames)
+{
+	static char path[64];
+	struct maker *m = pcap_new(MICRO, ETHERNET, false);
+	static uint8_t bytes[LARGE_BYTES];
+	FILE *out;
+
+	snprintf(path, sizeof(path), "%s/large.pcap", folder);
+	out = fopen(path, "wb");
+	for (unsigned i = 0; out && i < frames; i++) {
+		put32(m, i);
+		put32(m, 0);
+		put32(m, LARGE_BYTES);
+		put32(m, LARGE_BYTES);
+		memset(bytes, (int)(i & 255), LARGE_BYTES);
+		if (fwrite(m->at, 1, m->n, out) != m->n ||
+		    fwrite(bytes, 1, LARGE_BYTES, out) != LARGE_BYTES)
+			abort();
+		m->n = 0;
+	}
+	if (!out || fclose(out))
+		abort();
+	free(m);
+	return path;
+}
+
+/* Reads all of `frames`, holding what it can, in `block`, and lets none go.
+ * Returns how many frames lie in what is held, the first of all. */
+static unsigned
+hold_all(unsigned frames, const uint8_t *data[], struct source_block *block[],
+    unsigned *blocks)
+{
+	unsigned count = 0, held = 0;
+	struct frame f[64];
+	size_t n;
+
+	*blocks = 0;
+	while (source_next_batch(source, f, 64, &n) == SOURCE_FRAME) {
+		block[*blocks] = source_hold(source);
+		for (size_t i = 0; i < n; i++) {
+			CHECK_EQ(f[i].data[0], (count + i) & 255);
+			data[count + i] = f[i].data;
+		}
+		count += (unsigned)n;
+		if (!block[*blocks])
+			continue;
+		held = count;
+		(*blocks)++;
+	}
+	CHECK_EQ(count, frames);
+	return held;
+}
+
+static void
+test_frames_that_are_held_stay_when_the_source_is_closed(void **state)
+{
+	enum { FRAMES = 100 };
+	struct source_block *block[FRAMES];
+	const uint8_t *data[FRAMES];
+	unsigned blocks;
+
+	(void)state;
+	CHECK_EQ(open_one(write_large(FRAMES)), 0);
+	CHECK(!source_hold(source));	/* nothing was read */
+	CHECK_EQ(hold_all(FRAMES, data, block, &blocks), FRAMES);
+	CHECK(blocks >= 10 && blocks <= 30);
+	source_close(&source);
+	for (unsigned i = 0; i < FRAMES; i++) {
+		CHECK_EQ(data[i][0], i);
+		CHECK_EQ(data[i][LARGE_BYTES - 1], i);
+	}
+	while (blocks)
+		source_let_go(block[--blocks]);
+}
+
+static void
+test_what_can_be_held_is_bounded(void **state)
+{
+	enum { FRAMES = 2000 };		/* 40 MB */
+	static struct source_block *block[FRAMES];
+	static const uint8_t *data[FRAMES];
+	unsigned blocks, held;
+
+	(void)state;
+	CHECK_EQ(open_one(write_large(FRAMES)), 0);
+	held = hold_all(FRAMES, data, block, &blocks);
+	CHECK(held > FRAMES / 4 && held < FRAMES / 2);
+	for (unsigned i = 0; i < held; i++)
+		CHECK_EQ(data[i][LARGE_BYTES - 1], i & 255);
+	while (blocks)
+		source_let_go(block[--blocks]);
+	source_close(&source);
+}
+
 static void
 test_a_batch_ends_where_another_file_is_due(void **state)
 {
@@ -1111,6 +1209,8 @@ main(void)
 		cmocka_unit_test(test_files_are_read_in_the_order_of_their_time),
 		cmocka_unit_test(test_files_that_overlap_are_merged),
 		cmocka_unit_test(test_frames_at_hand_come_in_batches_and_stay),
+		cmocka_unit_test(test_frames_that_are_held_stay_when_the_source_is_closed),
+		cmocka_unit_test(test_what_can_be_held_is_bounded),
 		cmocka_unit_test(test_a_batch_ends_where_another_file_is_due),
 		cmocka_unit_test(test_a_batch_ends_before_a_damaged_record),
 		cmocka_unit_test(test_old_pcap_variants_are_read),

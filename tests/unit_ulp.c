@@ -4,6 +4,7 @@
 
 #include "capture/engine.h"
 #include "capture/source.h"
+#include "capture/workers.h"
 #include "tests/unit.h"
 
 enum { BATCHES_MAX = 4096 };
@@ -16,7 +17,6 @@ enum delay {
 
 struct listener {
 	struct engine *engine;
-	enum delay delay;
 	struct batch *batch[BATCHES_MAX];
 	size_t count;			/* of batches */
 	size_t deliveries, answers, events, steps, catches;
@@ -91,35 +91,51 @@ catch_up(void *context)
 static struct batch *
 next_batch(struct listener *l, struct source *s)
 {
-	struct batch *b = batch_new(true);
+	struct batch *b = batch_new(INTAKE_FILE_BYTES);
 	struct frame frame[INTAKE_FRAMES];
 	size_t count = 0;
 
 	CHECK(b && l->count < BATCHES_MAX);
 	b->result = source_next_batch(s, frame, INTAKE_FRAMES, &count);
 	for (size_t i = 0; b->result == SOURCE_FRAME && i < count; i++)
-		batch_add(b, &frame[i]);
+		batch_add(b, &frame[i], false);
 	intake_decode(engine_intake(l->engine), b);
 	intake_settle(engine_intake(l->engine), b);
 	l->batch[l->count++] = b;
 	return b;
 }
 
-static void
-hear(struct listener *l, const char *path, enum delay delay)
+/* Returns its source. */
+static struct source *
+begin(struct listener *l, const char *path)
 {
 	struct engine_observer o = { .context = l, .on_delivery = hear_delivery,
 		.on_app = hear_app, .on_step = hear_step };
 	struct engine_config c = { .name_with_ndpi = true };
 	char err[SOURCE_ERROR_BYTES];
 	struct source *s;
-	enum source_result result;
 
 	memset(l, 0, sizeof(*l));
-	l->delay = delay;
 	CHECK_EQ(source_open_files(&path, 1, NULL, &s, err), 0);
 	l->engine = engine_new(&c, &o);
 	CHECK(l->engine);
+	return s;
+}
+
+static void
+end(struct listener *l, struct source *s)
+{
+	engine_finish(l->engine);
+	engine_free(&l->engine);
+	source_close(&s);
+}
+
+static void
+hear(struct listener *l, const char *path, enum delay delay)
+{
+	struct source *s = begin(l, path);
+	enum source_result result;
+
 	if (delay != NO_DELAY)
 		CHECK(engine_defer(l->engine, &(struct engine_deferral){
 		    catch_up, l }));
@@ -132,11 +148,48 @@ hear(struct listener *l, const char *path, enum delay delay)
 			engine_deliver(l->engine, l->batch[l->count - 2]);
 	} while (result == SOURCE_FRAME);
 	CHECK(engine_defer(l->engine, NULL));
-	engine_finish(l->engine);
-	engine_free(&l->engine);
 	while (l->count)
 		batch_free(&l->batch[--l->count]);
-	source_close(&s);
+	end(l, s);
+}
+
+static void
+hear_with(struct listener *l, const char *path, unsigned workers)
+{
+	struct source *s = begin(l, path);
+	struct workers *w = workers_new(s, engine_intake(l->engine), l->engine,
+	    workers);
+	enum source_result result;
+
+	CHECK(w);
+	do {
+		struct batch *b = workers_next(w);
+
+		engine_batch(l->engine, b);
+		result = b->result;
+	} while (result == SOURCE_FRAME);
+	workers_free(&w);
+	end(l, s);
+}
+
+static const char *
+sample(const char *name)
+{
+	static char path[512];
+	const char *top = getenv("srcdir");
+
+	snprintf(path, sizeof(path), "%s/pcaps/%s.pcap", top ? top : ".", name);
+	return path;
+}
+
+static void
+check_same(const struct listener *one, const struct listener *other)
+{
+	CHECK_EQ(other->deliveries, one->deliveries);
+	CHECK_EQ(other->events, one->events);
+	CHECK_EQ(other->sum, one->sum);
+	CHECK_EQ(other->steps, one->steps);
+	CHECK_EQ(other->state, one->state);
 }
 
 static void
@@ -144,29 +197,35 @@ test_what_is_delivered_later_says_the_same(void **state)
 {
 	static const char *const names[] = { "exchange-freeze", "ftp-passive",
 		"healthy-office" };
-	const char *top = getenv("srcdir");
 	static struct listener now, later;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char path[512];
-
-		snprintf(path, sizeof(path), "%s/pcaps/%s.pcap", top ? top : ".",
-		    names[i]);
-		hear(&now, path, NO_DELAY);
+		hear(&now, sample(names[i]), NO_DELAY);
 		CHECK(now.deliveries > 100 && now.events > 20);
 		CHECK(now.answers > 0 && now.steps > 20);
 		CHECK_EQ(now.catches, 0);
 		for (enum delay d = BY_A_BATCH; d <= BY_ALL; d++) {
-			hear(&later, path, d);
+			hear(&later, sample(names[i]), d);
 			CHECK(later.catches > 20);
-			CHECK_EQ(later.deliveries, now.deliveries);
-			CHECK_EQ(later.events, now.events);
-			CHECK_EQ(later.sum, now.sum);
-			CHECK_EQ(later.steps, now.steps);
-			CHECK_EQ(later.state, now.state);
+			check_same(&now, &later);
 		}
 	}
+}
+
+static void
+test_any_number_of_threads_says_the_same(void **state)
+{
+	static struct listener one, many;
+
+	(void)state;
+	hear_with(&one, sample("exchange-freeze"), 1);
+	CHECK(one.deliveries > 100 && one.events > 20);
+	for (unsigned workers = 2; workers < 6; workers++)
+		for (unsigned again = 0; again < 10; again++) {
+			hear_with(&many, sample("exchange-freeze"), workers);
+			check_same(&one, &many);
+		}
 }
 
 static void
@@ -194,5 +253,6 @@ test_raw_packets_forbid_to_deliver_later(void **state)
 
 UNIT_TESTS(
     cmocka_unit_test(test_what_is_delivered_later_says_the_same),
+    cmocka_unit_test(test_any_number_of_threads_says_the_same),
     cmocka_unit_test(test_raw_packets_forbid_to_deliver_later),
 )
