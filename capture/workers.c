@@ -18,12 +18,13 @@
 #include <stdlib.h>
 
 enum {
-	/* Batches in the ring: a step of the analysis takes as long as thirty. Of
+	/* Batches in the ring: a step of the analysis takes as long as fifty. Of
 	 * an interface they may be large. */
-	RING = 64, RING_LIVE = 32,
+	RING = 96, RING_LIVE = 32,
 	HELPERS_MAX = 2,		/* a third finds too little to do */
 	/* The caller has so many to take: what it has taken comes first. */
 	AHEAD = 8,
+	WORTH_WAKING = 4,		/* so many to deliver */
 	LOOKS = 500,			/* 0.1 ms */
 };
 
@@ -375,7 +376,7 @@ give_back(struct workers *w)
 	w->takes += w->is_taken;
 	w->is_taken = false;
 	atomic_fetch_add(&w->news, 1);
-	if (w->takes - w->deliveries >= w->ring / 2 ||
+	if (w->takes - w->deliveries >= WORTH_WAKING ||
 	    (!w->is_reading && runs_dry(w)))
 		wake_helper(w);
 }
