@@ -23,7 +23,7 @@ enum {
 	RING = 96, RING_LIVE = 32,
 	HELPERS_MAX = 2,		/* a third finds too little to do */
 	/* The caller has so many to take: what it has taken comes first. */
-	AHEAD = 8,
+	AHEAD = 4,
 	WORTH_WAKING = 4,		/* so many to deliver */
 	LOOKS = 500,			/* 0.1 ms */
 };
