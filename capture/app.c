@@ -173,19 +173,17 @@ stop(struct flow *f)
 	return APP_STOP;
 }
 
+static unsigned
+asked_by(enum side side)
+{
+	return side == SERVER ? EXCHANGE_FROM_SERVER : 0;
+}
+
 /* Exchanges guessed from turns end where a parser begins. */
 static void
 drop_turns(struct app_context *c)
 {
-	struct exchange *x = c->flow->waiting;
-
-	while (x) {
-		struct exchange *next = x->next;
-
-		if (x->flags & EXCHANGE_TURN)
-			exchange_close(c->pool, c->flow, x);
-		x = next;
-	}
+	exchange_close_all(c->pool, c->flow, EXCHANGE_TURN, EXCHANGE_TURN);
 }
 
 static void
@@ -282,17 +280,9 @@ identify(struct app_context *c, struct bytes b, bool *named)
 static void
 drop_partial(struct app_context *c)
 {
-	struct exchange *x = c->flow->waiting;
-
-	while (x) {
-		struct exchange *next = x->next;
-		bool by_server = x->flags & EXCHANGE_FROM_SERVER;
-
-		if (x->flags & EXCHANGE_PARTIAL &&
-		    by_server == (c->side == SERVER))
-			exchange_close(c->pool, c->flow, x);
-		x = next;
-	}
+	exchange_close_all(c->pool, c->flow,
+	    EXCHANGE_PARTIAL | EXCHANGE_FROM_SERVER,
+	    EXCHANGE_PARTIAL | asked_by(c->side));
 }
 
 /* The parser has lost its place in the bytes of c->side. */
@@ -400,16 +390,8 @@ app_stream_missed(struct app_context *c, uint32_t n)
 void
 app_forget(struct app_context *c, struct flow *f, enum side side)
 {
-	struct exchange *x = f->waiting;
-
-	while (x) {
-		struct exchange *next = x->next;
-		bool by_server = x->flags & EXCHANGE_FROM_SERVER;
-
-		if (!(x->flags & EXCHANGE_TURN) && by_server == (side == SERVER))
-			exchange_close(c->pool, f, x);
-		x = next;
-	}
+	exchange_close_all(c->pool, f, EXCHANGE_TURN | EXCHANGE_FROM_SERVER,
+	    asked_by(side));
 }
 
 /* The other side's bytes are out of step: an answer would not be found. It is
@@ -464,8 +446,7 @@ app_request(struct app_context *c, uint64_t key, uint32_t label,
 		exchange_close(c->pool, f, x);
 	if (answer_would_be_missed(c))
 		flags |= EXCHANGE_ONE_WAY;
-	if (c->side == SERVER)
-		flags |= EXCHANGE_FROM_SERVER;
+	flags |= asked_by(c->side);
 	if (f->app_flags & FLOW_HANDSHAKE && !f->turns && !f->waiting)
 		flags |= EXCHANGE_FIRST;
 	x = exchange_open(c->pool, f, key, label, flags);
@@ -529,8 +510,7 @@ app_response_on(struct app_context *c, struct flow *f, uint64_t key,
 	e.took_ns = instant_since(c->now, x->asked);
 	if (e.took_ns < 0)
 		e.took_ns = 0;
-	if (f->turns < UINT16_MAX)
-		f->turns++;
+	f->turns = saturated16(f->turns);
 	f->last_answered = c->now;
 	if (!(x->flags & EXCHANGE_PARKS) && e.took_ns > f->wait_max_ns)
 		f->wait_max_ns = e.took_ns;

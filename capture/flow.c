@@ -372,6 +372,19 @@ exchange_close(struct flow_pool *pool, struct flow *f, struct exchange *x)
 	slab_give(&pool->exchanges, x);
 }
 
+void
+exchange_close_all(struct flow_pool *pool, struct flow *f, unsigned mask,
+    unsigned flags)
+{
+	struct exchange *next;
+
+	for (struct exchange *x = f->waiting; x; x = next) {
+		next = x->next;
+		if ((x->flags & mask) == flags)
+			exchange_close(pool, f, x);
+	}
+}
+
 int64_t
 half_rto_ns(const struct tcp_half *h)
 {

@@ -38,6 +38,19 @@ seq_max(uint32_t a, uint32_t b)
 	return seq_before(a, b) ? b : a;
 }
 
+/* One more, up to the largest that fits. */
+static inline uint8_t
+saturated8(uint8_t n)
+{
+	return n < UINT8_MAX ? (uint8_t)(n + 1) : n;
+}
+
+static inline uint16_t
+saturated16(uint16_t n)
+{
+	return n < UINT16_MAX ? (uint16_t)(n + 1) : n;
+}
+
 enum side { CLIENT, SERVER };	/* SERVER accepted the connection */
 
 static inline enum side
@@ -422,6 +435,9 @@ struct exchange *exchange_open(struct flow_pool *, struct flow *, uint64_t key,
 struct exchange *exchange_find(const struct flow *, uint64_t key);
 /* Take it off the flow's list and back to the pool. */
 void exchange_close(struct flow_pool *, struct flow *, struct exchange *);
+/* The same of all whose flags, as far as `mask` goes, are `flags`. */
+void exchange_close_all(struct flow_pool *, struct flow *, unsigned mask,
+    unsigned flags);
 
 /* Retransmission timeout a sender of this half would use, by RFC 6298 with
  * Windows' and Linux' floor of 300 / 200 ms; 3 s before any sample. */

@@ -44,19 +44,6 @@ has(const struct step *s, unsigned flag)
 	return s->flags & flag;
 }
 
-/* One more, up to the largest that fits. */
-static uint8_t
-saturated8(uint8_t n)
-{
-	return n < UINT8_MAX ? (uint8_t)(n + 1) : n;
-}
-
-static uint16_t
-saturated16(uint16_t n)
-{
-	return n < UINT16_MAX ? (uint16_t)(n + 1) : n;
-}
-
 static struct note *
 note_for(struct step *s, enum note_id what, enum side side)
 {

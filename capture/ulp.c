@@ -5,7 +5,6 @@
 #include "capture/ulp.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "capture/app_ndpi.h"
 #include "capture/stream.h"
@@ -43,14 +42,8 @@ exchanges_acked(const struct delivery *d)
 static void
 answers_missed(struct flow_pool *pool, struct flow *f)
 {
-	struct exchange *next;
-
 	f->unheard = 0;
-	for (struct exchange *x = f->waiting; x; x = next) {
-		next = x->next;
-		if (!(x->flags & EXCHANGE_FROM_SERVER))
-			exchange_close(pool, f, x);
-	}
+	exchange_close_all(pool, f, EXCHANGE_FROM_SERVER, 0);
 }
 
 static bool
@@ -73,17 +66,11 @@ turn_of(const struct flow *f)
 /* What is typed together is one word. */
 #define WORDS_APART_NS NS_PER_S
 
-static uint8_t
-saturated(uint8_t n)
-{
-	return n < UINT8_MAX ? n + 1 : n;
-}
-
 static void
 count_word(struct flow *f, struct instant now)
 {
 	if (!f->unheard || instant_since(now, f->last_asked) > WORDS_APART_NS)
-		f->unheard = saturated(f->unheard);
+		f->unheard = saturated8(f->unheard);
 }
 
 static void
@@ -94,9 +81,9 @@ words_heard(struct flow *f)
 	if (f->unheard > f->unheard_max)
 		f->unheard_max = f->unheard;
 	if (instant_since(f->last_asked, f->last_answered) > WORDS_APART_NS) {
-		f->heard = saturated(f->heard);
+		f->heard = saturated8(f->heard);
 		if (f->unheard > 1)
-			f->heard_late = saturated(f->heard_late);
+			f->heard_late = saturated8(f->heard_late);
 	}
 	f->unheard = 0;
 }
@@ -155,8 +142,7 @@ turn_answered(struct flow_pool *pool, const struct delivery *d)
 		took_ns = 1;
 	if (took_ns > f->wait_max_ns)
 		f->wait_max_ns = took_ns;
-	if (f->turns < UINT16_MAX)
-		f->turns++;
+	f->turns = saturated16(f->turns);
 	exchange_close(pool, f, x);
 	return took_ns;
 }
