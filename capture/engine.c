@@ -70,6 +70,7 @@ struct engine {
 	struct capture_stats stats;
 	struct instant step_end, last_step, last_packet;
 	struct instant stamp;		/* of the frame in hand */
+	uint32_t foreseen;		/* the number of its flow, as it seemed; 0 */
 	size_t ended_count;
 };
 
@@ -718,7 +719,7 @@ static struct flow *
 tcp_flow(struct engine *e, const struct packet *p, struct instant now,
     enum side *side)
 {
-	struct flow *f, *old = flow_find(e->flows, p, side);
+	struct flow *f, *old = flow_find_foreseen(e->flows, e->foreseen, p, side);
 
 	if ((old && !tcp_begins_anew(old, p, *side)) || is_debris(e, p))
 		return old;
@@ -822,7 +823,7 @@ take_datagram(struct engine *e, const struct packet *p, struct instant now)
 	host_count(e->hosts, from, to, p, NULL, now);
 	if (p->protocol == IP_UDP && p->has_transport) {
 		e->stats.udp_packets++;
-		f = flow_find(e->flows, p, &side);
+		f = flow_find_foreseen(e->flows, e->foreseen, p, &side);
 		if (!f) {
 			f = new_flow(e, p, now, NULL);
 			side = CLIENT;
@@ -1027,8 +1028,10 @@ fetch_hosts(const struct group *g)
 static void
 take_group(const struct group *g)
 {
-	for (size_t i = g->first; i < g->end; i++)
+	for (size_t i = g->first; i < g->end; i++) {
+		g->engine->foreseen = g->number[i];
 		take(g->engine, &g->batch->arrival[i]);
+	}
 }
 
 /* Each way goes through memory from one thing to the next. So all of a batch's

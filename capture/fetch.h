@@ -47,17 +47,16 @@ fetch_lines(const void *at, size_t lines)
 	}
 }
 
-/* The same, of all lines that hold any of the `bytes` from `at` on. NULL: none. */
+/* The same, of the lines that hold the `bytes` from `at` on (of more than 512: the
+ * first eight and the last). How many those are depends on where it begins, which
+ * nobody foretells, so the last one may be asked for twice. NULL: none. */
 static inline void
 fetch_bytes(const void *at, size_t bytes)
 {
-	const char *line = at;
-
 	if (!at)
 		return;
-	line -= (uintptr_t)at % CACHE_LINE_BYTES;
-	for (; line < (const char *)at + bytes; line += CACHE_LINE_BYTES)
-		fetch_line(line);
+	fetch_lines(at, (bytes + CACHE_LINE_BYTES - 1) / CACHE_LINE_BYTES);
+	fetch_line((const char *)at + bytes - 1);
 }
 
 /* The same, to be read alone: of what another processor has written. */

@@ -647,6 +647,17 @@ flow_find(struct flow_table *t, const struct packet *p, enum side *side)
 	return NULL;
 }
 
+struct flow *
+flow_find_foreseen(struct flow_table *t, uint32_t number, const struct packet *p,
+    enum side *side)
+{
+	struct flow *f = number ? flow_awake(t->pool, number) : NULL;
+
+	if (f && !(f->flags & FLOW_ENDED) && is_flow_of(f, p, side))
+		return f;
+	return flow_find(t, p, side);
+}
+
 static void
 entry_put(struct entry *entry, size_t mask, struct entry e)
 {

@@ -391,6 +391,9 @@ flow_fetch(const struct flow *f)
 }
 /* The live flow of `p`, or NULL. `side` says who sent `p`. */
 struct flow *flow_find(struct flow_table *, const struct packet *p, enum side *);
+/* The same, quicker if it is the one that was foreseen. */
+struct flow *flow_find_foreseen(struct flow_table *, uint32_t number,
+    const struct packet *p, enum side *);
 /* A new flow in which `p`'s sender plays `sender`, heard of at p->time. At the
  * limit the oldest half-open flow (to the second) makes room, then the oldest
  * closed, then the oldest idle UDP flow, an established TCP flow last. Evicted

@@ -126,6 +126,7 @@ list_callbacks(struct registry *r)
 		if (d->on_delivery)
 			r->on_delivery[r->on_deliveries++] = (struct on_delivery){
 			    d->delivered, r->state[i], d->on_delivery };
+		r->delivered |= d->delivered;
 		for (size_t t = 0; d->on_app && t < APP_EVENT_TYPES; t++)
 			if (d->events & 1U << t)
 				r->on_app[t][r->on_apps[t]++] = (struct on_app){
@@ -362,6 +363,8 @@ on_delivery(void *context, const struct delivery *d, int64_t answered_ns)
 	if (answered_ns && !(d->flow->app_flags & FLOW_APP_PARSED))
 		answer_remember(r, &(struct answer){ .flow = d->flow,
 		    .took_ns = answered_ns, .turn = true });
+	if (!(d->facts & r->delivered))
+		return;
 	for (size_t i = 0; i < r->on_deliveries; i++)
 		if (d->facts & r->on_delivery[i].facts)
 			r->on_delivery[i].call(r->on_delivery[i].state, d);

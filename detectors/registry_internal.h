@@ -79,6 +79,7 @@ struct registry {
 	uint32_t facts, odd, noted;	/* those that concern anybody */
 	struct on_packet on_packet[DETECTORS_MAX];
 	struct on_delivery on_delivery[DETECTORS_MAX];
+	uint32_t delivered;		/* facts that any of those asks for */
 	struct on_app on_app[APP_EVENT_TYPES][DETECTORS_MAX];	/* by type */
 	struct review_flow review_flow[DETECTORS_MAX];
 	/* the same of review_flow, by matters, notes and marks of a flow */

@@ -205,7 +205,7 @@ client_make(struct server *s, struct clients *c, const struct address *a,
 		return slot;
 	if (s->clients >= (sure ? CLIENTS_MAX : CLIENTS_MAX / 2))
 		return NULL;
-	if (c->count * 5 >= c->slots * 4) {
+	if (c->count * 3 >= c->slots * 2) {
 		if (!clients_grow(s, c, key))
 			return NULL;
 		slot = client_slot(c, a, key);

@@ -53,6 +53,45 @@ test_a_flow_is_found_from_both_sides(void **state)
 	flow_pool_free(&pool);
 }
 
+/* What was foreseen may be another's, at rest, over, or its place another's by now. */
+static void
+test_what_was_foreseen_is_found_only_while_it_is_that(void **state)
+{
+	struct flow_pool *pool = flow_pool_new();
+	struct flow_table *t = flow_table_new(10, pool);
+	struct packet there = packet_between(1, 1025, 2, 445);
+	struct packet back = packet_between(2, 445, 1, 1025);
+	struct packet other = packet_between(3, 1025, 2, 445);
+	struct flow *f = flow_create(t, &there, CLIENT), *g;
+	uint32_t number;
+	enum side side;
+
+	(void)state;
+	flow_hash(t, &back);
+	number = flow_foresee(t, &back);
+	CHECK_EQ(number, f->number);
+	CHECK(flow_find_foreseen(t, number, &back, &side) == f);
+	CHECK_EQ(side, SERVER);
+	CHECK(!flow_find_foreseen(t, number, &other, &side));
+	CHECK(flow_find_foreseen(t, 0, &there, &side) == f);
+	CHECK_EQ(side, CLIENT);
+	flow_rest(pool, f);
+	f = flow_find_foreseen(t, number, &there, &side);
+	CHECK(f && f->number == number);
+	flow_finish(t, f, FLOW_END_FIN);
+	CHECK(!flow_find_foreseen(t, number, &there, &side));
+	g = flow_create(t, &there, CLIENT);
+	CHECK(flow_find_foreseen(t, number, &there, &side) == g);
+	flow_release(pool, f);
+	CHECK(flow_find_foreseen(t, number, &there, &side) == g);
+	f = flow_create(t, &other, CLIENT);
+	CHECK_EQ(f->number, number);
+	CHECK(flow_find_foreseen(t, number, &there, &side) == g);
+	CHECK(flow_find_foreseen(t, number, &other, &side) == f);
+	flow_table_free(&t);
+	flow_pool_free(&pool);
+}
+
 static void
 test_at_the_limit_half_open_flows_go_before_established_ones(void **state)
 {
@@ -450,6 +489,7 @@ test_hosts_that_must_stay_keep_no_others_from_going(void **state)
 
 UNIT_TESTS(
     cmocka_unit_test(test_a_flow_is_found_from_both_sides),
+    cmocka_unit_test(test_what_was_foreseen_is_found_only_while_it_is_that),
     cmocka_unit_test(test_at_the_limit_half_open_flows_go_before_established_ones),
     cmocka_unit_test(test_established_flows_stay_known_for_more_than_two_hours),
     cmocka_unit_test(test_a_flow_that_goes_on_is_not_forgotten),
