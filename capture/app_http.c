@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "capture/app_dcerpc.h"
 #include "capture/app_pdu.h"
@@ -126,16 +127,14 @@ lower(uint8_t octet)
 	return octet >= 'A' && octet <= 'Z' ? (uint8_t)(octet | 0x20) : octet;
 }
 
-/* Does `b` begin with `word`, in any case (`word` in lower case)? Then it is
- * taken off. */
+/* Does `b` begin with `word`, in any case? Then it is taken off. */
 static bool
 take_word(struct bytes *b, const char *word)
 {
-	size_t n = 0;
+	size_t n = strlen(word);
 
-	for (; word[n]; n++)
-		if (n == b->left || lower(b->at[n]) != (uint8_t)word[n])
-			return false;
+	if (b->left < n || strncasecmp((const char *)b->at, word, n) != 0)
+		return false;
 	bytes_skip(b, n);
 	return true;
 }

@@ -213,16 +213,12 @@ flow_rest(struct flow_pool *pool, struct flow *f)
 	pool->resting_count++;
 }
 
-/* NULL: no memory. */
-static struct flow *
-wake(struct flow_pool *pool, uint32_t number)
+static __attribute__((noinline)) struct flow *
+wake_from_rest(struct flow_pool *pool, uint32_t number)
 {
 	struct place *at = &pool->place[number];
-	struct flow *f;
+	struct flow *f = slab_take_raw(&pool->flows);
 
-	if (!is_at_rest(at))
-		return record_at(at);
-	f = slab_take_raw(&pool->flows);
 	if (!f)
 		return NULL;
 	rest_unpack(&pool->book, record_at(at), class_at(at), at->heard_second, f);
@@ -232,6 +228,15 @@ wake(struct flow_pool *pool, uint32_t number)
 	pool->awake++;
 	pool->resting_count--;
 	return f;
+}
+
+/* Most are awake. NULL: no memory. */
+static inline struct flow *
+wake(struct flow_pool *pool, uint32_t number)
+{
+	const struct place *at = &pool->place[number];
+
+	return is_at_rest(at) ? wake_from_rest(pool, number) : record_at(at);
 }
 
 struct flow *

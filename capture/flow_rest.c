@@ -22,10 +22,12 @@ struct gist_half {
 	uint16_t window, window_max;	/* as they were sent */
 	uint16_t ip_id, ids_low, packets;
 	uint16_t rttvar_us;
-	uint16_t rtt_min_us;		/* so much less than srtt_us */
-	uint16_t srtt_us, rtt_max_us;	/* without their upper bits */
-	uint8_t srtt_high, rtt_max_high;
+	uint64_t rtt;			/* from the lowest bit: RTT_BITS of
+					 * srtt_us, of rtt_max_us, and in the
+					 * rest how much less rtt_min_us is */
 };
+enum { RTT_BITS = 24 };
+#define RTT_CUT ((UINT64_C(1) << RTT_BITS) - 1)
 
 struct gist {
 	struct gist_half half[2];
@@ -54,7 +56,8 @@ enum gist_bit {
 
 _Static_assert(sizeof(struct gist) == REST_FIRST, "nothing but what is needed");
 _Static_assert(offsetof(struct tcp_half, syns) + sizeof(uint64_t) ==
-    sizeof(struct tcp_half), "they lie side by side");
+    sizeof(struct tcp_half) && offsetof(struct tcp_half, ip_id) + sizeof(uint16_t) ==
+    offsetof(struct tcp_half, flags) + sizeof(uint64_t), "they lie side by side");
 
 /* --- what flows have in common ------------------------------------------------- */
 
@@ -150,26 +153,27 @@ before(struct instant base, uint64_t ns)
 	return (struct instant){ (int64_t)((uint64_t)base.ns - ns) };
 }
 
-/* What is written in parts is read as such: together, it would have to wait. But
- * syns to mac are there for long. */
+/* Flags to TTL, which the IP ID follows, and syns to mac. Both were written long
+ * before: what is written in parts and read at once would have to wait. */
 static uint16_t
 half_kind(struct rest_book *book, const struct tcp_half *h)
 {
-	uint64_t one = (uint64_t)h->flags | (uint64_t)h->mss << 16 |
-	    (uint64_t)h->shift << 32 | (uint64_t)h->ttl << 40, two;
+	static const uint8_t without_id[8] = { 255, 255, 255, 255, 255, 255 };
+	uint64_t one, two, kept;
 
+	memcpy(&one, (const char *)h + offsetof(struct tcp_half, flags),
+	    sizeof(one));
 	memcpy(&two, (const char *)h + offsetof(struct tcp_half, syns),
 	    sizeof(two));
-	return kind_of(book, one, two);
+	memcpy(&kept, without_id, sizeof(kept));
+	return kind_of(book, one & kept, two);
 }
 
 static void
 half_kind_again(struct tcp_half *h, const struct rest_kind *k)
 {
-	h->flags = (uint16_t)k->word[0];
-	h->mss = (uint16_t)(k->word[0] >> 16);
-	h->shift = (uint8_t)(k->word[0] >> 32);
-	h->ttl = (uint8_t)(k->word[0] >> 40);
+	memcpy((char *)h + offsetof(struct tcp_half, flags), &k->word[0],
+	    sizeof(k->word[0]));
 	memcpy((char *)h + offsetof(struct tcp_half, syns), &k->word[1],
 	    sizeof(k->word[1]));
 }
@@ -187,34 +191,34 @@ half_cut(struct gist_half *g, const struct tcp_half *h)
 	g->ip_id = h->ip_id;
 	g->ids_low = h->ids_low;
 	g->packets = (uint16_t)h->packets;
-	g->srtt_us = (uint16_t)h->srtt_us;
-	g->srtt_high = (uint8_t)(h->srtt_us >> 16);
 	g->rttvar_us = (uint16_t)h->rttvar_us;
-	g->rtt_min_us = (uint16_t)(h->srtt_us - h->rtt_min_us);
-	g->rtt_max_us = (uint16_t)h->rtt_max_us;
-	g->rtt_max_high = (uint8_t)(h->rtt_max_us >> 16);
+	g->rtt = (h->srtt_us & RTT_CUT) | (h->rtt_max_us & RTT_CUT) << RTT_BITS |
+	    (uint64_t)(h->srtt_us - h->rtt_min_us) << 2 * RTT_BITS;
 }
 
 static void
 half_again(struct tcp_half *h, const struct gist_half *g,
     const struct rest_kind *k, struct instant last)
 {
+	unsigned shift;
+
 	half_kind_again(h, k);
+	shift = shift_of(h);
 	h->isn = g->isn;
 	h->bytes = g->bytes;
 	h->next = h->una = h->rtt_seq = g->isn + 1 + g->bytes +
 	    (h->flags & HALF_FIN ? 1 : 0);
-	h->window = (uint32_t)g->window << shift_of(h);
-	h->window_max = (uint32_t)g->window_max << shift_of(h);
+	h->window = (uint32_t)g->window << shift;
+	h->window_max = (uint32_t)g->window_max << shift;
 	h->ip_id = g->ip_id;
 	h->ids_low = g->ids_low;
 	if (h->ip_id)			/* else it has none */
 		h->ids_high = (uint16_t)(g->packets - h->syns - g->ids_low);
 	h->packets = g->packets;
-	h->srtt_us = g->srtt_us | (uint32_t)g->srtt_high << 16;
+	h->srtt_us = (uint32_t)(g->rtt & RTT_CUT);
 	h->rttvar_us = g->rttvar_us;
-	h->rtt_min_us = h->srtt_us - g->rtt_min_us;
-	h->rtt_max_us = g->rtt_max_us | (uint32_t)g->rtt_max_high << 16;
+	h->rtt_min_us = h->srtt_us - (uint32_t)(g->rtt >> 2 * RTT_BITS);
+	h->rtt_max_us = (uint32_t)(g->rtt >> RTT_BITS & RTT_CUT);
 	h->last = h->last_advance = last;
 	if (g->last_data)
 		h->last_data = before(last, g->last_data - UINT64_C(1));

@@ -49,7 +49,8 @@ slab_array(size_t bytes)
 	return bytes < LARGE_PAGE_BYTES ? malloc(bytes) : block_new(bytes);
 }
 
-static int
+/* Out of the way of those who find room. */
+static __attribute__((noinline)) int
 block_add(struct slab *s)
 {
 	size_t bytes = s->block_bytes ? s->block_bytes * 2 : FIRST_BYTES;

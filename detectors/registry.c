@@ -437,10 +437,10 @@ concern_of(const struct flow *f)
 	return (struct concern){ f->notes, f->flags, f->marks };
 }
 
-static bool
-is_same(struct concern a, struct concern b)
+static inline bool
+is_concern_of(const struct concern *c, const struct flow *f)
 {
-	return a.notes == b.notes && a.flags == b.flags && a.marks == b.marks;
+	return c->notes == f->notes && c->flags == f->flags && c->marks == f->marks;
 }
 
 /* Those whom each flow concerns for now. */
@@ -468,7 +468,7 @@ review_flow(struct registry *r, struct flow *f, uint64_t due)
 
 		due &= later;
 		d->call(d->state, &r->judge, s, f);
-		if (is_same(before, concern_of(f)))
+		if (is_concern_of(&before, f))
 			continue;
 		due = (registry_concerned(r, f) | awake(r)) & later;
 		before = concern_of(f);
