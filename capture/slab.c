@@ -70,9 +70,10 @@ block_add(struct slab *s)
 	return 0;
 }
 
-/* What was given back. Were each linked to the next, no more than one could be
- * known ahead; so one lists as many others as it has room for, and is handed out
- * itself after them. Those behind the first one are full. */
+/* What was given back beyond the recent ones, among which most stay that come and
+ * go. Were each linked to the next, no more than one could be known ahead; so one
+ * lists as many others as it has room for, and is handed out itself after them.
+ * Those behind the first one are full. */
 struct unused_records {
 	struct unused_records *next;
 	void *record[];
@@ -123,7 +124,9 @@ slab_give(struct slab *s, void *record)
 {
 	struct unused_records *u = s->unused;
 
-	if (u && s->listed < list_room(s)) {
+	if (s->recent_count < SLAB_RECENT) {
+		s->recent[s->recent_count++] = record;
+	} else if (u && s->listed < list_room(s)) {
 		ASAN_UNPOISON_MEMORY_REGION(u, s->record_bytes);
 		u->record[s->listed++] = record;
 		ASAN_POISON_MEMORY_REGION(u, s->record_bytes);
@@ -140,6 +143,11 @@ slab_take_raw(struct slab *s)
 {
 	void *record;
 
+	if (s->recent_count) {
+		record = s->recent[--s->recent_count];
+		ASAN_UNPOISON_MEMORY_REGION(record, s->record_bytes);
+		return record;
+	}
 	if (s->unused)
 		return take_unused(s);
 	if ((size_t)(s->end - s->fresh) < s->record_bytes && block_add(s))

@@ -10,9 +10,14 @@
 
 #include <stddef.h>
 
+enum { SLAB_RECENT = 30 };
+
 struct slab {
 	size_t record_bytes;		/* the one thing to be set; the rest 0 */
-	struct unused_records *unused;	/* given back; the first of them lists */
+	size_t recent_count;
+	void *recent[SLAB_RECENT];	/* given back, and taken again first */
+	struct unused_records *unused;	/* likewise, beyond those; the first of
+					 * them lists */
 	size_t listed;			/* so many others */
 	void *blocks;			/* linked through their first word */
 	char *fresh, *end;		/* of the newest block: never handed out */
