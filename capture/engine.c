@@ -1043,7 +1043,9 @@ static void (*const ways[])(const struct group *) = { fetch_arrivals, fetch_entr
 void
 engine_batch(struct engine *e, struct batch *b)
 {
-	enum { WAYS = sizeof(ways) / sizeof(ways[0]), GROUP = 8 };
+	/* a third of a full batch: time enough for memory, and not yet so much that
+	 * what came is gone again */
+	enum { WAYS = sizeof(ways) / sizeof(ways[0]), GROUP = 22 };
 	uint32_t number[1 + INTAKE_FRAMES];
 	bool defers = e->deferral.catch_up && b->kept;
 
