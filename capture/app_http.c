@@ -127,7 +127,8 @@ lower(uint8_t octet)
 	return octet >= 'A' && octet <= 'Z' ? (uint8_t)(octet | 0x20) : octet;
 }
 
-/* Does `b` begin with `word`, in any case? Then it is taken off. */
+/* Does `b` begin with `word`, in any case (the program's locale is C)? Then it is
+ * taken off. */
 static bool
 take_word(struct bytes *b, const char *word)
 {

@@ -42,12 +42,14 @@ fold(uint64_t sum)
 
 /* Four sums side by side, so that no addition waits for the carry of the one
  * before. */
+enum { BLOCK_BYTES = 32 };
+
 static uint64_t
 sum_blocks(const uint8_t *at, size_t blocks)
 {
 	uint64_t a = 0, b = 0, c = 0, d = 0;
 
-	for (; blocks; blocks--, at += 32) {
+	for (; blocks; blocks--, at += BLOCK_BYTES) {
 		a = add_carry(a, load64(at));
 		b = add_carry(b, load64(at + 8));
 		c = add_carry(c, load64(at + 16));
@@ -56,7 +58,7 @@ sum_blocks(const uint8_t *at, size_t blocks)
 	return add_carry(add_carry(a, b), add_carry(c, d));
 }
 
-/* Fewer than 16, in halves: a copy of just as many bytes would be slower. */
+/* Less than half a block, in halves: a copy of just as many bytes would be slower. */
 static uint64_t
 sum_few(const uint8_t *at, size_t n)
 {
@@ -88,13 +90,12 @@ sum_few(const uint8_t *at, size_t n)
 }
 
 /* How much is left after whole blocks nobody foretells, and a processor that guesses
- * wrong loses more time than two blocks take. So what is left is summed in a window
- * that ends with it, of WINDOW_MAX bytes or half of that, and those before it are
- * masked out: by `kept`, from as far before its middle as the window has bytes too
- * many. */
-enum { WINDOW_MAX = 32 };
-static const uint8_t kept[2 * WINDOW_MAX] = {
-	[WINDOW_MAX] = 255, 255, 255, 255, 255, 255, 255, 255,
+ * wrong loses more time than a block takes. So what is left is summed in a window
+ * that ends with it, of a block's size or half of that, and what is before it there
+ * is masked out: by `kept`, from as far before its middle as the window has bytes
+ * too many. */
+static const uint8_t kept[2 * BLOCK_BYTES] = {
+	[BLOCK_BYTES] = 255, 255, 255, 255, 255, 255, 255, 255,
 	255, 255, 255, 255, 255, 255, 255, 255,
 	255, 255, 255, 255, 255, 255, 255, 255,
 	255, 255, 255, 255, 255, 255, 255, 255,
@@ -106,7 +107,7 @@ static const uint8_t kept[2 * WINDOW_MAX] = {
 static inline uint64_t
 sum_last(const uint8_t *end, size_t n, size_t of, size_t window)
 {
-	const uint8_t *at = end - window, *mask = kept + WINDOW_MAX - window + n;
+	const uint8_t *at = end - window, *mask = kept + BLOCK_BYTES - window + n;
 	unsigned turn = of % 2 * 8;
 	uint64_t sum = 0;
 
@@ -120,13 +121,13 @@ sum_of(const uint8_t *at, size_t n)
 {
 	const uint8_t *end = at + n;
 
-	if (n >= 32)
-		return add_carry(sum_blocks(at, n / 32),
-		    sum_last(end, n % 32, n, 32));
-	if (n < 16)
+	if (n >= BLOCK_BYTES)
+		return add_carry(sum_blocks(at, n / BLOCK_BYTES),
+		    sum_last(end, n % BLOCK_BYTES, n, BLOCK_BYTES));
+	if (n < BLOCK_BYTES / 2)
 		return sum_few(at, n);
 	return add_carry(add_carry(load64(at), load64(at + 8)),
-	    sum_last(end, n - 16, n, 16));
+	    sum_last(end, n - BLOCK_BYTES / 2, n, BLOCK_BYTES / 2));
 }
 
 uint16_t

@@ -70,7 +70,7 @@ struct engine {
 	struct capture_stats stats;
 	struct instant step_end, last_step, last_packet;
 	struct instant stamp;		/* of the frame in hand */
-	uint32_t foreseen;		/* the number of its flow, as it seemed; 0 */
+	uint32_t foreseen;		/* its flow's number, as it seemed; 0: none */
 	size_t ended_count;
 };
 

@@ -124,9 +124,8 @@ on_segment(void *state, struct flow_pool *pool, struct flow *f,
 	struct note *n;
 
 	(void)state;
-	/* the frames of the attempt: its SYNs and what came back */
-	if (f->state != FLOW_NEW || !(seg->facts & (SEG_SYN | SEG_SYN_ACK)) ||
-	    !(seg->facts & SEG_AGAIN))
+	/* the frames of the attempt: its SYNs, sent again, and what came back */
+	if (f->state != FLOW_NEW || !(seg->facts & (SEG_SYN | SEG_SYN_ACK)))
 		return;
 	n = flow_note(pool, f, detector_note(FINDING_connect_failure), NOTE_ATTEMPT,
 	    CLIENT);
