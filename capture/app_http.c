@@ -11,7 +11,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "capture/app_dcerpc.h"
 #include "capture/app_pdu.h"
@@ -127,25 +126,12 @@ lower(uint8_t octet)
 	return octet >= 'A' && octet <= 'Z' ? (uint8_t)(octet | 0x20) : octet;
 }
 
-/* Does `b` begin with `word`, in any case (the program's locale is C)? Then it is
- * taken off. */
-static bool
-take_word(struct bytes *b, const char *word)
-{
-	size_t n = strlen(word);
-
-	if (b->left < n || strncasecmp((const char *)b->at, word, n) != 0)
-		return false;
-	bytes_skip(b, n);
-	return true;
-}
-
-/* The same of a field's name, which ends in a colon: where that is tells most of
- * them apart. */
+/* The name of a field, which ends in a colon, is taken off: where that is tells most
+ * of them apart. */
 static bool
 take_name(struct bytes *b, const char *name, size_t n)
 {
-	return b->left >= n && b->at[n - 1] == ':' && take_word(b, name);
+	return b->left >= n && b->at[n - 1] == ':' && line_prefix(b, name);
 }
 
 #define TAKE_NAME(b, name) take_name(b, name, sizeof(name) - 1)
@@ -215,16 +201,6 @@ mapi_type(struct bytes value)
 	return 0;
 }
 
-static void
-take_encoding(struct bytes value, struct http_head *h)
-{
-	for (; value.left && !h->chunked; bytes_skip(&value, 1)) {
-		struct bytes rest = value;
-
-		h->chunked = take_word(&rest, "chunked");
-	}
-}
-
 /* One header field (RFC 9112, 5). The first letter tells of most that they say
  * nothing of the message's end. */
 static void
@@ -239,7 +215,7 @@ take_field(struct bytes line, struct http_head *h)
 		break;
 	case 't':
 		if (TAKE_NAME(&line, "transfer-encoding:"))
-			take_encoding(line, h);
+			h->chunked |= line_has(line, "chunked");
 		break;
 	case 'x':
 		if (!TAKE_NAME(&line, "x-requesttype:"))
@@ -262,7 +238,7 @@ take_version(struct bytes *b)
 	if (rest.left >= sizeof(usual) - 1 &&
 	    memcmp(rest.at, usual, sizeof(usual) - 1) == 0)
 		bytes_skip(&rest, sizeof(usual) - 1);
-	else if (!take_word(&rest, "http/1."))
+	else if (!line_prefix(&rest, "http/1."))
 		return false;
 	bytes_skip(&rest, 1);
 	*b = rest;
@@ -303,7 +279,7 @@ static void
 take_request(struct bytes line, struct http_head *h)
 {
 	h->method = take_method(&line);
-	h->proxied = h->method == METHOD_CONNECT || take_word(&line, "http://");
+	h->proxied = h->method == METHOD_CONNECT || line_prefix(&line, "http://");
 }
 
 /* The fields of a header, and its first line for itself. Returns its bytes with the

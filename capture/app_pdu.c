@@ -5,6 +5,9 @@
  * message gets the sequence number of its own end, not of the segment's. */
 #include "capture/app_pdu.h"
 
+#include <string.h>
+#include <strings.h>
+
 static bool
 pdu_is_enough(const struct app_context *c, const struct pdu_rule *rule,
     size_t have, size_t whole)
@@ -147,22 +150,14 @@ line_next(struct app_context *c, struct bytes *rest, uint32_t shown_end,
 	return true;
 }
 
-static uint8_t
-upper(uint8_t octet)
-{
-	return octet >= 'a' && octet <= 'z' ? (uint8_t)(octet - 32) : octet;
-}
-
-/* Takes `word` off the front, in any case. */
-static bool
+bool
 line_prefix(struct bytes *line, const char *word)
 {
-	struct bytes b = *line;
+	size_t n = strlen(word);
 
-	for (; *word; word++)
-		if (upper(bytes_u8(&b)) != (uint8_t)*word)
-			return false;
-	*line = b;
+	if (line->left < n || strncasecmp((const char *)line->at, word, n) != 0)
+		return false;
+	bytes_skip(line, n);
 	return true;
 }
 

@@ -89,13 +89,15 @@ line_take(struct bytes *b, struct bytes *line)
  * c->end_seq as feed got it. */
 bool line_next(struct app_context *c, struct bytes *rest, uint32_t shown_end,
     struct bytes *line);
-/* Does `line` begin with `word` (upper case), in any case, the word ending
- * there too? Then it is taken off, and the blanks after it. */
+/* Does `line` begin with `word`, in any case (the program's locale is C)? Then it is
+ * taken off. */
+bool line_prefix(struct bytes *line, const char *word);
+/* The same of a word that ends there too: it is taken off, and the blanks after it. */
 bool line_word(struct bytes *line, const char *word);
 /* A decimal number at the front is taken off; false: none, or beyond
  * 4,294,967,295. */
 bool line_number(struct bytes *line, uint32_t *out);
-/* Is `word` (upper case) anywhere in it, in any case? */
+/* Is `word` anywhere in it, in any case? */
 bool line_has(struct bytes line, const char *word);
 /* Where the line after this one begins, or APP_LOST. */
 size_t line_resync(struct bytes);

@@ -5,9 +5,9 @@
  * detectors' reviews) reads it. In the packet phase TCP (tcp.c and the detectors'
  * on_segment) and the upper layers (ulp.h) each have fields of their own, and
  * know none of the other's but those that never change: they may be at it in two
- * threads, some packets apart. What is rare (evidence, requests waiting for an answer, streams
- * being joined) hangs off it in pooled records, so that an idle flow stays
- * small. */
+ * threads, some packets apart. What is rare (evidence, requests waiting for an
+ * answer, streams being joined) hangs off it in pooled records, so that an idle
+ * flow stays small. */
 #ifndef CAPTURE_FLOW_H
 #define CAPTURE_FLOW_H
 

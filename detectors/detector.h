@@ -2,8 +2,8 @@
  *
  * A detector is one file that ends in a `const struct detector` and one line
  * in registry.c. It sees flows in two phases. In the packet phase (on_segment,
- * on_packet, on_delivery, on_app) it may only take notes: flow_note() on a flow, or its own
- * state; it must be quick and must not judge. In the step phase (review_*, once
+ * on_packet, on_delivery, on_app) it may only take notes: flow_note() on a flow,
+ * or its own state; it must be quick and must not judge. In the step phase (review_*, once
  * a second of trace time, and at the end) it may look at all that is known of
  * the flow, the server and the capture, and raise findings. All callbacks are
  * optional. A review is called again and again for the same flow, so it raises
