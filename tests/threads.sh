@@ -18,6 +18,10 @@ tell() {
 
 compare() {
 	tell "$1" 1 >one
+	grep -qx 'exit status 0' one || {
+		echo "$1: it is not read"
+		tail -n 30 one
+	}
 	for threads in 2 3; do
 		tell "$1" $threads >several
 		cmp -s one several || {
