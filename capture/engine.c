@@ -115,7 +115,7 @@ engine_new(const struct engine_config *config,
 	e->flows = e->pool ? flow_table_new(e->config.flow_limit, e->pool) : NULL;
 	e->hosts = host_table_new(e->config.host_limit);
 	e->intake = intake_new(e->config.fragment_bytes, e->flows);
-	e->batch = batch_new(0);
+	e->batch = batches_new(1, 0);
 	e->ulp = ulp_new(e->pool, e->config.stream_bytes,
 	    e->config.name_with_ndpi, &upper);
 	if (!e->clock || !e->flows || !e->hosts || !e->intake || !e->batch ||
@@ -189,7 +189,7 @@ engine_free(struct engine **ep)
 	free(e->touched_flows);
 	free(e->tiring);
 	ulp_free(&e->ulp);
-	batch_free(&e->batch);
+	batches_free(&e->batch, 1);
 	intake_free(&e->intake);
 	host_table_free(&e->hosts);
 	flow_table_free(&e->flows);

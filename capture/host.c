@@ -79,8 +79,9 @@ buckets_grow(struct host_table *t)
 	struct host **old = t->bucket, **grown;
 
 	if (t->count * BUCKETS_A_HOST <= t->mask || t->mask > t->limit ||
-	    !(grown = calloc(more, sizeof(*grown))))
+	    !(grown = slab_array(more * sizeof(*grown))))
 		return;
+	memset(grown, 0, more * sizeof(*grown));
 	t->bucket = grown;
 	t->mask = more - 1;
 	for (size_t i = 0; i < more / 2; i++)

@@ -14,6 +14,7 @@
 #include "capture/decode.h"
 #include "capture/defrag.h"
 #include "capture/duplicate.h"
+#include "capture/slab.h"
 
 /* A clock that steps back further than reordering explains goes on from where
  * it was. */
@@ -38,38 +39,49 @@ struct intake {
 
 /* --- batches ------------------------------------------------------------------ */
 
-struct batch *
-batch_new(size_t kept_bytes)
+/* What there is of frames is written before it is read. */
+static void
+batch_begin(struct batch *b, uint8_t *kept)
 {
-	struct batch *b = aligned_alloc(CACHE_LINE_BYTES, sizeof(*b));
-
-	if (!b)
-		return NULL;
-	/* what there is of frames is written before it is read */
 	memset(b, 0, offsetof(struct batch, arrival));
-	b->carried = b->kept = NULL;
+	b->carried = NULL;
 	b->carried_bytes = b->whole_count = b->held_count = 0;
+	b->kept = kept;
 	batch_clear(b);
+}
+
+struct batch *
+batches_new(size_t count, size_t kept_bytes)
+{
+	struct batch *all = slab_array(count * sizeof(*all));
+	uint8_t *kept = NULL;
+
+	if (!all)
+		return NULL;
 	/* what is never written to takes no memory */
-	if (kept_bytes)
-		b->kept = malloc(kept_bytes);
-	if (kept_bytes && !b->kept)
-		batch_free(&b);
-	return b;
+	if (kept_bytes && !(kept = malloc(count * kept_bytes))) {
+		free(all);
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++)
+		batch_begin(&all[i], kept ? kept + i * kept_bytes : NULL);
+	return all;
 }
 
 void
-batch_free(struct batch **bp)
+batches_free(struct batch **allp, size_t count)
 {
-	struct batch *b = *bp;
+	struct batch *all = *allp;
 
-	*bp = NULL;
-	if (!b)
+	*allp = NULL;
+	if (!all)
 		return;
-	batch_clear(b);
-	free(b->carried);
-	free(b->kept);
-	free(b);
+	for (size_t i = 0; i < count; i++) {
+		batch_clear(&all[i]);
+		free(all[i].carried);
+	}
+	free(all->kept);		/* that of all begins with the first one's */
+	free(all);
 }
 
 void

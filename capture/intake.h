@@ -71,10 +71,10 @@ struct batch {
 	_Alignas(CACHE_LINE_BYTES) struct delivery delivery[1 + INTAKE_FRAMES];
 };
 
-/* With room to copy so many bytes of frames; 0: it keeps none. NULL: out of
- * memory. */
-struct batch *batch_new(size_t kept_bytes);
-void batch_free(struct batch **);
+/* So many, each with room to copy so many bytes of frames; 0: they keep none.
+ * NULL: out of memory. */
+struct batch *batches_new(size_t count, size_t kept_bytes);
+void batches_free(struct batch **, size_t count);
 void batch_clear(struct batch *);
 bool batch_is_full(const struct batch *);
 /* One more, where it is not full. A batch that keeps frames copies the bytes, unless

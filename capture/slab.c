@@ -2,6 +2,7 @@
  * not be touched, so that a late reader is found as it would be with malloc. */
 #include "capture/slab.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,30 +25,96 @@
 #endif
 
 enum {
-	FIRST_BYTES = 16 << 10,		/* most captures need no more */
 	LARGE_PAGE_BYTES = 2 << 20,
-	HEAD_BYTES = 64,		/* before the records: a cache line */
+	HEAD_BYTES = CACHE_LINE_BYTES,	/* of a page, and of a block */
+	FIRST_BYTES = 16 << 10,		/* a slab's first block: most captures
+					 * need no more; the next ones double */
+	/* the largest: eight fill a page */
+	BLOCK_BYTES = (LARGE_PAGE_BYTES - HEAD_BYTES) / 8 & -HEAD_BYTES,
 };
 
-/* Blocks double until each is a large page. */
-static void *
-block_new(size_t bytes)
-{
-	void *block;
+/* --- blocks ----------------------------------------------------------------------- */
 
-	if (bytes < LARGE_PAGE_BYTES)
-		return aligned_alloc(HEAD_BYTES, bytes);
-	if (posix_memalign(&block, LARGE_PAGE_BYTES, bytes))
+/* Blocks are cut from large pages, those of all slabs from the same: so a small
+ * slab lies in one as well, and none has more of them than it fills. A page stands
+ * at a multiple of its size, which is how a block finds it. */
+struct page {
+	size_t cut;			/* bytes, this head among them */
+	size_t blocks;			/* in use */
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct page *page;		/* blocks are cut from this one; NULL: none */
+} current = { PTHREAD_MUTEX_INITIALIZER, NULL };
+
+static void *
+large_pages(size_t bytes)
+{
+	void *at;
+
+	if (posix_memalign(&at, LARGE_PAGE_BYTES, bytes))
 		return NULL;
-	(void)madvise(block, bytes, MADV_HUGEPAGE);
+	(void)madvise(at, bytes, MADV_HUGEPAGE);
+	return at;
+}
+
+static struct page *
+page_new(void)
+{
+	struct page *p = large_pages(LARGE_PAGE_BYTES);
+
+	if (p)
+		*p = (struct page){ HEAD_BYTES, 0 };
+	return p;
+}
+
+/* As many bytes as asked for, or those that the page has left, `least` at least.
+ * NULL: out of memory. */
+static void *
+block_cut(size_t *bytes, size_t least)
+{
+	struct page *p;
+	char *block = NULL;
+
+	pthread_mutex_lock(&current.lock);
+	p = current.page;
+	if (!p || LARGE_PAGE_BYTES - p->cut < least)
+		p = current.page = page_new();
+	if (p) {
+		if (*bytes > LARGE_PAGE_BYTES - p->cut)
+			*bytes = LARGE_PAGE_BYTES - p->cut;
+		block = (char *)p + p->cut;
+		p->cut += *bytes;
+		p->blocks++;
+	}
+	pthread_mutex_unlock(&current.lock);
 	return block;
+}
+
+static void
+block_give(void *block)
+{
+	struct page *p = (struct page *)((uintptr_t)block &
+	    ~(uintptr_t)(LARGE_PAGE_BYTES - 1));
+
+	pthread_mutex_lock(&current.lock);
+	if (--p->blocks == 0) {
+		if (current.page == p)
+			current.page = NULL;
+		free(p);
+	}
+	pthread_mutex_unlock(&current.lock);
 }
 
 void *
 slab_array(size_t bytes)
 {
-	return bytes < LARGE_PAGE_BYTES ? malloc(bytes) : block_new(bytes);
+	return bytes < LARGE_PAGE_BYTES ? aligned_alloc(HEAD_BYTES, bytes) :
+	    large_pages(bytes);
 }
+
+/* --- records ---------------------------------------------------------------------- */
 
 /* Out of the way of those who find room. */
 static __attribute__((noinline)) int
@@ -56,14 +123,14 @@ block_add(struct slab *s)
 	size_t bytes = s->block_bytes ? s->block_bytes * 2 : FIRST_BYTES;
 	char *block;
 
-	if (bytes > LARGE_PAGE_BYTES)
-		bytes = LARGE_PAGE_BYTES;
-	block = block_new(bytes);
+	if (bytes > BLOCK_BYTES)
+		bytes = BLOCK_BYTES;
+	s->block_bytes = bytes;
+	block = block_cut(&bytes, HEAD_BYTES + s->record_bytes);
 	if (!block)
 		return -1;
 	*(void **)(void *)block = s->blocks;
 	s->blocks = block;
-	s->block_bytes = bytes;
 	s->fresh = block + HEAD_BYTES;
 	s->end = block + bytes;
 	ASAN_POISON_MEMORY_REGION(s->fresh, bytes - HEAD_BYTES);
@@ -176,7 +243,7 @@ slab_release(struct slab *s)
 		void *block = s->blocks;
 
 		s->blocks = *(void **)block;
-		free(block);
+		block_give(block);
 	}
 	*s = (struct slab){ .record_bytes = s->record_bytes };
 }

@@ -28,22 +28,18 @@ enum {
 	LOOKS = 500,			/* 0.1 ms */
 };
 
-struct slot {
-	struct batch *batch;
-	bool is_decoded;
-};
-
 struct workers {
 	struct source *source;
 	struct intake *intake;
 	struct engine *engine;		/* NULL: nothing is deferred */
 	bool is_regular;		/* the source never waits for frames */
-	size_t ring;			/* slots in use */
+	size_t ring_size;
 	unsigned started;
 	pthread_t thread[HELPERS_MAX];
 	pthread_mutex_t lock;		/* for what follows */
 	pthread_cond_t job, settled;
-	struct slot slot[RING];
+	struct batch *ring;
+	bool is_decoded[RING];
 	/* so many batches were read, given to a decoder, brought into order, and
 	 * given back by the caller, who may have one more in hand; and those that
 	 * are free again */
@@ -58,6 +54,12 @@ struct workers {
 	bool is_looking;		/* one looks on, */
 	_Atomic unsigned news;		/* at this: there is more room, or to do */
 };
+
+static struct batch *
+in_ring(const struct workers *w, uint64_t number)
+{
+	return &w->ring[number % w->ring_size];
+}
 
 /* --- reading -------------------------------------------------------------------- */
 
@@ -98,7 +100,7 @@ static bool
 can_read(const struct workers *w)
 {
 	return w->starts && !w->is_reading && !w->is_over &&
-	    w->reads - w->deliveries < w->ring;
+	    w->reads - w->deliveries < w->ring_size;
 }
 
 /* The caller will soon have nothing to take. */
@@ -120,7 +122,7 @@ wake_helper(struct workers *w)
 static void
 read_ahead(struct workers *w)
 {
-	struct batch *b = w->slot[w->reads % w->ring].batch;
+	struct batch *b = in_ring(w, w->reads);
 
 	w->is_reading = true;
 	pthread_mutex_unlock(&w->lock);
@@ -142,17 +144,14 @@ read_ahead(struct workers *w)
 static void
 settle(struct workers *w)
 {
-	struct slot *s = &w->slot[w->settles % w->ring];
-
 	if (w->is_settling)
 		return;
 	w->is_settling = true;
-	for (; s->is_decoded; s = &w->slot[w->settles % w->ring]) {
+	while (w->is_decoded[w->settles % w->ring_size]) {
 		pthread_mutex_unlock(&w->lock);
-		intake_settle(w->intake, s->batch);
+		intake_settle(w->intake, in_ring(w, w->settles));
 		pthread_mutex_lock(&w->lock);
-		s->is_decoded = false;
-		w->settles++;
+		w->is_decoded[w->settles++ % w->ring_size] = false;
 		if (w->taker_waits)
 			pthread_cond_signal(&w->settled);
 	}
@@ -163,12 +162,12 @@ settle(struct workers *w)
 static void
 decode(struct workers *w)
 {
-	struct slot *s = &w->slot[w->decodes++ % w->ring];
+	uint64_t number = w->decodes++;
 
 	pthread_mutex_unlock(&w->lock);
-	intake_decode(w->intake, s->batch);
+	intake_decode(w->intake, in_ring(w, number));
 	pthread_mutex_lock(&w->lock);
-	s->is_decoded = true;
+	w->is_decoded[number % w->ring_size] = true;
 	settle(w);
 }
 
@@ -181,7 +180,7 @@ can_deliver(const struct workers *w)
 static void
 deliver(struct workers *w)
 {
-	struct batch *b = w->slot[w->deliveries % w->ring].batch;
+	struct batch *b = in_ring(w, w->deliveries);
 
 	w->is_delivering = true;
 	pthread_mutex_unlock(&w->lock);
@@ -303,7 +302,7 @@ workers_new(struct source *source, struct intake *intake, struct engine *engine,
 {
 	struct workers *w = calloc(1, sizeof(*w));
 	size_t kept_bytes;
-	int status = 0;
+	int status;
 
 	if (!w)
 		return NULL;
@@ -315,16 +314,14 @@ workers_new(struct source *source, struct intake *intake, struct engine *engine,
 	 * the signals can be called away from it */
 	if (!w->is_regular && !is_live(source))
 		count = 1;
-	w->ring = count == 1 ? 1 : w->is_regular ? RING : RING_LIVE;
+	w->ring_size = count == 1 ? 1 : w->is_regular ? RING : RING_LIVE;
 	kept_bytes = count == 1 ? 0 : w->is_regular ? INTAKE_FILE_BYTES :
 	    INTAKE_LIVE_BYTES;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->job, NULL);
 	pthread_cond_init(&w->settled, NULL);
-	for (size_t i = 0; status == 0 && i < w->ring; i++) {
-		w->slot[i].batch = batch_new(kept_bytes);
-		status = w->slot[i].batch ? 0 : ENOMEM;
-	}
+	w->ring = batches_new(w->ring_size, kept_bytes);
+	status = w->ring ? 0 : ENOMEM;
 	if (status == 0 && count > 1)
 		status = start_all(w, count);
 	if (status)
@@ -349,8 +346,7 @@ workers_free(struct workers **wp)
 	pthread_mutex_unlock(&w->lock);
 	for (unsigned i = 0; i < w->started; i++)
 		pthread_join(w->thread[i], NULL);
-	for (size_t i = 0; i < w->ring; i++)
-		batch_free(&w->slot[i].batch);
+	batches_free(&w->ring, w->ring_size);
 	pthread_cond_destroy(&w->settled);
 	pthread_cond_destroy(&w->job);
 	pthread_mutex_destroy(&w->lock);
@@ -360,7 +356,7 @@ workers_free(struct workers **wp)
 static struct batch *
 next_of_one(struct workers *w)
 {
-	struct batch *b = w->slot[0].batch;
+	struct batch *b = in_ring(w, 0);
 
 	batch_clear(b);
 	read_some(w, b, INTAKE_FRAMES);
@@ -402,7 +398,7 @@ workers_next(struct workers *w)
 		w->taker_waits = false;
 	}
 	w->is_taken = true;
-	b = w->slot[w->takes % w->ring].batch;
+	b = in_ring(w, w->takes);
 	pthread_mutex_unlock(&w->lock);
 	return b;
 }
@@ -425,5 +421,5 @@ catch_up(void *context)
 		wake_helper(w);
 	pthread_mutex_unlock(&w->lock);
 	if (w->is_taken)
-		engine_deliver(w->engine, w->slot[w->takes % w->ring].batch);
+		engine_deliver(w->engine, in_ring(w, w->takes));
 }

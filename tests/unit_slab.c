@@ -2,7 +2,9 @@
 #include "capture/slab.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "capture/fetch.h"
 #include "tests/unit.h"
 
 enum { HELD_MAX = 700, TURNS = 40000, BYTES_MAX = 512 };
@@ -101,7 +103,33 @@ test_what_was_given_back_is_handed_out_again(void **state)
 	slab_release(&s);
 }
 
+/* Both fill several pages; what is left of one is a block of neither's usual size. */
+static void
+test_slabs_that_share_pages_keep_apart(void **state)
+{
+	enum { RECORDS = 20000, LARGE = 512, SMALL = 104 };
+	static uint8_t *large[RECORDS], *small[RECORDS];
+	struct slab a = { .record_bytes = LARGE }, b = { .record_bytes = SMALL };
+
+	(void)state;
+	for (size_t i = 0; i < RECORDS; i++) {
+		large[i] = slab_take_raw(&a);
+		small[i] = slab_take_raw(&b);
+		CHECK(large[i] && small[i]);
+		CHECK_EQ((uintptr_t)large[i] % CACHE_LINE_BYTES, 0);
+		memset(large[i], (int)(i % 251), LARGE);
+		memset(small[i], (int)(i % 241), SMALL);
+	}
+	for (size_t i = 0; i < RECORDS; i++)
+		CHECK(large[i][0] == i % 251 && large[i][LARGE - 1] == i % 251);
+	slab_release(&a);
+	for (size_t i = 0; i < RECORDS; i++)
+		CHECK(small[i][0] == i % 241 && small[i][SMALL - 1] == i % 241);
+	slab_release(&b);
+}
+
 UNIT_TESTS(
     cmocka_unit_test(test_nobody_else_writes_in_a_record_that_is_held),
     cmocka_unit_test(test_what_was_given_back_is_handed_out_again),
+    cmocka_unit_test(test_slabs_that_share_pages_keep_apart),
 )

@@ -91,7 +91,7 @@ catch_up(void *context)
 static struct batch *
 next_batch(struct listener *l, struct source *s)
 {
-	struct batch *b = batch_new(INTAKE_FILE_BYTES);
+	struct batch *b = batches_new(1, INTAKE_FILE_BYTES);
 	struct frame frame[INTAKE_FRAMES];
 	size_t count = 0;
 
@@ -149,7 +149,7 @@ hear(struct listener *l, const char *path, enum delay delay)
 	} while (result == SOURCE_FRAME);
 	CHECK(engine_defer(l->engine, NULL));
 	while (l->count)
-		batch_free(&l->batch[--l->count]);
+		batches_free(&l->batch[--l->count], 1);
 	end(l, s);
 }
 
