@@ -5,13 +5,19 @@
  * exit status (128 and the signal, where one ended it; 124: took too long),
  * seconds three times, and the largest resident memory in KiB. The command's
  * output goes to FILE. A program of its own because a child's peak memory cannot
- * be told below that of its parent. */
+ * be told below that of its parent.
+ *
+ * `measure warm MEGABYTES` touches so much memory and gives it back. The host of a
+ * virtual machine hands memory out when it is first touched, and takes back what was
+ * free for some seconds: without that, who needs much waits for the host, or not, as
+ * it comes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -63,6 +69,21 @@ run(const char *file, unsigned long megabytes, char **command)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
+static int
+warm(size_t bytes)
+{
+	enum { PAGE_BYTES = 4096 };
+	volatile char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return 1;
+	(void)madvise((void *)at, bytes, MADV_HUGEPAGE);
+	for (size_t i = 0; i < bytes; i += PAGE_BYTES)
+		at[i] = 1;
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -70,8 +91,11 @@ main(int argc, char **argv)
 	double begin;
 	int status;
 
+	if (argc == 3 && strcmp(argv[1], "warm") == 0)
+		return warm((size_t)strtoul(argv[2], NULL, 10) << 20);
 	if (argc < 5) {
 		fprintf(stderr, "usage: measure FILE SECONDS MEGABYTES COMMAND ...\n"
+		    "       measure warm MEGABYTES\n"
 		    "MEGABYTES of address space, 0: any; SECONDS likewise\n");
 		return 2;
 	}
