@@ -1043,9 +1043,9 @@ static void (*const ways[])(const struct group *) = { fetch_arrivals, fetch_entr
 void
 engine_batch(struct engine *e, struct batch *b)
 {
-	/* a third of a full batch: time enough for memory, and not yet so much that
+	/* a quarter of a full batch: time enough for memory, and not yet so much that
 	 * what came is gone again */
-	enum { WAYS = sizeof(ways) / sizeof(ways[0]), GROUP = 22 };
+	enum { WAYS = sizeof(ways) / sizeof(ways[0]), GROUP = 32 };
 	uint32_t number[1 + INTAKE_FRAMES];
 	bool defers = e->deferral.catch_up && b->kept;
 

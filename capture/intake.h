@@ -41,7 +41,7 @@ _Static_assert(offsetof(struct arrival, packet.options.sack) <=
     ARRIVAL_FRONT_BYTES, "all of it");
 
 enum {
-	INTAKE_FRAMES = 64,
+	INTAKE_FRAMES = 128,
 	INTAKE_BYTES = 256 << 10,	/* with these the batch is full, too */
 	/* room to copy them all, and what a file gives in one go */
 	INTAKE_FILE_BYTES = 1 << 20,

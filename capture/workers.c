@@ -3,8 +3,8 @@
  *
  * Each batch goes round: empty, read, decoded, settled, taken, delivered. The caller
  * takes them; all else is done by whoever is free, the caller too when it has
- * nothing to take. The hard part is to wake nobody for nothing: a batch is 20 us of
- * work, and to be woken costs as much, and more on a virtual machine. So who finds
+ * nothing to take. The hard part is to wake nobody for nothing: a batch is 40 us of
+ * work, and to be woken costs half of that, and more on a virtual machine. So who finds
  * nothing to do looks on for a while, if it is the only one and the source is a
  * file; then it sleeps until there is more than one thing to do, or one that others
  * wait for. */
@@ -18,9 +18,9 @@
 #include <stdlib.h>
 
 enum {
-	/* Batches in the ring: a step of the analysis takes as long as fifty. Of
+	/* Batches in the ring: a step of the analysis takes as long as thirty. Of
 	 * an interface they may be large. */
-	RING = 96, RING_LIVE = 32,
+	RING = 64, RING_LIVE = 16,
 	HELPERS_MAX = 2,		/* a third finds too little to do */
 	/* The caller has so many to take: what it has taken comes first. */
 	AHEAD = 4,
